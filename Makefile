@@ -1,0 +1,80 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# Needs git, make and (as root it installs it) python3; everything else is set up by the targets.
+
+DISTRO ?= rke2
+KEEP ?=
+PYTHON := .venv/bin/python
+COLLECTION := .collections/ansible_collections/requorum/cluster
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
+
+# $(call pytest,folder,options): nothing to do while a folder has no tests.
+pytest = $(if $(shell find $(1) -name 'test_*.py' 2>/dev/null | head -1),$(PYTHON) -m pytest $(1) $(2))
+# Lab tests take minutes and say what they wait for.
+LIVE := --verbose --capture=no
+
+.DEFAULT_GOAL := help
+.PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-molecule \
+	lint ruff yamllint shellcheck ansible-lint changelog types collection lab-parts clean setup-dev setup-lab setup-test
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  drill takes DISTRO=rke2|k3s (now $(DISTRO)) and KEEP=1 (leave the lab up)'
+
+drill: setup-lab ## break a three-server cluster on this machine and recover it
+	$(PYTHON) -m lab.drill --distro $(DISTRO) $(if $(filter-out 0,$(KEEP)),--keep)
+
+test: lint types collection test-unit test-conformance test-recovery ## all that must pass before a change lands
+
+test-lab: test-faults test-molecule ## the slower lab tests
+
+test-unit: setup-test ## unit tests only
+	$(call pytest,tests/unit)
+
+test-conformance: lab-parts ## does the stand-in behave like the real programs?
+	$(call pytest,tests/conformance,$(LIVE))
+
+test-recovery: lab-parts ## one whole recovery of each distribution in the lab
+	$(call pytest,tests/lab,$(LIVE) -m recovery)
+
+test-faults: lab-parts ## every other ending of a recovery
+	$(call pytest,tests/lab,$(LIVE) -m "not recovery")
+
+test-molecule: lab-parts ## converge, idempotence and verify of all scenarios
+	$(if $(wildcard molecule/*/molecule.yml),NO_COLOR=1 MOLECULE_GLOB='molecule/*/molecule.yml' molecule test --all)
+
+lab-parts: setup-test
+	$(PYTHON) -m lab prepare
+
+lint: ruff yamllint shellcheck ansible-lint changelog ## ruff, yamllint, shellcheck, ansible-lint, changelog fragments
+
+ruff: setup-dev
+	ruff check --output-format concise
+
+yamllint: setup-dev
+	yamllint --strict .
+
+shellcheck: setup-test
+	shellcheck .ci/run
+	git ls-files -z --cached --others --exclude-standard '*.sh' | xargs -0 -r shellcheck --shell sh
+
+ansible-lint: setup-dev
+	ansible-lint --nocolor
+
+changelog: setup-dev
+	antsibull-changelog lint
+
+types: setup-dev ## mypy --strict on the brain, the command and the lab
+	mypy $(wildcard src lab tools $(COLLECTION)/plugins/module_utils)
+
+collection: setup-dev ## build collection and wheel, read the documentation of every plugin
+	$(PYTHON) tools/check_collection.py
+
+setup-dev setup-lab setup-test: setup-%:
+	@command -v python3 >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends python3; }
+	@python3 tools/setup.py $*
+
+clean: ## remove .venv and caches; labs and ~/.cache/requorum stay
+	rm -rf .venv .ansible .cache .hypothesis .mypy_cache .pytest_cache .ruff_cache build dist requorum-cluster-*.tar.gz
+	find . -name __pycache__ -type d -not -path './.git/*' -prune -exec rm -rf {} +

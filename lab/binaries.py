@@ -1,0 +1,187 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""etcd and Kubernetes programs of the lab: official release files, or built from their Go modules."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import platform
+import re
+import tarfile
+import threading
+import time
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+from lab import gobuild
+from lab.cache import cache_dir, cached, digest
+from lab.progress import LabError, say
+
+ANSWER_S = 3.0
+"""A download host that has not answered after this time is taken as absent."""
+_STALL_S = 30.0
+ETCD_BASE = "https://github.com/etcd-io/etcd/releases/download"
+KUBERNETES_BASE = "https://dl.k8s.io"
+KUBERNETES = "1.34.3"
+
+
+@dataclass(frozen=True)
+class Release:
+    """One official file."""
+
+    url: str
+    sha256: str | None
+    """None: no pin is known to us; taken at run time from `<url>.sha256`, published beside the file."""
+    members: tuple[str, ...] = ()
+    """Programs in the archive; empty: the file is itself the program."""
+
+    @property
+    def name(self) -> str:
+        """Last part of the URL."""
+        return self.url.rsplit("/", 1)[1]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Programs that come together, in the two ways in which they can be had."""
+
+    name: str
+    version: str
+    releases: tuple[Release, ...]
+    module: gobuild.Module
+
+    @property
+    def programs(self) -> tuple[str, ...]:
+        """Names of the programs."""
+        return tuple(self.module.programs)
+
+    @property
+    def release_folder(self) -> str:
+        """Name in the cache when downloaded."""
+        return f"{self.name}-{self.version}-{digest(*(f'{r.name} {r.sha256}' for r in self.releases))}"
+
+    @property
+    def built_folder(self) -> str:
+        """Name in the cache when built."""
+        return f"{self.name}-{self.version}-go-{self.module.key}"
+
+
+def etcd_part(series: str = "3.6", base: str = ETCD_BASE) -> Part:
+    """Etcd, etcdctl and etcdutl of a series ("3.6" or "3.5")."""
+    # Pins: SHA256SUMS of the two releases (linux-amd64).
+    version, sha256 = {
+        "3.6": ("3.6.6", "887afaa4a99f22d802ccdfbe65730a5e79aa5c9ce2c8799c67e9d804c50ecedb"),
+        "3.5": ("3.5.21", "adddda4b06718e68671ffabff2f8cee48488ba61ad82900e639d108f2148501c"),
+    }[series]
+    archive = Release(f"{base}/v{version}/etcd-v{version}-linux-amd64.tar.gz", sha256, ("etcd", "etcdctl", "etcdutl"))
+    return Part("etcd", version, (archive,), gobuild.etcd(series))
+
+
+def kubernetes_part(base: str = KUBERNETES_BASE) -> Part:
+    """kube-apiserver and kubectl."""
+    folder = f"{base}/v{KUBERNETES}/bin/linux/amd64"
+    return Part("kubernetes", KUBERNETES, (
+        Release(f"{folder}/kube-apiserver", None),
+        Release(f"{folder}/kubectl", "ab60ca5f0fd60c1eb81b52909e67060e3ba0bd27e55a8ac147cbc2172ff14212"),
+    ), gobuild.kubernetes(KUBERNETES))
+
+
+def _open(url: str) -> IO[bytes]:
+    """Open a URL, or raise OSError after ANSWER_S: name resolution has no time limit of its own, so a thread waits."""
+    answer: list[IO[bytes] | Exception] = []
+
+    def call() -> None:
+        try:
+            answer.append(urllib.request.urlopen(url, timeout=_STALL_S))
+        except Exception as error:  # handed to the caller below
+            answer.append(error)
+
+    thread = threading.Thread(target=call, daemon=True)
+    thread.start()
+    thread.join(ANSWER_S)
+    if not answer:
+        raise OSError(f"no answer within {ANSWER_S:.0f} s")
+    if isinstance(answer[0], Exception):
+        raise answer[0] if isinstance(answer[0], OSError) else OSError(str(answer[0]))
+    return answer[0]
+
+
+def fetch(release: Release, target: Path) -> None:
+    """Download into folder `target`; raises OSError when it cannot be had, LabError when it is not the pinned file."""
+    expected = release.sha256
+    if expected is None:
+        with _open(release.url + ".sha256") as reply:
+            said = reply.read(256).decode("ascii", "replace")
+        if not (match := re.match(r"[0-9a-f]{64}\b", said)):
+            raise LabError(f"{release.url}.sha256: no sha256 in it")
+        expected = match[0]
+    body, seen, told = io.BytesIO(), hashlib.sha256(), time.monotonic()
+    with _open(release.url) as reply:
+        while block := reply.read(1 << 18):
+            seen.update(block)
+            body.write(block)
+            if time.monotonic() - told > 5:
+                told = time.monotonic()
+                say(f"downloading {release.name}: {body.tell() >> 20} MiB")
+    if seen.hexdigest() != expected:
+        raise LabError(f"{release.url}: sha256 {seen.hexdigest()} instead of {expected}; refused")
+    body.seek(0)
+    if not release.members:
+        _program(target / release.name, body)
+        return
+    with tarfile.open(fileobj=body) as archive:
+        found = {os.path.basename(member.name): member for member in archive if member.isfile()}
+        for name in release.members:
+            stream = archive.extractfile(found[name]) if name in found else None
+            if stream is None:
+                raise LabError(f"{release.url}: no {name} in it")
+            _program(target / name, stream)
+
+
+def _program(path: Path, stream: IO[bytes]) -> None:
+    path.write_bytes(stream.read())
+    path.chmod(0o755)
+
+
+def _download(part: Part, target: Path) -> None:
+    say(f"{part.name} {part.version}: trying the official release files")
+    for release in part.releases:
+        fetch(release, target)
+
+
+def provide(part: Part, root: Path | None = None,
+            build: Callable[[gobuild.Module, Path], None] = gobuild.build) -> Path:
+    """Folder with the programs of a part: from the cache, else downloaded, else built."""
+    base = root or cache_dir()
+    for folder in (part.release_folder, part.built_folder):
+        if (base / folder).is_dir():
+            return base / folder
+    if platform.machine() == "x86_64":
+        try:
+            return cached(part.release_folder, lambda target: _download(part, target), base)
+        except (OSError, tarfile.TarError) as error:
+            reason = getattr(error, "reason", error)
+            say(f"{part.name} {part.version}: no release files ({reason}); building from Go modules")
+        except LabError as error:
+            say(f"{error}; building from Go modules, which go.sum pins")
+    return cached(part.built_folder, lambda target: build(part.module, target), base)
+
+
+def binaries(etcd: str = "3.6", root: Path | None = None, etcd_base: str = ETCD_BASE,
+             kubernetes_base: str = KUBERNETES_BASE,
+             build: Callable[[gobuild.Module, Path], None] = gobuild.build) -> Path:
+    """One folder with etcd, etcdctl, etcdutl, kube-apiserver and kubectl."""
+    base = root or cache_dir()
+    folders = [provide(part, base, build) for part in (etcd_part(etcd, etcd_base), kubernetes_part(kubernetes_base))]
+
+    def join(target: Path) -> None:
+        for folder in folders:
+            for program in folder.iterdir():
+                os.link(program, target / program.name)
+
+    return cached(f"bin-{digest(*(folder.name for folder in folders))}", join, base)

@@ -1,0 +1,151 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The drill: build a cluster, lose its quorum, bring it back with recover.yml, count what is still there."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from . import faults, objects
+from .labs import Lab
+from .progress import LabError, say
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of a playbook."""
+
+    rc: int
+    out: str
+    seconds: float
+    folder: Path | None
+    """Folder of the run with plan.json, report.json and so on."""
+
+    @property
+    def report(self) -> dict[str, object]:
+        return dict(json.loads((self.folder / "report.json").read_text("utf-8"))) if self.folder else {}
+
+
+def playbook(lab: Lab, name: str, *arguments: str, show: bool = False, deadline: float = 900) -> Run:
+    """Run a playbook of the collection against a lab, as a person would; what it writes outlives the lab."""
+    output = ROOT / "recoveries"
+    before = set(output.glob("*/*"))
+    argv = [
+        str(Path(sys.executable).parent / "ansible-playbook"),
+        name,
+        "-i",
+        str(lab.inventory),
+        "-e",
+        f"requorum_output={output}",
+        *arguments,
+    ]
+    env = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
+    }
+    begun, lines = time.monotonic(), []
+    with subprocess.Popen(
+        argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    ) as run:
+        assert run.stdout is not None
+        for line in run.stdout:
+            lines.append(line)
+            if show:
+                print(line, end="", flush=True)
+            if time.monotonic() - begun > deadline:
+                run.kill()
+    new = sorted(set(output.glob("*/*")) - before)
+    return Run(run.returncode, "".join(lines), time.monotonic() - begun, new[-1] if new else None)
+
+
+def confirm(lab: Lab) -> tuple[str, str]:
+    """The options that say yes for this lab."""
+    return "-e", f"requorum_confirm={lab.name}"
+
+
+def lose_quorum(lab: Lab) -> None:
+    """Cut two servers off; one comes back as an empty host, the other with a datastore that the power loss destroyed."""
+    _first, second, third = lab.servers
+    say(f"cutting the power of {second} and {third}")
+    faults.power_off(lab, second)
+    faults.power_off(lab, third)
+    answer = lab.kubectl(lab.servers[0], "get", "nodes", "--request-timeout=5s", timeout=8)
+    if answer.rc == 0:
+        raise LabError("the API still answers although two of three servers are off")
+    say(
+        f"the API no longer answers: {(answer.err or answer.out).strip().splitlines()[-1][:120] if (answer.err or answer.out).strip() else 'no answer in time'}"
+    )
+    say(f"{second} comes back as an empty host (new disk, same name)")
+    faults.replace_disk(lab, second)
+    say(f"{third} comes back with a destroyed datastore")
+    faults.destroy_datastore(lab, third)
+    faults.power_on(lab, third)
+
+
+def drill(distro: str, *, keep: bool, name: str) -> int:
+    """The whole story; exit code 0 only when every object is still there."""
+    begun = time.monotonic()
+    lab = Lab(name, distro)
+    try:
+        lab.up()
+        before = objects.write_objects(lab)
+        objects.write_workloads(lab)
+        ready = time.monotonic()
+        lose_quorum(lab)
+        say("ansible-playbook recover.yml")
+        run = playbook(lab, "recover.yml", *confirm(lab), show=True)
+        if run.rc != 0 or run.folder is None:
+            raise LabError(f"recover.yml ended with exit code {run.rc}")
+        after = objects.objects(lab)
+        lost = sorted(set(before) - set(after))
+        _summary(lab, run, len(before), lost, ready - begun, time.monotonic() - begun)
+        return 1 if lost else 0
+    finally:
+        if keep:
+            say(
+                f"the lab stays up. Log in: python -m lab ssh --name {name} {lab.servers[0]}; take it down: python -m lab down --name {name}"
+            )
+        else:
+            lab.down()
+
+
+def _summary(lab: Lab, run: Run, count: int, lost: list[str], build: float, total: float) -> None:
+    report = json.loads((run.folder / "report.json").read_text("utf-8")) if run.folder else {}
+    print("\nDrill")
+    print(f"  was wrong: {'; '.join(finding['summary'] for finding in report['findings'])}")
+    print(f"  done:      {report['verdict']['sentence']}")
+    for phase in report["phases"]:
+        print(f"  {phase['seconds'] or 0:7.1f} s  {phase['number']}/9 {phase['name']}")
+    print(
+        f"  {run.seconds:7.1f} s  recover.yml in all; {build:.0f} s to build the cluster, {total:.0f} s for everything"
+    )
+    print(f"  lost:      {', '.join(lost) if lost else f'nothing, {count} of {count} objects are there'}")
+    for name in ("report.html", "report.json", "timeline.jsonl"):
+        print(f"  {run.folder / name if run.folder else name}")
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m lab.drill", description=__doc__)
+    parser.add_argument("--distro", choices=["rke2", "k3s"], default="rke2")
+    parser.add_argument("--keep", action="store_true", help="leave the lab up")
+    parser.add_argument("--name", help="name of the lab (default: drill-<distro>)")
+    options = parser.parse_args()
+    try:
+        return drill(options.distro, keep=options.keep, name=options.name or f"drill-{options.distro}")
+    except LabError as error:
+        print(f"drill: {error}", file=sys.stderr)
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

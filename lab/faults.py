@@ -1,0 +1,188 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Ways to break a lab; every function takes the lab and a host, and says what it did."""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from lab import hosts
+from lab.labs import Lab
+from lab.podman import podman
+from lab.progress import LabError, say
+
+_FILL = "/var/lib/rancher/.lab-fill"
+_PAGE = 4096
+
+
+def power_off(lab: Lab, host: str) -> None:
+    """Cut the power: no process gets the chance to end well."""
+    if lab.running(host):
+        podman("kill", "--signal", "KILL", lab.spec.container(host), timeout=60).ok(f"power off {host}")
+        podman("wait", "--condition", "stopped", "--condition", "exited", lab.spec.container(host), timeout=60)
+    say(f"{host}: power is off")
+
+
+def power_on(lab: Lab, host: str) -> None:
+    """Switch on; enabled units start by themselves."""
+    podman("start", lab.spec.container(host), timeout=60).ok(f"power on {host}")
+    hosts.wait_booted(lab.spec, host)
+    say(f"{host}: power is on")
+
+
+def replace_disk(lab: Lab, host: str) -> None:
+    """Put an empty host with the same name and address there; its unit is installed, not enabled, not started."""
+    lab.renew(host)
+    say(f"{host}: replaced by an empty host")
+
+
+@contextmanager
+def _data(lab: Lab, host: str) -> Iterator[Path]:
+    """The host's /var/lib/rancher as the controller sees it, also while the host is off."""
+    volume = f"{lab.spec.container(host)}-data"
+    mounted = podman("volume", "mount", volume, timeout=30).ok(f"data of {host}").out.strip()
+    try:
+        yield Path(mounted)
+    finally:
+        podman("volume", "unmount", volume, timeout=30)
+
+
+@contextmanager
+def _datastore(lab: Lab, host: str) -> Iterator[Path]:
+    """Folder server/db/etcd of a host whose etcd does not run."""
+    if lab.running(host) and lab.sh(host, "pgrep -x 'etcd|k3s-server|k3s'").out.strip():
+        raise LabError(f"{host}: etcd runs; switch the host off or stop it first")
+    with _data(lab, host) as data:
+        yield data / lab.spec.distro / "server" / "db" / "etcd"
+
+
+def destroy_datastore(lab: Lab, host: str, how: str = "zeroed") -> None:
+    """Leave what a power loss leaves: `zeroed` pages (default), the file `truncated` to nothing, or `removed`.
+
+    The host must be off, or its etcd stopped.
+    """
+    with _datastore(lab, host) as etcd:
+        database = etcd / "member" / "snap" / "db"
+        if not database.is_file():
+            raise LabError(f"{host}: there is no datastore at {database}")
+        if how == "removed":
+            shutil.rmtree(etcd / "member")
+        elif how == "truncated":
+            database.write_bytes(b"")
+        elif how == "zeroed":
+            pages = database.stat().st_size // _PAGE
+            # Both meta pages, so that no etcd opens it, and a third of the rest; always the same ones.
+            lost = {0, 1, *random.Random(host).sample(range(pages), pages // 3)}
+            with database.open("r+b") as file:
+                for page in sorted(lost):
+                    file.seek(page * _PAGE)
+                    file.write(bytes(_PAGE))
+        else:
+            raise LabError(f"destroy_datastore: {how!r} is none of zeroed, truncated, removed")
+    say(f"{host}: datastore {how}")
+
+
+def save_datastore(lab: Lab, host: str) -> None:
+    """Keep a copy of the datastore for put_datastore (host off or etcd stopped)."""
+    target = lab.folder / "saved" / host
+    with _datastore(lab, host) as etcd:
+        if not etcd.is_dir():
+            raise LabError(f"{host}: there is no datastore at {etcd}")
+        shutil.rmtree(target, ignore_errors=True)
+        shutil.copytree(etcd, target)
+    say(f"{host}: datastore saved")
+
+
+def put_datastore(lab: Lab, host: str) -> None:
+    """Put the saved, by now stale datastore back in the place of the present one (host off or etcd stopped)."""
+    saved = lab.folder / "saved" / host
+    if not saved.is_dir():
+        raise LabError(f"{host}: nothing saved; save_datastore first")
+    with _datastore(lab, host) as etcd:
+        shutil.rmtree(etcd, ignore_errors=True)
+        shutil.copytree(saved, etcd)
+    say(f"{host}: stale datastore put back")
+
+
+def partition(lab: Lab, host: str, *peers: str) -> None:
+    """Cut the network to the named hosts; without names to everything, the controller included."""
+    targets = [f"{{}} {lab.spec.host(peer).ip}" for peer in peers] or ["{dev} eth0"]
+    rules = [f"iptables -w -A LAB-{chain} {target.format(flag, dev=dev)} -j DROP"
+             for chain, flag, dev in (("IN", "-s", "-i"), ("OUT", "-d", "-o")) for target in targets]
+    lab.sh(host, "\n".join([
+        "set -e", _UNDO_PARTITION, "iptables -w -N LAB-IN; iptables -w -N LAB-OUT", *rules,
+        "iptables -w -I INPUT -j LAB-IN; iptables -w -I OUTPUT -j LAB-OUT"])).ok(f"partition {host}")
+    say(f"{host}: cut off from {' '.join(peers) or 'everything'}")
+
+
+_UNDO_PARTITION = """\
+for pair in INPUT:LAB-IN OUTPUT:LAB-OUT; do
+    chain=${pair#*:}
+    iptables -w -D "${pair%:*}" -j "$chain" 2>/dev/null || :
+    iptables -w -F "$chain" 2>/dev/null || :
+    iptables -w -X "$chain" 2>/dev/null || :
+done"""
+
+
+def kill(lab: Lab, host: str, process: str) -> None:
+    """Send SIGKILL to every process of that name (etcd, kube-apiserver, kubelet, rke2, ...)."""
+    lab.sh(host, f"pkill -KILL -x {process}").ok(f"no process {process} on {host}: kill")
+    say(f"{host}: killed {process}")
+
+
+def fill_disk(lab: Lab, host: str) -> None:
+    """Fill the disk of /var/lib/rancher to the last block; needs a lab made with --disk."""
+    if not lab.spec.disk_mb:
+        raise LabError("fill_disk would fill this machine's own disk; make the lab with --disk 2048 (MB for each host)")
+    lab.sh(host, f"dd if=/dev/zero of={_FILL} bs=1M; dd if=/dev/zero of={_FILL} bs=4k oflag=append conv=notrunc; sync",
+           timeout=300)
+    say(f"{host}: " + lab.sh(host, "df --output=avail,pcent /var/lib/rancher | tail -1").out.strip() + " left")
+
+
+def corrupt_snapshot(lab: Lab, host: str, name: str = "") -> None:
+    """Flip one byte in the middle of a snapshot on the host (default: the newest)."""
+    with _data(lab, host) as data:
+        folder = data / lab.spec.distro / "server" / "db" / "snapshots"
+        found = [folder / name] if name else sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime) \
+            if folder.is_dir() else []
+        if not found or not found[-1].is_file():
+            raise LabError(f"{host}: no snapshot {name or ''} in {folder}".replace("  ", " "))
+        with found[-1].open("r+b") as file:
+            file.seek(found[-1].stat().st_size // 2)
+            byte = file.read(1)
+            file.seek(-1, 1)
+            file.write(bytes([byte[0] ^ 0xFF]))
+    say(f"{host}: flipped a byte in snapshot {found[-1].name}")
+
+
+def wrong_token(lab: Lab, host: str) -> None:
+    """Write another token into config.yaml; counts from the unit's next start."""
+    _set_token(lab, host, "wrong" + lab.spec.token[5:])
+    say(f"{host}: config.yaml has a wrong token")
+
+
+def _set_token(lab: Lab, host: str, token: str) -> None:
+    # The new line comes through stdin: no argument list shows a token.
+    config = lab.spec.supervisor.config
+    script = (f"set -e; umask 077; new=$(mktemp); cat > $new; grep -v '^token:' {config} >> $new; "
+              f"cat $new > {config}; rm $new")
+    lab.sh(host, script, stdin=f"token: {token}\n").ok(f"token of {host}")
+
+
+def heal(lab: Lab, host: str) -> None:
+    """Undo partition, fill_disk and wrong_token."""
+    lab.sh(host, f"{_UNDO_PARTITION}; rm -f {_FILL}").ok(f"heal {host}")
+    config = lab.sh(host, f"cat {lab.spec.supervisor.config}").out
+    if f"token: wrong{lab.spec.token[5:]}" in config.splitlines():
+        _set_token(lab, host, lab.spec.token)
+    say(f"{host}: network, disk and token are in order")
+
+
+FAULTS: dict[str, Callable[..., None]] = {function.__name__: function for function in (
+    power_off, power_on, replace_disk, destroy_datastore, save_datastore, put_datastore, partition, kill, fill_disk,
+    corrupt_snapshot, wrong_token)}
+"""By name, for the command line."""

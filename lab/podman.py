@@ -1,0 +1,73 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one way in which the lab calls podman."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from functools import cache
+from pathlib import Path
+
+from lab.cache import state_dir
+from lab.progress import Done, LabError, run
+
+_UNIFIED = Path("/sys/fs/cgroup/cgroup.controllers")
+# Under cgroup v1 hybrid podman's own defaults (crun, limits above those of the machine) do not work.
+_HYBRID_CONF = """\
+[containers]
+default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
+[network]
+network_backend = "netavark"
+"""
+
+
+def global_options(unified: bool) -> list[str]:
+    """Options before podman's command word."""
+    return [] if unified else ["--runtime", "/usr/sbin/runc"]
+
+
+@cache
+def _environment(conf: str) -> dict[str, str]:
+    path = Path(conf)
+    if not path.exists() or path.read_text() != _HYBRID_CONF:
+        handle, name = tempfile.mkstemp(dir=path.parent)
+        with os.fdopen(handle, "w") as file:
+            file.write(_HYBRID_CONF)
+        Path(name).rename(path)
+    return {**os.environ, "CONTAINERS_CONF": conf}
+
+
+def podman(*args: str, timeout: float, stdin: str | bytes | None = None) -> Done:
+    """Run `podman args...`; never raises for what podman answers."""
+    unified = _UNIFIED.exists()
+    env = None if unified else _environment(str(state_dir() / "containers.conf"))
+    return run(["podman", *global_options(unified), *args], timeout=timeout, stdin=stdin, env=env)
+
+
+def execute(container: str, script: str, *, timeout: float = 60, stdin: str | bytes | None = None) -> Done:
+    """Run a sh script as root inside a container."""
+    interactive = ["-i"] if stdin is not None else []
+    # `timeout` ends the script inside too; killing podman exec alone would leave it running.
+    return podman("exec", *interactive, container, "timeout", "-k", "2", str(max(1, int(timeout))), "sh", "-c", script,
+                  timeout=timeout + 10, stdin=stdin)
+
+
+def labelled(kind: str, label: str) -> list[str]:
+    """Names of all containers, volumes or networks that bear the label, stopped ones too."""
+    listing = {"container": ("ps", "-a", "--format", "{{.Names}}"),
+               "volume": ("volume", "ls", "--format", "{{.Name}}"),
+               "network": ("network", "ls", "--format", "{{.Name}}")}[kind]
+    done = podman(*listing, "--filter", f"label={label}", timeout=60).ok(f"podman {listing[0]}")
+    return sorted(set(done.out.split()))
+
+
+def remove(kind: str, name: str) -> None:
+    """Remove one object; absent is fine. Right after a kill podman may need a second try."""
+    command = {"container": ("rm", "-f", "-t", "0"), "volume": ("volume", "rm", "-f"),
+               "network": ("network", "rm", "-f")}[kind]
+    for _ in range(3):
+        done = podman(*command, name, timeout=60)
+        if podman(kind, "exists", name, timeout=30).rc != 0:
+            return
+    raise LabError(f"podman did not remove {kind} {name}: {done.err.strip()}")

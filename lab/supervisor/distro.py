@@ -1,0 +1,53 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Names, paths and ports in which the two programs that the stand-in plays differ."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Distro:
+    """What `rke2` and `k3s` call the same things (facts/rke2.md 4.4, 6.1)."""
+
+    name: str
+    version: str
+    binary: str
+    server_unit: str
+    agent_unit: str
+    unit_dir: str
+    supervisor_port: int
+    static_pods: bool
+    """RKE2 runs etcd and kube-apiserver as static pods that outlive its unit; K3s runs them itself."""
+
+    @property
+    def data_dir(self) -> Path:
+        """Default data directory (D in the facts sheet)."""
+        return Path("/var/lib/rancher") / self.name
+
+    @property
+    def config(self) -> Path:
+        """Main configuration file; `config.yaml.d` lies beside it."""
+        return Path("/etc/rancher") / self.name / "config.yaml"
+
+    @property
+    def kubeconfig(self) -> Path:
+        """Administrator's kubeconfig, rewritten at every start."""
+        return Path("/etc/rancher") / self.name / f"{self.name}.yaml"
+
+    @property
+    def annotation(self) -> str:
+        """Prefix of the etcd annotations on Node objects."""
+        return f"etcd.{self.name}.cattle.io"
+
+
+RKE2 = Distro("rke2", "v1.34.3+rke2r1", "/usr/local/bin/rke2", "rke2-server", "rke2-agent",
+              "/usr/local/lib/systemd/system", 9345, True)
+K3S = Distro("k3s", "v1.34.3+k3s1", "/usr/local/bin/k3s", "k3s", "k3s-agent",
+             "/etc/systemd/system", 6443, False)
+DISTROS = {distro.name: distro for distro in (RKE2, K3S)}
+
+LAB_BIN = Path("/opt/lab/bin")
+"""On a lab host: etcd, etcdctl, etcdutl, kube-apiserver and kubectl (read-only mount)."""

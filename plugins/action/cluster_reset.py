@@ -1,0 +1,81 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/cluster_reset.py for the documentation."""
+
+from __future__ import annotations
+
+import json
+import os
+
+from ansible_collections.requorum.cluster.plugins.action.recovery_plan import write
+from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node
+from ansible_collections.requorum.cluster.plugins.module_utils._distro import RESET_OK
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many, pairs
+
+BACK = "Its old datastore lies beside the new one (paths in the report); running the same command again is safe."
+
+
+class ActionModule(PlanAction):
+    """Make the survivor the only member of a new cluster with the old data, and look at what is then on disk."""
+
+    VERBS = ("reset",)
+
+    def do_reset(self) -> str:
+        with open(os.path.join(self.run_dir, "backup.json"), encoding="utf-8") as file:
+            backup = json.load(file)
+        if not all(check["ok"] for check in backup["checks"]):
+            raise RequorumError("The backup is not proved.", "Nothing was reset.")
+        me = next(server for server in self.plan["servers"] if server["name"] == self.host)
+        seconds = self.timeout("reset", 900)
+        before = set(many(self.script("reset_state", timeout=30).out, "old"))
+        restore = backup["node_path"] if self.plan["method"] == "restore" else ""
+        done = self.script(
+            "reset",
+            timeout=120,
+            STAMP=self.stamp,
+            RESTORE=restore,
+            REPLACED=me["cluster_id"] or "",
+            SECONDS_MAX=str(int(seconds)),
+        )
+        if done.rc != 0:
+            raise RequorumError(f"{self.host}: the reset was not started: {done.why}.", "Nothing was reset.")
+
+        def probe() -> tuple[bool, str]:
+            state = self.script("reset_state", timeout=30)
+            if state.rc != 0:
+                return False, state.why
+            unit = pairs(state.out)
+            last = (many(state.out, "log") or ["no line yet"])[-1]
+            over = unit.get("SubState") in ("exited", "dead", "failed")
+            return over, last
+
+        self.wait("the reset to end", probe, seconds=seconds + 30, hint=BACK)
+        state = self.script("reset_state", timeout=30)
+        unit, log = pairs(state.out), many(state.out, "log")
+        moved = sorted(set(many(state.out, "old")) - before)
+        write(os.path.join(self.run_dir, "reset.json"), {"node": self.host, "moved": moved})
+        self.script("reset_end", timeout=60)
+        said = any(RESET_OK in line for line in log)
+        if unit.get("Result") != "success" or unit.get("ExecMainStatus") != "0" or not said:
+            raise RequorumError(
+                f"{self.host}: the reset failed (result {unit.get('Result')}, exit code {unit.get('ExecMainStatus')}): {(log or ['no log'])[-1]}",
+                BACK,
+            )
+        return self._observe(moved, "flag" in unit)
+
+    def _observe(self, moved: list[str], flag: bool) -> str:
+        """Exit code and message are not believed: the datastore on disk must have exactly one member."""
+        path = self.must("db", "the new datastore was not found", BACK, timeout=30)
+        try:
+            store = _bbolt.drive(_datastore.summary(int(path["bytes"])), _node.read_many(self.node, path["path"]))
+        except (_bbolt.BadFile, OSError) as error:
+            raise RequorumError(f"{self.host}: the new datastore cannot be read: {error}.", BACK) from error
+        if len(store.members) != 1 or not flag:
+            raise RequorumError(
+                f"{self.host}: the reset says success, but the datastore has {len(store.members)} members"
+                + ("" if flag else " and there is no reset-flag")
+                + ".",
+                BACK,
+            )
+        return f"one member ({store.members[0].name}), revision {store.revision}; kept: {', '.join(moved) or 'nothing was moved'}"

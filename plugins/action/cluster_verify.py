@@ -1,0 +1,55 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/cluster_verify.py for the documentation."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import asdict
+
+from ansible_collections.requorum.cluster.plugins.action.recovery_plan import write
+from ansible_collections.requorum.cluster.plugins.module_utils import _state, _verify
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+
+
+class ActionModule(PlanAction):
+    """Judge the recovered cluster by what its nodes say now."""
+
+    VERBS = ("verify",)
+
+    def do_verify(self) -> str:
+        after = _state.cluster(self.plan["cluster"], [self._entry(name) for name in self._names()])
+        write(os.path.join(self.run_dir, "state-after.json"), after)
+        checks = _verify.checks(
+            self.plan,
+            self._load("state-before.json"),
+            after,
+            backup=self._load("backup.json"),
+            saved=self._load("after.json"),
+        )
+        write(os.path.join(self.run_dir, "checks.json"), [asdict(check) for check in checks])
+        wrong = [f"{check.name}: {check.observed} (wanted {check.wanted})" for check in checks if not check.ok]
+        if wrong:
+            raise RequorumError(
+                "Not everything is as it must be: " + "; ".join(wrong) + ".",
+                "Run the same command again; it goes on from what it finds.",
+            )
+        return f"{len(checks)} checks hold"
+
+    def _names(self) -> list[str]:
+        return [server["name"] for server in self.plan["servers"]] + list(self.plan["agents"])
+
+    def _entry(self, name: str) -> dict[str, object]:
+        read = self.vars["hostvars"][name].get("requorum_read_after") or {}
+        if read.get("requorum_node"):
+            return dict(json.loads(json.dumps(read["requorum_node"])))
+        return _state.unreachable(name, name, "was not read again")
+
+    def _load(self, name: str) -> dict[str, object]:
+        try:
+            with open(os.path.join(self.run_dir, name), encoding="utf-8") as file:
+                return dict(json.load(file))
+        except FileNotFoundError:
+            return {}

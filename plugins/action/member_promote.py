@@ -1,0 +1,33 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/member_promote.py for the documentation."""
+
+from __future__ import annotations
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _look
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+
+
+class ActionModule(PlanAction):
+    """Promote learners as soon as etcd accepts it, until every server is a voter and the API answers."""
+
+    VERBS = ("promote",)
+
+    def do_promote(self) -> str:
+        wanted = [server for server in self.plan["servers"] if server["need"] != "stays_off"]
+
+        def probe() -> tuple[bool, str]:
+            done = self.script("look", timeout=20, READYZ="yes")
+            look = _look.parse(done.out)
+            if done.rc != 0 or look.members is None:
+                return False, look.seen if done.rc == 0 else done.why
+            for member in look.members:
+                if member["learner"] and member["name"]:  # etcd itself refuses until the learner is in sync
+                    self.script("member", timeout=20, CALL="promote", ID=str(int(member["id"], 16)))
+            missing = _look.missing_voters(look, wanted)
+            return not missing and look.leader is not None and look.ready, look.seen
+
+        hint = "Members that are voters stay voters; run the same command again, it goes on with the others."
+        return self.wait(
+            f"{len(wanted)} voters, a leader and /readyz", probe, seconds=self.timeout("rejoin", 900), hint=hint
+        )

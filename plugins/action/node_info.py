@@ -1,0 +1,27 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/node_info.py for the documentation."""
+
+from __future__ import annotations
+
+import time
+import typing as t
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _node, _state
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
+
+
+class ActionModule(NodeAction):
+    """Read everything about a node in one call."""
+
+    def act(self) -> dict[str, t.Any]:
+        address = str(self.vars.get("ansible_host") or self.host)
+        done = self.script("info", timeout=45)
+        if done.rc != 0:
+            entry = _state.unreachable(self.host, address, f"SSH answers, but nothing can be read: {done.why}")
+            return {"changed": False, "requorum_node": entry}
+        entry = _state.node(self.host, address, done.out, received=time.time())
+        store = entry.get("datastore")
+        if store and store["present"] and not store["fault"] and not (entry["etcd"] or {}).get("status"):
+            _state.read_datastore(entry, _node.read_many(self.node, store["path"]))
+        return {"changed": False, "requorum_node": entry}

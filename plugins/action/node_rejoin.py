@@ -1,0 +1,51 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/node_rejoin.py for the documentation."""
+
+from __future__ import annotations
+
+import os
+import tarfile
+
+from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many
+
+
+class ActionModule(PlanAction):
+    """Bring a host back as a new member: old data aside, pointed at the survivor, started without waiting."""
+
+    VERBS = ("rejoin",)
+
+    def do_rejoin(self) -> str:
+        servers = {server["name"]: server for server in self.plan["servers"]}
+        me, anchor = servers[self.host], servers[self.plan["survivor"]]
+        url = f"https://{anchor['address']}:{DISTROS[self.plan['distro']].supervisor_port}"
+        foreign = me["authority"] is not None and me["authority"] != anchor["authority"]
+        token = b"" if set(me["tokens"]) & set(anchor["tokens"]) else self._token(anchor["name"])
+        done = self.script(
+            "start",
+            timeout=120,
+            stdin=token,
+            STAMP=self.stamp,
+            ROLE="join",
+            URL=url,
+            ASIDE="yes",
+            TLS_ASIDE="yes" if foreign else "no",
+        )
+        if done.rc != 0:
+            raise RequorumError(
+                f"{self.host} could not be started as a joining server: {done.why}.",
+                "Nothing is lost; run the same command again.",
+            )
+        moved = [entry.split("|")[1] for entry in many(done.out, "moved")]
+        return f"started, joins {url}; kept: {', '.join(moved) or 'nothing was there'}"
+
+    def _token(self, anchor: str) -> bytes:
+        """The survivor's token out of the backup; it goes to the node through stdin only."""
+        with tarfile.open(os.path.join(self.run_dir, "backup", anchor, "files.tar")) as archive:
+            for member in archive:
+                if member.name.endswith("/server/token"):
+                    file = archive.extractfile(member)
+                    return file.read().strip() if file else b""
+        return b""

@@ -1,0 +1,25 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/node_release.py for the documentation."""
+
+from __future__ import annotations
+
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+
+
+class ActionModule(PlanAction):
+    """Undo what fencing and joining needed."""
+
+    VERBS = ("release",)
+
+    def do_release(self) -> str:
+        enable = "yes" if self.plan["enable"] else "no"
+        after = self.must(
+            "release",
+            "drop-in and unit could not be put back",
+            "Run the same command again.",
+            timeout=60,
+            STAMP=self.stamp,
+            ENABLE=enable,
+        )
+        return f"unit {after.get('enabled')}, drop-in gone"

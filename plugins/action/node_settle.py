@@ -1,0 +1,40 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/node_settle.py for the documentation."""
+
+from __future__ import annotations
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _kubernetes
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+
+
+class ActionModule(PlanAction):
+    """Wait until every living Node is Ready and the API has exactly its living endpoints."""
+
+    VALID = ("plan", "phase", "run_dir", "refused")
+    VERBS = ("settle",)
+
+    def do_settle(self) -> str:
+        for name in self._task.args.get("refused") or ():
+            self.script("node_password", timeout=20, NODE=name)
+        living = [server for server in self.plan["servers"] if server["need"] != "stays_off"]
+        nodes = {server["node"] for server in living} | set(self.plan["agent_nodes"])
+        addresses = sorted(server["address"] for server in living)
+
+        def probe() -> tuple[bool, str]:
+            done = self.script("nodes", timeout=40)
+            seen = _kubernetes.parse(done.out) if done.rc == 0 else None
+            if seen is None:
+                return False, f"the API does not answer ({done.why})" if done.rc else "the API answers in part"
+            waiting = [f"{name} ({seen.silent.get(name, 'no Node')})" for name in sorted(nodes - seen.ready)]
+            return not waiting and list(
+                seen.endpoints
+            ) == addresses, f"not Ready: {', '.join(waiting) or 'none'}; endpoints {', '.join(seen.endpoints)}"
+
+        self.wait(
+            "all Nodes Ready and all endpoints there",
+            probe,
+            seconds=self.timeout("settle", 300),
+            hint="Look at the host that is named; run the same command again.",
+        )
+        return f"{len(nodes)} Nodes Ready; API at {', '.join(addresses)}"

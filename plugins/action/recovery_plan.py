@@ -1,0 +1,135 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/recovery_plan.py for the documentation."""
+
+from __future__ import annotations
+
+import json
+import os
+import shlex
+import time
+import typing as t
+from dataclasses import asdict
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _classify, _plan, _server, _state
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now
+
+
+class ActionModule(NodeAction):
+    """Judge the cluster, make the plan, keep both in the folder of this run."""
+
+    VALID = ("cluster", "servers", "agents", "survivor", "method", "powered_off", "output", "purpose")
+
+    def act(self) -> dict[str, t.Any]:
+        args = self._task.args
+        entries = [self._entry(name) for name in [*args["servers"], *args["agents"]]]
+        state = _state.cluster(args["cluster"], entries)
+        servers = [
+            _server.view(entry, args.get("powered_off") or ()) for entry in entries if entry["name"] in args["servers"]
+        ]
+        case = _classify.classify(servers, survivor=args.get("survivor") or "")
+        distro = _server.distro_of(entries)
+        if distro is None:
+            raise RequorumError(
+                "No single distribution was found on the servers that answer.",
+                "Set requorum_distro to rke2, k3s or harvester and look at inspect.yml.",
+            )
+        living = [entry["name"] for entry in entries if entry["name"] in args["agents"] and entry["reachable"]]
+        if args.get("purpose") == "backup":
+            plan = _plan.backup_plan(case, distro, cluster=args["cluster"])
+        else:
+            plan = _plan.make_plan(
+                case, distro, cluster=args["cluster"], agents=living, method=args.get("method") or "auto"
+            )
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        run_dir = os.path.join(args["output"], args["cluster"], stamp)
+        os.makedirs(run_dir, mode=0o700)
+        document = {
+            **plan.document(),
+            "stamp": stamp,
+            "started": now(),
+            "distro": distro.name,
+            "version": next((e["version"] for e in entries if e.get("version")), None),
+            "powered_off": list(args.get("powered_off") or ()),
+            "servers": [
+                self._server(server, dict(case.needs).get(server.name, "unknown"), entry)
+                for server, entry in zip(servers, entries)
+            ],
+            "members": [asdict(member) for member in case.members],
+            "remove": [member.id for member in _plan.stale_members(case)],
+            "ranking": [server.name for server in case.base],
+            "offline": plan.offline,
+            "enable": any(
+                (entry.get("unit") or {}).get("UnitFileState") == "enabled"
+                or "enabled=enabled" in (entry.get("journal") or ())
+                for entry in entries
+            ),
+            "agents": list(args["agents"]),
+            "command": self._command(),
+            "agent_nodes": [
+                (e.get("program") or {}).get("node_name") or e["hostname"] for e in entries if e["name"] in living
+            ],
+        }
+        for name, content in (("plan.json", document), ("state-before.json", state)):
+            write(os.path.join(run_dir, name), content)
+        return {"changed": False, "plan": document, "requorum_run_dir": run_dir}
+
+    def _command(self) -> str:
+        """What was typed, as far as it decides what is done: for the lines that say what to type next."""
+        words = [
+            "ansible-playbook recover.yml",
+            *(f"-i {shlex.quote(str(source))}" for source in self.vars.get("ansible_inventory_sources") or ()),
+        ]
+        for name in ("survivor", "method", "powered_off"):
+            value = self._task.args.get(name)
+            if value and value != "auto":
+                words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': value}))}")
+        return " ".join(words)
+
+    def _entry(self, name: str) -> dict[str, t.Any]:
+        """What INSPECT registered for a host; an unreachable one is an answer too."""
+        hostvars = self.vars["hostvars"][name]
+        read = hostvars.get("requorum_read") or {}
+        if read.get("requorum_node"):
+            return t.cast("dict[str, t.Any]", json.loads(json.dumps(read["requorum_node"])))
+        return _state.unreachable(
+            name,
+            str(hostvars.get("ansible_host") or name),
+            str(read.get("msg") or "was not inspected").strip().split("\n")[-1][:200],
+        )
+
+    @staticmethod
+    def _server(server: _server.Server, need: str, entry: dict[str, t.Any]) -> dict[str, t.Any]:
+        """What the later phases and the report need to know of a server."""
+        authority = next(
+            (c["subject"] for c in entry.get("certificates") or () if c["path"].endswith("/tls/server-ca.crt")), None
+        )
+        return {
+            "name": server.name,
+            "node": (entry.get("program") or {}).get("node_name") or entry.get("hostname") or server.name,
+            "address": server.address,
+            "need": need,
+            "reachable": server.reachable,
+            "etcd": server.etcd,
+            "store": server.store,
+            "fault": server.fault,
+            "leader": server.leader,
+            "cluster_id": server.cluster_id,
+            "member_id": server.member_id,
+            "term": server.term,
+            "index": server.index,
+            "revision": server.revision,
+            "bytes": server.store_bytes,
+            "authority": authority,
+            "tokens": sorted({v for k, v in (entry.get("token") or {}).items() if k != "node-password"}),
+            "gate": (entry.get("etcd") or {}).get("port") or 2382,
+            "error": entry.get("error"),
+        }
+
+
+def write(path: str, content: t.Any) -> None:
+    """A JSON file that only its owner reads."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        json.dump(content, file, indent=1)
+        file.write("\n")

@@ -1,0 +1,64 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/recovery_report.py for the documentation."""
+
+from __future__ import annotations
+
+import json
+import os
+import typing as t
+
+from ansible.utils.display import Display
+
+from ansible_collections.requorum.cluster.plugins.action.recovery_plan import write
+from ansible_collections.requorum.cluster.plugins.module_utils import _report, _report_html, _report_text, _timeline
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now
+
+
+class ActionModule(NodeAction):
+    """Write report.json and report.html out of what the run left in its folder, and show the summary."""
+
+    VALID = ("run_dir",)
+
+    def act(self) -> dict[str, t.Any]:
+        folder = str(self._task.args["run_dir"])
+        record = _report.Record(
+            plan=self._load(folder, "plan.json", {}),
+            before=self._load(folder, "state-before.json", {}),
+            after=self._load(folder, "state-after.json", {}),
+            actions=[json.loads(line) for line in self._text(folder, "actions.jsonl").splitlines()],
+            backup=self._load(folder, "backup.json", {}),
+            reset=self._load(folder, "reset.json", {}),
+            checks=self._load(folder, "checks.json", []),
+            events=_timeline.read(self._text(folder, "timeline.jsonl")),
+            mode="check" if self._task.check_mode else "run",
+            ended=now(),
+        )
+        report = _report.build(record)
+        write(os.path.join(folder, "report.json"), report)
+        html = _report_html.render(report)
+        with open(
+            os.open(os.path.join(folder, "report.html"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
+            "w",
+            encoding="utf-8",
+        ) as file:
+            file.write(html)
+        Display().display(_report_text.summary(report, folder))
+        return {
+            "changed": False,
+            "outcome": report["verdict"]["outcome"],
+            "sentence": report["verdict"]["sentence"],
+            "next": report["verdict"]["next"],
+        }
+
+    @staticmethod
+    def _text(folder: str, name: str) -> str:
+        try:
+            with open(os.path.join(folder, name), encoding="utf-8") as file:
+                return file.read()
+        except FileNotFoundError:
+            return ""
+
+    def _load(self, folder: str, name: str, missing: t.Any) -> t.Any:
+        text = self._text(folder, name)
+        return json.loads(text) if text else missing

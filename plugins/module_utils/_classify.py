@@ -1,0 +1,280 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""Which case is this, what does each server need, what is forbidden and what would allow it.
+
+The order of questions: does a quorum stand? could one stand if intact members were started? may a peer still run? Only
+when all three are answered with no is a reset considered.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+
+from ._server import Member, Server
+
+Kind = t.Literal[
+    "healthy",
+    "member_lost",
+    "quorum_recoverable",
+    "quorum_lost",
+    "datastore_lost",
+    "split_brain",
+    "api_down",
+    "unknown",
+]
+Need = t.Literal["nothing", "start", "promote", "rejoin", "stays_off"]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A thing that is not done now: what is wrong, where, what would allow it."""
+
+    what: str
+    where: str
+    next: str
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.next}"
+
+
+@dataclass(frozen=True)
+class Case:
+    """The judgement on a cluster."""
+
+    kind: Kind
+    reason: str
+    base: tuple[Server, ...] = ()
+    """Servers that hold the cluster's datastore, best first; the first one is the survivor (or anchor)."""
+    needs: tuple[tuple[str, Need], ...] = ()
+    members: tuple[Member, ...] = ()
+    """The member list of this cluster."""
+    refusals: tuple[Refusal, ...] = ()
+    servers: tuple[Server, ...] = ()
+
+    @property
+    def survivor(self) -> Server | None:
+        return self.base[0] if self.base else None
+
+    def having(self, *needs: Need) -> tuple[str, ...]:
+        """Names of the servers with one of these needs, in inventory order."""
+        return tuple(name for name, need in self.needs if need in needs)
+
+
+def classify(servers: t.Sequence[Server], *, survivor: str = "") -> Case:
+    """Judge a cluster by its servers. survivor: the user's own choice, which decides between two clusters and in the ranking."""
+    return replace(_classify(servers, survivor), servers=tuple(servers))
+
+
+def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
+    if not any(server.reachable for server in servers):
+        return Case(
+            "unknown",
+            "No server answers.",
+            refusals=(
+                Refusal(
+                    "No server can be reached over SSH.", "inventory", "Bring one server back or correct ansible_host."
+                ),
+            ),
+        )
+    holders = [server for server in servers if server.store == "intact" and server.cluster_id]
+    clusters = {server.cluster_id for server in holders}
+    leading = {server.cluster_id for server in holders if server.etcd in ("voting", "learning")}
+    if len(clusters) > 1:
+        chosen = _choose(holders, leading, survivor)
+        if chosen is None:
+            return _split(holders)
+        clusters, leading = {chosen}, leading & {chosen}
+    if not clusters:
+        return _nothing_holds(servers)
+    base = rank([server for server in holders if server.cluster_id in clusters], prefer=survivor)
+    members = _members(base)
+    refusals = _strangers(servers, members)
+    if leading:
+        return _standing(servers, base, members, refusals)
+    return _fallen(servers, base, members, refusals)
+
+
+def rank(servers: t.Sequence[Server], *, prefer: str = "") -> tuple[Server, ...]:
+    """Best survivor first: how far the datastore got, then a running etcd that answers, free disk, a right clock."""
+    return tuple(
+        sorted(
+            servers,
+            key=lambda s: (
+                s.name != prefer,
+                [-n for n in s.position],
+                not s.leader,
+                not s.gateway,
+                -s.free // (1 << 30),
+                abs(s.skew),
+                s.name,
+            ),
+        )
+    )
+
+
+def _choose(holders: t.Sequence[Server], leading: set[str | None], survivor: str) -> str | None:
+    """The cluster that is meant when two are seen: the user's choice, or the one whose journal says that it replaced the rest."""
+    for server in holders:
+        others = {other.cluster_id for other in holders} - {server.cluster_id}
+        if server.name == survivor or others <= server.replaced:
+            return server.cluster_id if leading <= {server.cluster_id} else None
+    return None
+
+
+def _split(holders: t.Sequence[Server]) -> Case:
+    seen = "; ".join(f"{s.name} has cluster {s.cluster_id} at revision {s.revision}" for s in holders)
+    return Case(
+        "split_brain",
+        f"Two clusters are alive under one name: {seen}.",
+        refusals=(
+            Refusal(
+                "More than one cluster ID is found, so nothing is changed.",
+                ", ".join(s.name for s in holders),
+                "Stop the server of the cluster that is not meant, or name one that is: -e requorum_survivor=NAME.",
+            ),
+        ),
+    )
+
+
+def _nothing_holds(servers: t.Sequence[Server]) -> Case:
+    unread = [server.name for server in servers if not server.reachable or server.store == "unknown"]
+    if unread:
+        return Case(
+            "unknown",
+            "No server with a datastore that can be read was found.",
+            refusals=(
+                Refusal(
+                    f"The datastore of {_list(unread)} could not be read.",
+                    _list(unread),
+                    "Make it reachable, then run inspect again.",
+                ),
+            ),
+        )
+    return Case(
+        "datastore_lost",
+        "No server has a datastore any more.",
+        refusals=(
+            Refusal(
+                "Only a snapshot can help.",
+                _list([s.name for s in servers]),
+                "Look for one: local snapshots, S3, backups of an earlier recovery.",
+            ),
+        ),
+    )
+
+
+def _members(base: t.Sequence[Server]) -> tuple[Member, ...]:
+    """The member list as the best server knows it; one that sees a leader knows best."""
+    sighted = [server for server in base if server.etcd in ("voting", "learning")]
+    return (sighted or list(base))[0].members
+
+
+def _strangers(servers: t.Sequence[Server], members: t.Sequence[Member]) -> tuple[Refusal, ...]:
+    """Members that no inventory name stands for could be a live majority that nobody looked at."""
+    known = {server.address for server in servers} | {server.name for server in servers}
+    return tuple(
+        Refusal(
+            f"Member {member.name or member.id} at {member.address} is not in the inventory.",
+            "inventory",
+            "Add it to the group servers.",
+        )
+        for member in members
+        if member.address not in known and member.node not in known
+    )
+
+
+def _standing(
+    servers: t.Sequence[Server], base: tuple[Server, ...], members: tuple[Member, ...], refusals: tuple[Refusal, ...]
+) -> Case:
+    """A leader is seen: what is missing to full strength?"""
+    sighted = [server for server in base if server.etcd == "voting"]
+    base = tuple([*sighted, *(server for server in base if server not in sighted)])
+    needs = tuple((server.name, _need(server, base[0], members)) for server in servers)
+    missing = [name for name, need in needs if need != "nothing"]
+    if missing:
+        text = f"Quorum stands with {len(sighted)} of {len(servers)} servers; {_list(missing)} must come back."
+        if refusals:  # a member outside the inventory does not forbid a rejoin, its removal would
+            text += " " + " ".join(refusal.what for refusal in refusals)
+        return Case("member_lost", text, base, needs, members)
+    if not any(server.api for server in servers):
+        return Case(
+            "api_down",
+            "etcd is complete, but no API server answers.",
+            base,
+            needs,
+            members,
+            (
+                Refusal(
+                    "The fault is above etcd; no recovery of members would help.",
+                    _list([s.name for s in servers]),
+                    "Read the log of kube-apiserver.",
+                ),
+            ),
+        )
+    return Case("healthy", f"All {len(servers)} servers are voters and see one leader.", base, needs, members)
+
+
+def _fallen(
+    servers: t.Sequence[Server], base: tuple[Server, ...], members: tuple[Member, ...], refusals: tuple[Refusal, ...]
+) -> Case:
+    """No leader is seen: can enough intact members be started, and if not, can anybody else still make a quorum?"""
+    voters = {member.id for member in members if not member.learner}
+    quorum = len(voters) // 2 + 1
+    intact = [server for server in base if server.member_id in voters]
+    if len(intact) >= quorum:
+        idle = [server.name for server in intact if server.etcd == "stopped"]
+        needs = tuple((s.name, "start" if s in intact else _need(s, base[0], members)) for s in servers)
+        text = f"{len(intact)} of {len(voters)} members are intact; {quorum} make a quorum, so they are started and nothing is reset."
+        if not idle:
+            refusals += (
+                Refusal(
+                    "All intact members run and still see no leader: they do not reach each other.",
+                    _list([s.name for s in intact]),
+                    "Look at the network between them (ports 2379 and 2380), certificates and clocks.",
+                ),
+            )
+        return Case("quorum_recoverable", text, base, needs, members, refusals)
+    for server in servers:
+        refusals += tuple(_may_still_run(server))
+    needs = tuple((s.name, "nothing" if s == base[0] else "rejoin" if s.reachable else "stays_off") for s in servers)
+    text = f"Quorum is lost: {len(intact)} of {len(voters)} members is intact, {quorum} are needed. {base[0].name} is the survivor."
+    return Case("quorum_lost", text, base, needs, members, refusals)
+
+
+def _may_still_run(server: Server) -> t.Iterator[Refusal]:
+    """What forbids a reset: nobody knows whether this server still votes somewhere."""
+    if not server.reachable and not server.powered_off:
+        yield Refusal(
+            f"{server.name} does not answer and may still run.",
+            server.name,
+            f'Make it reachable, or cut its power and say so: -e \'{{"requorum_powered_off": ["{server.name}"]}}\'.',
+        )
+    elif server.reachable and server.powered_off:
+        yield Refusal(
+            f"{server.name} is named in requorum_powered_off, but it answers.",
+            server.name,
+            "Take it out of requorum_powered_off.",
+        )
+    elif server.reachable and server.store == "unknown":
+        yield Refusal(
+            f"The datastore of {server.name} could not be read.", server.name, "Run inspect.yml and see what is unread."
+        )
+
+
+def _need(server: Server, anchor: Server, members: t.Sequence[Member]) -> Need:
+    """What a server needs to be a voter of the anchor's cluster."""
+    if not server.reachable:
+        return "stays_off"
+    listed = {member.id: member for member in members}
+    mine = listed.get(server.member_id or "")
+    if server.cluster_id == anchor.cluster_id and server.store == "intact" and mine:
+        if mine.learner and server.etcd == "learning":
+            return "promote"
+        return "nothing" if server.etcd == "voting" and server.unit else "start"
+    return "rejoin"
+
+
+def _list(names: t.Sequence[str]) -> str:
+    return ", ".join(names) or "-"

@@ -1,0 +1,45 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""What other hosts may answer before a reset."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import _distro
+
+JSON = t.Mapping[str, t.Any]
+SSH = 22
+
+
+def targets(peers: t.Sequence[JSON], distro: str) -> list[tuple[str, int]]:
+    """(address, port) of everything by which a peer could vote or serve, and SSH, by which it shows that it lives."""
+    ports = [2379, 2380, 6443, SSH]
+    if _distro.DISTROS[distro].supervisor_port not in ports:
+        ports.insert(2, _distro.DISTROS[distro].supervisor_port)
+    return [(peer["address"], port) for peer in peers for port in ports]
+
+
+def judge(
+    peers: t.Sequence[JSON], powered_off: t.Collection[str], asked: t.Sequence[tuple[str, int]], out: str
+) -> list[str]:
+    """Sentences about peers that are not proved away; none = go on. A question without an answer counts against it."""
+    answers = {
+        (words[0], int(words[1])): words[2] for words in (line.split() for line in out.split("\n")) if len(words) == 3
+    }
+    faults = []
+    for peer in peers:
+        mine = {port: answers.get((address, port), "unknown") for address, port in asked if address == peer["address"]}
+        serving = {port: said for port, said in mine.items() if port != SSH}
+        open_ports = [str(port) for port, said in serving.items() if said == "open"]
+        silent_tool = [str(port) for port, said in mine.items() if said not in ("open", "refused", "silent")]
+        if open_ports:
+            faults.append(f"{peer['name']} ({peer['address']}) still answers on port {', '.join(open_ports)}.")
+        elif silent_tool:
+            faults.append(f"Port {', '.join(silent_tool)} of {peer['name']} could not be looked at.")
+        elif peer["name"] in powered_off and any(said != "silent" for said in mine.values()):
+            faults.append(
+                f"{peer['name']} is named in requorum_powered_off, but the host at {peer['address']} answers."
+            )
+    return faults

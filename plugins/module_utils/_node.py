@@ -1,0 +1,94 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""The one seam to a node: run a shell script there, get rc, out and err.
+
+Whoever implements `Node` (an Ansible connection in the action plugins, a local shell in tests) sends `command()` and gives
+the raw output to `result()`. The output is framed by a word that changes with every call: a login banner before it does no
+harm, and an answer that was cut off is told apart from an empty one.
+"""
+
+from __future__ import annotations
+
+import base64
+import secrets
+import shlex
+import typing as t
+from dataclasses import dataclass
+from pathlib import Path
+
+SCRIPTS = Path(__file__).parent / "sh"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a script did. `rc` 124 = its deadline passed, -1 = the answer is incomplete: both mean *unknown*."""
+
+    rc: int
+    out: str
+    err: str
+
+    @property
+    def known(self) -> bool:
+        """Whether the script ran to its end; nothing may be concluded from one that did not."""
+        return self.rc not in (-1, 124, 137)
+
+    @property
+    def why(self) -> str:
+        """The reason of a failure in one line."""
+        if self.rc == -1:
+            return "the answer of the node was cut off"
+        if self.rc in (124, 137):
+            return "no answer before the deadline"
+        text = (self.err.strip() or self.out.strip()).splitlines()
+        return text[-1][:300] if text else f"exit code {self.rc} without a word"
+
+
+class Node(t.Protocol):
+    """A host on which scripts run as root under /bin/sh."""
+
+    def run(self, script: str, *, stdin: bytes | None = None, timeout: int = 60) -> Done: ...
+
+
+def script(name: str, **variables: str) -> str:
+    """Text of sh/<name>.sh behind the common head; `variables` become shell variables. Never pass a secret: use stdin."""
+    head = "".join(f"{key}={shlex.quote(value)}\n" for key, value in sorted(variables.items()))
+    return head + (SCRIPTS / "common.sh").read_text("utf-8") + (SCRIPTS / f"{name}.sh").read_text("utf-8")
+
+
+def new_mark() -> str:
+    """A word that cannot stand in any output by chance."""
+    return "requorum-" + secrets.token_hex(6)
+
+
+def command(text: str, mark: str, timeout: int) -> str:
+    """Shell command that runs `text` with a deadline and frames its output."""
+    inner = f"timeout -k 5 {timeout} /bin/sh -c {shlex.quote(text)} requorum"
+    return f"echo {mark}; {inner}; r=$?; echo; echo {mark} $r"
+
+
+def result(mark: str, out: str, err: str) -> Done:
+    """Take the frame off again."""
+    lines = out.replace("\r\n", "\n").split("\n")
+    starts = [index for index, line in enumerate(lines) if line == mark]
+    ends = [index for index, line in enumerate(lines) if line.startswith(f"{mark} ")]
+    if not starts or not ends:
+        return Done(-1, out, err)
+    body = "\n".join(lines[starts[0] + 1 : ends[-1]])
+    return Done(int(lines[ends[-1]].split()[1]), body.removesuffix("\n"), err)
+
+
+def read_many(node: Node, path: str) -> t.Callable[[list[tuple[int, int]]], list[bytes]]:
+    """Reader of ranges of a file on a node, one round trip for all of them."""
+
+    def read(ranges: list[tuple[int, int]]) -> list[bytes]:
+        quoted = shlex.quote(path)
+        text = "".join(
+            f"tail -c +{offset + 1} {quoted} | head -c {size} | base64 | tr -d '\\n'; echo\n" for offset, size in ranges
+        )
+        done = node.run(text, timeout=30)
+        if done.rc != 0:
+            raise OSError(f"{path} cannot be read: {done.why}")
+        return [base64.b64decode(line) for line in (done.out + "\n").split("\n")[: len(ranges)]]
+
+    return read

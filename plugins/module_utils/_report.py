@@ -1,0 +1,251 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""The report document (docs/report.schema.json) out of what a run left in its folder."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from . import _findings, _server, _timeline, _verify
+
+JSON = dict[str, t.Any]
+VERSION = "0.1.0"
+
+
+@dataclass(frozen=True)
+class Record:
+    """The files of a run's folder; what was not written is empty."""
+
+    plan: JSON
+    before: JSON
+    after: JSON = field(default_factory=dict)
+    actions: list[JSON] = field(default_factory=list)
+    backup: JSON = field(default_factory=dict)
+    reset: JSON = field(default_factory=dict)
+    checks: list[JSON] = field(default_factory=list)
+    events: list[JSON] = field(default_factory=list)
+    mode: str = "run"
+    ended: str | None = None
+
+
+def build(record: Record) -> JSON:
+    """The report; texts are masked, so that it may leave the controller."""
+    plan = record.plan
+    outcome = _outcome(record)
+    started_api = next(
+        (a["ended"] for a in record.actions if a["verb"] == "start" and not a["result"].startswith("failed")), None
+    )
+    report = {
+        "schema": 1,
+        "cluster": plan["cluster"],
+        "distro": plan["distro"],
+        "version": plan["version"],
+        "run": {
+            "id": plan["stamp"],
+            "mode": record.mode,
+            "started": plan["started"],
+            "ended": record.ended,
+            "seconds": _seconds(plan["started"], record.ended),
+            "command": plan["command"],
+            "requorum": VERSION,
+            "plan_id": plan["plan_id"] if plan["actions"] else None,
+        },
+        "verdict": {
+            "case": plan["case"],
+            "outcome": outcome,
+            "sentence": _sentence(outcome, record),
+            "next": _next(outcome, record),
+        },
+        "findings": _findings.findings(plan, record.before),
+        "loss": {"revisions": None, "seconds": None, "sentence": plan["loss"]},
+        "survivor": _survivor(plan),
+        "plan": plan["actions"],
+        "actions": record.actions,
+        "phases": _timeline.phases(record.events),
+        "timeline": _timeline.spans(record.events),
+        "members": {
+            "before": _members(plan, record.before),
+            "after": _members(plan, record.after) if record.after else [],
+        },
+        "kept": _kept(record),
+        "backup": {key: record.backup[key] for key in ("path", "sha256", "bytes", "revision")}
+        | {"checks": [{"name": c["name"], "ok": c["ok"], "observed": c["observed"]} for c in record.backup["checks"]]}
+        if record.backup
+        else None,
+        "workloads": _workloads(record),
+        "checks": record.checks,
+        "point_of_no_return": {
+            "sentence": plan["point_of_no_return"] or "Nothing is changed.",
+            "passed": plan["case"] == "quorum_lost" and started_api is not None,
+            "at": started_api if plan["case"] == "quorum_lost" else None,
+        },
+        "refusals": plan["refusals"],
+    }
+    return t.cast(JSON, _timeline.mask_all(report))
+
+
+def _seconds(started: str, ended: str | None) -> float | None:
+    return (
+        round((datetime.fromisoformat(ended) - datetime.fromisoformat(started)).total_seconds(), 1) if ended else None
+    )
+
+
+def _outcome(record: Record) -> str:
+    plan = record.plan
+    if plan["refusals"] or not plan["actions"]:
+        return "healthy" if plan["case"] == "healthy" else "refused"
+    if record.mode == "check":
+        return "planned"
+    if all(action["phase"] == 3 for action in plan["actions"]):  # backup.yml
+        done = [a for a in record.actions if not a["result"].startswith("failed")]
+        return "healthy" if len(done) == len(plan["actions"]) else "failed" if record.actions else "planned"
+    if not any(a["verb"] == "verify" and not a["result"].startswith("failed") for a in record.actions):
+        return "failed" if record.actions else "planned"
+    return "not_redundant" if any(server["need"] == "stays_off" for server in plan["servers"]) else "recovered"
+
+
+def _sentence(outcome: str, record: Record) -> str:
+    plan, off = record.plan, [s["name"] for s in record.plan["servers"] if s["need"] == "stays_off"]
+    failed = next((a for a in record.actions if a["result"].startswith("failed")), None)
+    if outcome == "recovered":
+        return f"Recovered: {len(plan['servers'])} of {len(plan['servers'])} servers are voters and the API answers."
+    if outcome == "not_redundant":
+        return f"Recovered, not yet redundant: {', '.join(off)} must come back."
+    if outcome == "failed":
+        return (
+            f"Not finished: {failed['result'].removeprefix('failed: ')}"
+            if failed
+            else "Not finished: it was stopped on the way."
+        )
+    if outcome == "refused" and plan["refusals"]:
+        return f"{plan['reason']} Nothing is changed: {plan['refusals'][0]['what']}"
+    return str(plan["reason"])
+
+
+def _next(outcome: str, record: Record) -> str | None:
+    plan = record.plan
+    if outcome == "planned":
+        return f"{plan['command']} -e requorum_confirm={plan['cluster']} -e requorum_plan_id={plan['plan_id']}"
+    if outcome == "refused":
+        return str(plan["refusals"][0]["next"]) if plan["refusals"] else None
+    if outcome in ("failed", "not_redundant"):
+        return f"{plan['command']} -e requorum_confirm={plan['cluster']}"
+    return None
+
+
+def _survivor(plan: JSON) -> JSON | None:
+    servers = {server["name"]: server for server in plan["servers"]}
+    if not plan["survivor"] or plan["case"] == "healthy":
+        return None
+    best = servers[plan["survivor"]]
+    ranking = [
+        {
+            "node": name,
+            "term": servers[name]["term"],
+            "index": servers[name]["index"],
+            "revision": servers[name]["revision"],
+            "bytes": servers[name]["bytes"] or None,
+            "distance": best["revision"] - servers[name]["revision"],
+            "note": None,
+        }
+        for name in plan["ranking"]
+    ]
+    ranking += [
+        {
+            "node": name,
+            "term": None,
+            "index": None,
+            "revision": None,
+            "bytes": None,
+            "distance": None,
+            "note": "does not answer" if not s["reachable"] else f"datastore {s['store']}",
+        }
+        for name, s in servers.items()
+        if name not in plan["ranking"]
+    ]
+    reason = (
+        "its datastore got furthest (raft term, applied index, revision)"
+        if len(plan["ranking"]) > 1
+        else "it is the only one with an intact datastore"
+    )
+    return {"node": plan["survivor"], "reason": reason, "ranking": ranking}
+
+
+def _members(plan: JSON, state: JSON) -> list[JSON]:
+    entries = {entry["name"]: entry for entry in state["nodes"]}
+    listed = _listed(plan, entries)
+    found = []
+    for server in plan["servers"]:
+        view = _server.view(entries[server["name"]])
+        mine = next((m for m in listed if m.id == view.member_id or m.node == server["node"]), None)
+        role = {"voting": "voter", "learning": "learner", "stopped": "stopped"}.get(view.etcd, "unknown")
+        if not view.reachable:
+            role = "unreachable"
+        elif view.store in ("absent", "damaged"):
+            role = "absent"
+        note = {"absent": "no datastore", "damaged": f"datastore damaged: {view.fault}"}.get(
+            view.store, "no leader" if view.etcd == "leaderless" else None
+        )
+        found.append(
+            {
+                "node": server["name"],
+                "name": mine.name if mine else None,
+                "id": view.member_id,
+                "address": view.address,
+                "role": role,
+                "leader": view.leader,
+                "revision": view.revision or None,
+                "cluster_id": view.cluster_id,
+                "note": note,
+            }
+        )
+    return found
+
+
+def _listed(plan: JSON, entries: dict[str, JSON]) -> tuple[_server.Member, ...]:
+    return next((view.members for view in map(_server.view, entries.values()) if view.name == plan["survivor"]), ())
+
+
+def _kept(record: Record) -> list[JSON]:
+    kept = [
+        {"node": record.reset["node"], "path": path, "bytes": None, "what": "moved aside by the reset"}
+        for path in record.reset.get("moved", ())
+    ]
+    for action in record.actions:
+        for path in action["result"].partition("kept: ")[2].split(", ") if action["verb"] == "rejoin" else ():
+            if path.startswith("/"):
+                kept.append(
+                    {"node": action["node"], "path": path, "bytes": None, "what": "moved aside before the rejoin"}
+                )
+    if record.backup:
+        kept.append(
+            {
+                "node": record.plan["survivor"],
+                "path": record.backup["node_path"],
+                "bytes": record.backup["bytes"],
+                "what": "snapshot",
+            }
+        )
+        kept.append(
+            {
+                "node": "controller",
+                "path": record.backup["path"],
+                "bytes": record.backup["bytes"],
+                "what": "the same snapshot, proved",
+            }
+        )
+    return kept
+
+
+def _workloads(record: Record) -> JSON | None:
+    if not record.after:
+        return None
+    count = {
+        name: sum(len(_verify.workloads(entry)) for entry in state["nodes"] if entry["reachable"])
+        for name, state in (("before", record.before), ("after", record.after))
+    }
+    check = next((c for c in record.checks if c["name"] == "workloads"), None)
+    return {**count, "stopped": [] if check is None or check["ok"] else [str(check["observed"])]}

@@ -1,0 +1,174 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The report for a terminal: 80 columns, no colour, the next command ready to copy.
+
+PRIVATE to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from . import _report_words as words
+from ._timeline import mask_all
+
+WIDTH = 80
+_WORDS = re.compile(r"(?:'[^']*'|\"[^\"]*\"|\S)+")
+_FILES = ("report.html", "report.json", "timeline.jsonl")
+
+
+def summary(report: Mapping[str, Any], folder: str | None = None) -> str:
+    """Return the summary of a report; with the run's folder it ends with the paths of the report's files."""
+    data = mask_all(report)
+    blocks = (_verdict(data), _refusals(data), _findings(data), _steps(data), _loss(data), _members(data),
+              _checks(data), _back(data), _next(data), _files(folder))
+    return "\n\n".join(text for text in ("\n".join(block) for block in blocks) if text) + "\n"
+
+
+def _verdict(report: Mapping[str, Any]) -> Iterator[str]:
+    outcome = words.OUTCOMES.get(report["verdict"]["outcome"], words.UNKNOWN_OUTCOME)
+    system = " ".join(filter(None, (words.DISTROS.get(report.get("distro") or "", ""), report.get("version"))))
+    yield "=" * WIDTH
+    yield f"{outcome.word.upper()}: {report['cluster']}" + (f" ({system})" if system else "")
+    yield from _wrap(report["verdict"]["sentence"], "")
+    yield from _wrap(".  ".join(f"{name} {figure}" + (f" ({small})" if small else "")
+                                for name, figure, small in words.tiles(report)), "")
+
+
+def _refusals(report: Mapping[str, Any]) -> Iterator[str]:
+    refusals = report.get("refusals") or ()
+    if refusals:
+        yield "WHY IT WAS REFUSED"
+    for refusal in refusals:
+        yield from _wrap(refusal["what"], "  - ")
+        if refusal.get("where"):
+            yield from _wrap(f"where: {refusal['where']}", "    ")
+        if refusal.get("next"):
+            yield from _wrap(f"to go on: {refusal['next']}", "    ")
+
+
+def _findings(report: Mapping[str, Any]) -> Iterator[str]:
+    findings = report.get("findings") or ()
+    if findings:
+        yield f"WHAT WAS WRONG: {words.CASES.get(report['verdict']['case'], 'not known')}"
+        rows = [(finding["severity"], finding.get("node") or "cluster", finding["summary"]) for finding in findings]
+        yield from _table(("", "", ""), rows)
+
+
+def _steps(report: Mapping[str, Any]) -> Iterator[str]:
+    steps = words.steps(report)
+    if not steps:
+        return
+    acted = bool(report.get("actions"))
+    checked = (report.get("run") or {}).get("mode") == "check"
+    yield "WHAT WAS DONE" if acted else "WHAT WOULD BE DONE" if checked else "WHAT WAS PLANNED AND NOT DONE"
+    rows = []
+    for step in steps:
+        seconds = step.get("seconds") if acted else step.get("expect_s")
+        what = step["what"]
+        if step["state"] not in ("done", "planned") and acted:
+            what = f"[{step['state'].replace('_', ' ')}] {what}" + (f": {step['reason']}" if step["reason"] else "")
+        if step.get("destructive"):
+            what = f"[cannot be taken back] {what}"
+        if checked:
+            what += f"\nWhy: {step['why']}"
+        rows.append((step["id"], step["node"], step["verb"], "-" if seconds is None else f"{seconds:.1f}", what))
+    yield from _table(("id", "node", "verb", "s", "what"), rows)
+    if checked and not any(step.get("destructive") for step in steps):
+        yield "  Nothing is deleted: what is replaced is moved aside and kept."
+
+
+def _loss(report: Mapping[str, Any]) -> Iterator[str]:
+    if report.get("plan") or report.get("actions"):
+        yield "WHAT WAS LOST" if words.settled(report) else "WHAT WOULD BE LOST"
+        yield from _wrap(report["loss"]["sentence"], "  ")
+
+
+def _members(report: Mapping[str, Any]) -> Iterator[str]:
+    members = report.get("members") or {}
+    sides = {side: {entry["node"]: entry for entry in members.get(side) or ()} for side in ("before", "after")}
+    rows = [(node, *(_role(sides[side].get(node)) for side in sides if sides[side]))
+            for node in dict.fromkeys([*sides["before"], *sides["after"]])]
+    if rows:
+        yield "MEMBERS OF ETCD"
+        yield from _table(("node", *(side for side in sides if sides[side])), rows)
+
+
+def _checks(report: Mapping[str, Any]) -> Iterator[str]:
+    checks = report.get("checks") or ()
+    missed = [check for check in checks if check.get("ok") is not True]
+    if checks:
+        yield f"CHECKS: {len(checks) - len(missed)} of {len(checks)} passed"
+    for check in missed:
+        how = "not checked" if check.get("ok") is None else f"observed {words.value(check.get('observed'))}"
+        yield from _wrap(f"{check['name']}: wanted {words.value(check.get('wanted'))}, {how}", "  - ")
+
+
+def _back(report: Mapping[str, Any]) -> Iterator[str]:
+    if not (report.get("plan") or report.get("kept")):
+        return
+    point = report.get("point_of_no_return") or {}
+    yield "HOW TO GO BACK"
+    passed = f"passed at {point['at'][:19]}Z" if point.get("at") else "passed" if point.get("passed") else "not passed"
+    yield from _wrap(f"Point of no return ({passed}): {point.get('sentence', '')}", "  ")
+    for entry in report.get("kept") or ():
+        yield from _wrap(f"{entry['node']}:{entry['path']} ({entry['what']}, {words.size(entry.get('bytes'))})", "  - ")
+    if report["verdict"]["outcome"] in ("planned", "failed"):
+        for step in words.steps(report):
+            if words.undoable(step) and step["state"] in ("planned", "done", "failed"):
+                yield from _wrap(f"{step['id']}: {step['undo']}", "  undo ")
+
+
+def _next(report: Mapping[str, Any]) -> Iterator[str]:
+    command = report["verdict"].get("next")
+    if command:
+        yield "NEXT"
+        yield from _command(command)
+
+
+def _files(folder: str | None) -> Iterator[str]:
+    if folder:
+        yield "REPORT"
+        for name in _FILES:
+            yield f"  {folder.rstrip('/')}/{name}"
+
+
+def _role(member: Mapping[str, Any] | None) -> str:
+    if member is None:
+        return "-"
+    revision = member.get("revision")
+    parts = (member["role"], member.get("leader") and "leader", revision is not None and f"revision {revision}")
+    return ", ".join(str(part) for part in parts if part)
+
+
+def _wrap(text: str, lead: str) -> list[str]:
+    return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False,
+                         break_on_hyphens=False) or [lead.rstrip()]
+
+
+def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Rows with a hanging last column; the header is left out when it is empty."""
+    widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads) - 1)]
+    for row in ([heads] if any(heads) else []) + list(rows):
+        lead = "  " + "".join(f"{cell:>{width}}  " if head == "s" else f"{cell:<{width}}  "
+                              for cell, width, head in zip(row, widths, heads, strict=False))
+        if len(lead) > WIDTH - 20:
+            yield lead.rstrip()
+            lead = " " * 8
+        for text in row[-1].split("\n"):
+            yield from _wrap(text, lead)
+            lead = " " * len(lead)
+
+
+def _command(command: str) -> Iterator[str]:
+    """The command, broken between words with backslashes so that it can be pasted."""
+    row = " "
+    for word in _WORDS.findall(command):
+        if len(row) + len(word) + 3 > WIDTH and row.strip():
+            yield row + " \\"
+            row = "   "
+        row += " " + word
+    yield row

@@ -1,0 +1,157 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""One server as the decisions see it: a small frozen view of its entry in ClusterState.
+
+Fails closed: what was not read is `unknown`, and `unknown` is neither healthy nor dead.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, field
+
+from . import _distro
+
+JSON = t.Mapping[str, t.Any]
+
+Etcd = t.Literal["voting", "learning", "leaderless", "stopped", "unknown"]
+"""voting: it answers and sees a leader; learning: the same as a learner; leaderless: it runs and sees none."""
+Store = t.Literal["intact", "damaged", "absent", "unknown"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """A member as a server lists it."""
+
+    id: str
+    name: str
+    address: str
+    learner: bool
+
+    @property
+    def node(self) -> str:
+        """K3s and RKE2 name a member `<node>-<8 hex>`; an unstarted member has no name yet."""
+        return self.name[:-9] if len(self.name) > 9 and self.name[-9] == "-" else self.name
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a decision needs to know of a server, reachable or not."""
+
+    name: str
+    address: str = ""
+    reachable: bool = True
+    powered_off: bool = False
+    """Named in requorum_powered_off by a person who has looked."""
+    etcd: Etcd = "unknown"
+    store: Store = "unknown"
+    fault: str = ""
+    cluster_id: str | None = None
+    member_id: str | None = None
+    members: tuple[Member, ...] = ()
+    leader: bool = False
+    term: int = 0
+    index: int = 0
+    revision: int = 0
+    gateway: bool = False
+    api: bool = False
+    unit: bool = True
+    """The server's unit is active or activating; etcd of RKE2 goes on when it is not."""
+    joining: bool = False
+    """Our join drop-in lies there: an earlier run has started it."""
+    replaced: frozenset[str] = field(default_factory=frozenset)
+    """Cluster IDs that a recovery has replaced, from this node's journal."""
+    free: int = 0
+    store_bytes: int = 0
+    skew: float = 0.0
+
+    @property
+    def position(self) -> tuple[int, int, int]:
+        """How far its datastore got, most significant first."""
+        return self.term, self.index, self.revision
+
+
+def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
+    """Server of one entry of ClusterState."""
+    name, host = entry["name"], entry["host"]
+    if not entry["reachable"]:
+        return Server(name, address=host, reachable=False, powered_off=name in powered_off)
+    program = entry.get("program") or {}
+    store, etcd = entry.get("datastore"), entry.get("etcd") or {}
+    status = etcd.get("status")
+    summary = (store or {}).get("summary") or {}
+    members = _members(etcd.get("members") or summary.get("members") or ())
+    at = status or summary
+    identity = status or store or {}
+    return Server(
+        name,
+        address=next((m.address for m in members if m.id == identity.get("member_id")), "")
+        or program.get("node_ip")
+        or host,
+        etcd=_etcd(entry, status, etcd.get("health")),
+        store=_store(store, status),
+        fault=(store or {}).get("fault") or "",
+        cluster_id=identity.get("cluster_id"),
+        member_id=identity.get("member_id"),
+        members=members,
+        leader=bool(status and status["leader"] == status["member_id"]),
+        term=at.get("term", 0),
+        index=at.get("index", 0),
+        revision=at.get("revision", 0),
+        gateway=status is not None,
+        api=bool((entry.get("api") or {}).get("ready")),
+        unit=(entry.get("unit") or {}).get("ActiveState") in ("active", "activating", "reloading"),
+        joining=any(path.endswith("/zz-requorum.yaml") for path in entry.get("files") or ()),
+        replaced=frozenset(
+            line.split("=", 1)[1] for line in entry.get("journal") or () if line.startswith("replaced=")
+        ),
+        free=(entry.get("disk") or {}).get("free", 0),
+        store_bytes=(store or {}).get("bytes") or 0,
+        skew=entry.get("clock_skew") or 0.0,
+    )
+
+
+def _members(entries: t.Iterable[JSON]) -> tuple[Member, ...]:
+    return tuple(member(entry) for entry in entries)
+
+
+def member(entry: JSON) -> Member:
+    """A member of ClusterState's lists."""
+    return Member(entry["id"], entry["name"], _address(entry["peer_urls"]), bool(entry.get("learner")))
+
+
+def _address(urls: t.Sequence[str]) -> str:
+    """Host of a peer URL, IPv6 brackets taken off."""
+    return urls[0].split("://", 1)[-1].rsplit(":", 1)[0].strip("[]") if urls else ""
+
+
+def _etcd(entry: JSON, status: JSON | None, health: JSON | None) -> Etcd:
+    if status:
+        return "leaderless" if not status["leader"] else "learning" if status["learner"] else "voting"
+    if health and not health["ok"] and "NO LEADER" in (health["reason"] or ""):
+        return "leaderless"
+    processes, ports = entry.get("processes"), entry.get("listeners")
+    if processes is None or ports is None:
+        return "unknown"
+    if any(process["name"] == "etcd" for process in processes) or {2379, 2380} & set(ports):
+        return "unknown"
+    return "stopped"
+
+
+def _store(store: JSON | None, status: JSON | None) -> Store:
+    if status:
+        return "intact"
+    if store is None:
+        return "unknown"
+    if store["fault"]:
+        return "damaged"
+    if not store["present"]:
+        return "absent"
+    return "intact" if store["summary"] and store["cluster_id"] else "unknown"
+
+
+def distro_of(entries: t.Iterable[JSON]) -> _distro.Distro | None:
+    """The one distribution of a cluster; None when nothing or more than one was found."""
+    names = {entry.get("distro") for entry in entries if entry["reachable"] and entry.get("distro")}
+    return _distro.DISTROS.get(str(names.pop())) if len(names) == 1 else None

@@ -1,0 +1,325 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""ClusterState, schema 1: turn what sh/info.sh printed on a node into one entry of the document.
+
+A value that could not be read is null and its reason stands in `unread`; there are no defaults that look like answers.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import typing as t
+from dataclasses import asdict
+
+import yaml
+
+from . import _bbolt, _certificates, _datastore
+
+JSON = dict[str, t.Any]
+SCHEMA = 1
+PORTS = {2379, 2380, 2381, 2382, 6443, 9345, 10250}
+
+
+class Blocks:
+    """The blocks of one answer: `text(name)` is None for a block that failed, hung or is not there, with the reason kept."""
+
+    def __init__(self, out: str) -> None:
+        self.blocks: dict[str, tuple[int, str]] = {}
+        self.unread: dict[str, str] = {}
+        name, lines = "", list[str]()
+        for line in out.split("\n"):
+            if line.startswith("@@ "):
+                _mark, name, rc = line.split(" ")[:3]
+                lines = []
+                self.blocks[name] = (int(rc), "")
+            elif name and line.startswith(" "):
+                lines.append(line[1:])
+                self.blocks[name] = (self.blocks[name][0], "\n".join(lines))
+
+    def text(self, name: str) -> str | None:
+        rc, text = self.blocks.get(name, (-1, "was not asked"))
+        if rc == 0:
+            return text
+        if rc == 124 or "timed out" in text:
+            self.unread[name] = "no answer before the deadline"
+        else:
+            self.unread[name] = text.strip().split("\n")[-1][:200] or f"exit code {rc}"
+        return None
+
+    def pairs(self, name: str) -> dict[str, str]:
+        lines = (self.text(name) or "").split("\n")
+        return dict(line.split("=", 1) for line in lines if "=" in line)
+
+
+def unreachable(name: str, host: str, error: str) -> JSON:
+    """Entry of a node that did not answer: everything is unread."""
+    return {"name": name, "host": host, "reachable": False, "error": error, "unread": {"*": error}}
+
+
+def node(name: str, host: str, out: str, *, received: float) -> JSON:
+    """Entry of a node that answered. received: the controller's clock (Unix seconds) when the answer came."""
+    blocks = Blocks(out)
+    about = blocks.pairs("about")
+    entry: JSON = {"name": name, "host": host, "reachable": True, "error": None, "hostname": about.get("hostname")}
+    entry["os_image"] = about.get("os_image", "").strip('"') or None
+    entry["boot_id"] = about.get("boot_id")
+    entry["root"] = about.get("uid") == "0"
+    entry["clock_skew"] = round(float(about["clock"]) - received, 1) if about.get("clock", "").count(".") else None
+    program = blocks.pairs("program")
+    entry["distro"] = program.get("distro")
+    entry["program"] = program or None
+    entry["version"] = version(program.get("version", ""))
+    if "done" not in blocks.blocks:
+        blocks.unread["*"] = "the answer of the node ends in the middle"
+    if program:
+        entry |= _readings(blocks)
+    entry["unread"] = blocks.unread
+    return entry
+
+
+def version(line: str) -> str | None:
+    """`rke2 version v1.34.3+rke2r1 (abc)` -> `v1.34.3+rke2r1`."""
+    return next((word for word in line.split() if word.startswith("v1.")), None)
+
+
+def _readings(blocks: Blocks) -> JSON:
+    files = _files(blocks.text("files"))
+    return {
+        "unit": blocks.pairs("unit") or None,
+        "agent": blocks.pairs("agent") or None,
+        "processes": _processes(blocks.text("processes")),
+        "listeners": _listeners(blocks.text("listeners")),
+        "mounts": _lines(blocks.text("mounts")),
+        "disk": _disk(blocks.text("disk")),
+        "config": _config(blocks),
+        "token": {key: value for key, value in blocks.pairs("tokens").items()},
+        "files": files,
+        "snapshots": _files(blocks.text("snapshots")),
+        "datastore": _datastore_on_disk(blocks, files),
+        "etcd": _etcd(blocks),
+        "api": _api(blocks),
+        "certificates": _certificates.dates(blocks.text("certificates") or ""),
+        "journal": _lines(blocks.text("journal")) if "journal" in blocks.blocks else [],
+        "logs": _lines(blocks.text("logs")),
+    }
+
+
+def _lines(text: str | None) -> list[str] | None:
+    return None if text is None else [line for line in text.split("\n") if line]
+
+
+def _processes(text: str | None) -> list[JSON] | None:
+    if text is None:
+        return None
+    found = []
+    for line in _lines(text) or []:
+        head, _tab, args = line.partition("\t")
+        words = head.split(" ", 4)
+        if len(words) == 5:
+            found.append(
+                {
+                    "pid": int(words[0]),
+                    "parent": int(words[1]),
+                    "state": words[2],
+                    "start": int(words[3]),
+                    "name": words[4],
+                    "args": args.strip(),
+                }
+            )
+    return found
+
+
+def _listeners(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    return sorted({int(line.rsplit(":", 1)[1], 16) for line in _lines(text) or [] if ":" in line} & PORTS)
+
+
+def _disk(text: str | None) -> JSON | None:
+    """`df -Pk`: size and free space of the file system that holds the data directory, in bytes."""
+    words = (text or "").split()
+    return (
+        {"bytes": int(words[1]) * 1024, "free": int(words[3]) * 1024}
+        if len(words) >= 6 and words[3].isdigit()
+        else None
+    )
+
+
+def _files(text: str | None) -> dict[str, JSON] | None:
+    if text is None:
+        return None
+    found: dict[str, JSON] = {}
+    for line in _lines(text) or []:
+        head, _tab, path = line.partition("\t")
+        size, mtime, kind = head.split(" ", 2)
+        found[path] = {"bytes": int(size), "mtime": int(mtime), "directory": kind == "directory"}
+    return found
+
+
+def _config(blocks: Blocks) -> JSON | None:
+    """Merged configuration, later files first in precedence (facts/rke2.md 4.5); secrets were replaced on the node."""
+    text = blocks.text("config")
+    if text is None:
+        return None
+    merged: JSON = {}
+    for part in ("\n" + text).split("\n# file ")[1:]:
+        path, _newline, body = part.partition("\n")
+        try:
+            values = yaml.safe_load(body) or {}
+        except yaml.YAMLError as error:
+            blocks.unread["config"] = f"{path} is not valid YAML: {str(error).splitlines()[0]}"
+            return None
+        for key, value in values.items() if isinstance(values, dict) else ():
+            key = str(key)
+            if key.endswith("+"):
+                merged[key[:-1]] = [*_list(merged.get(key[:-1])), *_list(value)]
+            else:
+                merged[key] = value
+    return merged
+
+
+def _list(value: t.Any) -> list[t.Any]:
+    return [] if value is None else value if isinstance(value, list) else [value]
+
+
+def _datastore_on_disk(blocks: Blocks, files: dict[str, JSON] | None) -> JSON | None:
+    """What lies in db/etcd. `summary` is filled in later, by page reads, where no etcd answers."""
+    if files is None:
+        return None
+    db = next((path for path in files if path.endswith("/db/etcd/member/snap/db")), None)
+    wals = [path for path in files if path.endswith(".wal")]
+    found: JSON = {
+        "present": db is not None and bool(wals),
+        "path": db,
+        "bytes": files[db]["bytes"] if db else None,
+        "name": (blocks.text("name") or "").strip() or None if "name" in blocks.blocks else None,
+        "member_id": None,
+        "cluster_id": None,
+        "summary": None,
+        "fault": None,
+    }
+    if db and not wals:
+        found["fault"] = "the WAL is missing"
+    elif wals and not db:
+        found["fault"] = "member/snap/db is missing"
+    elif wals:
+        try:
+            found["member_id"], found["cluster_id"] = _datastore.wal_identity(
+                base64.b64decode(blocks.text("wal") or "")
+            )
+        except (_bbolt.BadFile, ValueError) as error:
+            found["fault"] = str(error)
+    return found
+
+
+def read_datastore(entry: JSON, read: t.Callable[[list[tuple[int, int]]], list[bytes]]) -> None:
+    """Fill `datastore.summary` of a node by reading pages of its db, or say in `fault` why it cannot be read."""
+    store = entry["datastore"]
+    try:
+        summary = _bbolt.drive(_datastore.summary(store["bytes"]), read)
+        store["summary"] = json.loads(json.dumps(asdict(summary)))
+    except _bbolt.BadFile as error:
+        store["fault"] = str(error)
+    except OSError as error:
+        entry["unread"]["datastore"] = str(error)
+
+
+def _etcd(blocks: Blocks) -> JSON:
+    """Answers of the running etcd; each is null when it did not answer."""
+    health = loads(blocks.text("health"))
+    lines = (blocks.text("gateway") or "").split("\n")
+    answers = [loads(line) for line in lines[1:]]
+    status, members, alarms = (answers + [None] * 3)[:3]
+    head = (status or {}).get("header") or {}
+    if status is not None and "cluster_id" not in head:
+        blocks.unread["gateway"] = str(status.get("message") or status)[:200]
+        status = None
+    return {
+        "health": None
+        if health is None
+        else {"ok": health.get("health") == "true", "reason": health.get("reason") or None},
+        "port": int(lines[0]) if lines[0].isdigit() else None,
+        "status": None
+        if status is None
+        else {
+            "cluster_id": f"{int(head['cluster_id']):x}",
+            "member_id": f"{int(head['member_id']):x}",
+            "revision": int(head.get("revision", 0)),
+            "term": int(status.get("raftTerm", 0)),
+            "index": int(status.get("raftAppliedIndex", 0)),
+            "leader": f"{int(status['leader']):x}" if int(status.get("leader") or 0) else None,
+            "learner": bool(status.get("isLearner", False)),
+            "version": status.get("version"),
+            "bytes": int(status.get("dbSize", 0)),
+            "errors": status.get("errors") or [],
+        },
+        "members": None
+        if members is None or "members" not in members
+        else [member(entry) for entry in members["members"]],
+        "alarms": None
+        if alarms is None or "header" not in alarms
+        else [str(a.get("alarm")) for a in alarms.get("alarms", [])],
+    }
+
+
+def member(entry: JSON) -> JSON:
+    """One member as the JSON gateway lists it (64-bit IDs are decimal strings there)."""
+    return {
+        "id": f"{int(entry['ID']):x}",
+        "name": entry.get("name", ""),
+        "peer_urls": entry.get("peerURLs") or [],
+        "learner": bool(entry.get("isLearner", False)),
+    }
+
+
+def _api(blocks: Blocks) -> JSON:
+    ready = blocks.blocks.get("readyz", (-1, ""))
+    nodes = loads(blocks.text("nodes"))
+    slices = loads(blocks.text("endpoints"))
+    system = loads(blocks.text("system"))
+    return {
+        "ping": blocks.blocks.get("ping", (-1, ""))[1].strip() == "pong",
+        "ready": ready[0] == 0 and ready[1].strip() == "ok",
+        "nodes": None if nodes is None else [kubernetes_node(item) for item in nodes.get("items", [])],
+        "endpoints": None if slices is None else addresses(slices),
+        "system_uid": ((system or {}).get("metadata") or {}).get("uid"),
+    }
+
+
+def addresses(slices: JSON) -> list[str]:
+    """Addresses of an EndpointSlice."""
+    return sorted(address for point in slices.get("endpoints") or [] for address in point.get("addresses", []))
+
+
+def kubernetes_node(item: JSON) -> JSON:
+    """The part of a Node object that decisions need."""
+    meta, status = item["metadata"], item.get("status", {})
+    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions", [])}
+    return {
+        "name": meta["name"],
+        "ready": conditions.get("Ready") == "True",
+        "voter": conditions.get("EtcdIsVoter"),
+        "control_plane": "node-role.kubernetes.io/control-plane" in meta.get("labels", {}),
+        "addresses": [entry["address"] for entry in status.get("addresses", []) if entry.get("type") == "InternalIP"],
+        "kubelet_version": (status.get("nodeInfo") or {}).get("kubeletVersion"),
+    }
+
+
+def loads(text: str | None) -> JSON | None:
+    """A JSON object, or None for anything else."""
+    try:
+        found = json.loads(text) if text else None
+    except ValueError:
+        return None
+    return found if isinstance(found, dict) else None
+
+
+def cluster(name: str, entries: t.Sequence[JSON]) -> JSON:
+    """The document of a whole cluster."""
+    kubernetes = next(
+        (entry["api"] for entry in entries if entry["reachable"] and (entry.get("api") or {}).get("nodes") is not None),
+        None,
+    )
+    return {"schema": SCHEMA, "cluster": name, "nodes": list(entries), "kubernetes": kubernetes, "harvester": None}

@@ -1,0 +1,207 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Events of a run: what may be written of a task's result, and the phases and bars that a report draws from them.
+
+PRIVATE to the collection. It can have breaking changes at any time.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+Event = dict[str, Any]
+
+PHASES = ("INSPECT", "PLAN", "BACKUP", "FENCE", "RESET", "START", "REJOIN", "RESYNC", "VERIFY")
+FILE_NAME = "timeline.jsonl"
+MESSAGE_LIMIT = 1000
+SHORTEST_BAR = 1.0
+"""Seconds below which a task that ended well is no bar of its own."""
+
+_PLAY = re.compile(r"^\((\d)/\d\) ([A-Z]+)\b")
+_HIDDEN = "<hidden>"
+_VALUE = r"""(?:\\?"[^"\\]*(?:\\?")?|'[^']*'?|[^\s'"]+)"""
+_MASKS = (
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S), _HIDDEN),
+    # "token <secret>" alone, without K10 and without a colon, cannot be told from prose: nothing may print it.
+    (re.compile(r"K10[0-9a-fA-F]{16,}(?:::\S+)?"), _HIDDEN),
+    (re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]+"), rf"\1{_HIDDEN}"),
+    (re.compile(r"(?i)(--[\w-]*(?:token|password|secret-key|access-key)[ =])" + _VALUE), rf"\1{_HIDDEN}"),
+    (re.compile(r"(?i)((?:token|passw(?:or)?d|secret|secret[_-]key|access[_-]key|(?:key|certificate|authority)-data)"
+                r"\\?[\"']?\s*[:=]\s*)" + _VALUE), rf"\1{_HIDDEN}"),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), _HIDDEN),
+    (re.compile(r"\bLS0tLS[A-Za-z0-9+/]{16,}={0,2}"), _HIDDEN),
+    (re.compile(r"(\w+://)[^\s/@:]+:[^\s/@]+@"), rf"\1{_HIDDEN}@"),
+)
+
+
+def mask(text: str) -> str:
+    """Return the text without tokens, passwords, kubeconfig data and private keys."""
+    for pattern, replacement in _MASKS:
+        text = pattern.sub(replacement, text)
+    return text
+
+
+def mask_all(value: Any) -> Any:
+    """Return plain JSON data with every text masked, for documents that leave the controller."""
+    if isinstance(value, Mapping):
+        return {str(key): mask_all(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [mask_all(entry) for entry in value]
+    return mask(str(value)) if isinstance(value, str) else value
+
+
+def phase_of(play: str) -> tuple[int | None, str | None]:
+    """Read number and name of the phase from a play's name such as `(3/9) BACKUP | Save and prove`."""
+    found = _PLAY.match(play)
+    return (int(found[1]), found[2]) if found else (None, None)
+
+
+def stamp(moment: datetime) -> str:
+    """Write a moment as UTC with milliseconds."""
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def make(event: str, t: str, phase: int | None = None, **fields: Any) -> Event:
+    """Build one event: always the same keys, texts masked and cut."""
+    made: Event = {"t": t, "event": event, "phase": phase, "phase_name": None, "node": None, "task": None,
+                   "status": None, "seconds": None, "message": None}
+    made.update(fields)
+    if made["phase_name"] is None and phase is not None and 1 <= phase <= len(PHASES):
+        made["phase_name"] = PHASES[phase - 1]
+    for key in ("task", "message"):
+        if made[key] is not None:
+            made[key] = mask(str(made[key]))[:MESSAGE_LIMIT]
+    return made
+
+
+def line(event: Mapping[str, Any]) -> str:
+    """One line of `timeline.jsonl`."""
+    return json.dumps(event, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
+def read(text: str) -> list[Event]:
+    """Read `timeline.jsonl`; a line torn by a killed controller is left out."""
+    events = []
+    for row in text.splitlines():
+        try:
+            event = json.loads(row)
+        except ValueError:
+            continue
+        if isinstance(event, dict) and "t" in event and "event" in event:
+            events.append(event)
+    return events
+
+
+def run_dir(result: Mapping[str, Any]) -> str | None:
+    """The run's folder, where a task's result or the facts it sets name it."""
+    facts = result.get("ansible_facts")
+    for source in (result, facts if isinstance(facts, Mapping) else {}):
+        found = source.get("requorum_run_dir")
+        if isinstance(found, str) and found:
+            return found
+    return None
+
+
+def message_of(result: Mapping[str, Any], status: str) -> str | None:
+    """The one text of a result that may be written: what a failure says, or what a task says on purpose."""
+    key = "msg" if status in ("failed", "unreachable") else "requorum_message"
+    found = result.get(key)
+    return found if isinstance(found, str) and found else None
+
+
+def reported(result: Mapping[str, Any], t: str, phase: int | None, node: str, task: str) -> Iterator[Event]:
+    """Events for the actions and waits that a task, or an item of its loop, reports in its result."""
+    items = result.get("results")
+    for part in (result, *(items if isinstance(items, list) else ())):
+        if not isinstance(part, Mapping):
+            continue
+        for kind, key in (("action", "requorum_actions"), ("wait", "requorum_waits")):
+            for entry in part.get(key) or ():
+                if not isinstance(entry, Mapping):
+                    continue
+                number = entry.get("phase") if isinstance(entry.get("phase"), int) else phase
+                outcome = mask(str(entry.get("result") or "done"))[:MESSAGE_LIMIT]
+                what = entry.get("what") or entry.get("id") or task
+                last = entry.get("last")
+                yield make(kind, t, number, node=str(entry.get("node") or node), task=task, status=_status(outcome),
+                           seconds=_seconds(entry), message=f"{what}: {last}" if last else what,
+                           id=entry.get("id"), started=_when(entry, "started"), ended=_when(entry, "ended"),
+                           result=outcome)
+
+
+def phases(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The report's `phases`: a phase lasts from its play's start to the next play, in all plays of that number."""
+    found: dict[int, dict[str, Any]] = {}
+    listed = list(events)
+    marks = [event for event in listed if event["event"] in ("play", "stats")]
+    for mark, after in zip(marks, [*marks[1:], listed[-1] if listed else None], strict=False):
+        number = mark["phase"]
+        if mark["event"] != "play" or number is None or after is None:
+            continue
+        entry = found.setdefault(number, {"number": number, "name": mark["phase_name"], "started": mark["t"],
+                                          "ended": None, "seconds": 0.0})
+        entry["ended"] = after["t"]
+        entry["seconds"] = round(entry["seconds"] + max(0.0, _between(mark["t"], after["t"])), 1)
+    return [found[number] for number in sorted(found)]
+
+
+def spans(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The report's `timeline`: reported actions and waits, long or failed tasks, in order of their start."""
+    listed = list(events)
+    told = {event["task"] for event in listed if event["event"] == "action"}
+    made = []
+    for event in listed:
+        status, what = event["status"], event["message"]
+        if event["event"] == "result":
+            long = status in ("ok", "changed") and (event["seconds"] or 0.0) >= SHORTEST_BAR
+            if status not in ("failed", "unreachable") and (not long or event["task"] in told):
+                continue
+            what = event["task"]
+        elif event["event"] == "wait":
+            status = "waited" if status != "failed" else status
+        elif event["event"] != "action" or status == "skipped":
+            continue
+        started, ended = event.get("started"), event.get("ended") or event["t"]
+        if started is None:
+            started = stamp(_moment(ended) - timedelta(seconds=event["seconds"] or 0.0))
+        made.append({"phase": event["phase"], "node": event["node"], "started": started, "ended": ended,
+                     "what": what, "status": status})
+    return sorted(made, key=lambda span: (_moment(span["started"]), span["node"] or ""))
+
+
+def _status(outcome: str) -> str:
+    word = outcome.lower()
+    if word.startswith("fail"):
+        return "failed"
+    if word.startswith(("skip", "would")):
+        return "skipped"
+    return "ok" if word in ("ok", "unchanged") else "changed"
+
+
+def _seconds(entry: Mapping[str, Any]) -> float | None:
+    given = entry.get("seconds")
+    if isinstance(given, (int, float)):
+        return round(float(given), 3)
+    started, ended = _when(entry, "started"), _when(entry, "ended")
+    return round(_between(started, ended), 3) if started and ended else None
+
+
+def _when(entry: Mapping[str, Any], key: str) -> str | None:
+    """A reported moment as UTC; what is no moment must not cost the report."""
+    try:
+        moment = _moment(str(entry[key]))
+    except (KeyError, ValueError):
+        return None
+    return stamp(moment) if moment.tzinfo else None
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)
+
+
+def _between(first: str, last: str) -> float:
+    return (_moment(last) - _moment(first)).total_seconds()

@@ -1,0 +1,120 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""Named checks of a recovered cluster: what was wanted, what was observed."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import _server
+from ._snapshot import Check
+
+JSON = t.Mapping[str, t.Any]
+CONTROL_PLANE = ("etcd", "kube-")
+
+
+def checks(plan: JSON, before: JSON, after: JSON, *, backup: JSON, saved: JSON) -> list[Check]:
+    """All checks, in the order in which they are shown."""
+    living = [server for server in plan["servers"] if server["need"] != "stays_off"]
+    entries = {entry["name"]: entry for entry in after["nodes"]}
+    mine = [entries[server["name"]] for server in living]
+    etcds = [entry["etcd"] for entry in mine if entry["reachable"] and (entry.get("etcd") or {}).get("status")]
+    anchor = (entries[plan["survivor"]].get("etcd") or {}) if entries[plan["survivor"]]["reachable"] else {}
+    members = [_server.member(member) for member in anchor.get("members") or ()]
+    names = {server["node"] for server in living}
+    return [
+        _same("voters", names, {member.node for member in members if not member.learner}),
+        _same("learners", set(), {member.name or member.id for member in members if member.learner}),
+        _one("leader", {etcd["status"]["leader"] for etcd in etcds}, len(etcds), len(living)),
+        _one("cluster ID", {etcd["status"]["cluster_id"] for etcd in etcds}, len(etcds), len(living)),
+        _same("alarms", set(), set(anchor["alarms"]) if anchor.get("alarms") is not None else {"could not be read"}),
+        _revision(backup, anchor),
+        _same(
+            "API ready on",
+            {server["name"] for server in living},
+            {e["name"] for e in mine if e["reachable"] and e["api"]["ready"]},
+        ),
+        _same(
+            "API endpoints",
+            {server["address"] for server in living},
+            set((entries[plan["survivor"]].get("api") or {}).get("endpoints") or ()),
+        ),
+        _same(
+            "Nodes Ready",
+            names | set(plan["agent_nodes"]),
+            _ready(entries[plan["survivor"]], names | set(plan["agent_nodes"])),
+        ),
+        _same("leftovers", set(), {path for entry in mine for path in leftovers(entry)}),
+        Check("fresh snapshot", "a file", str(saved.get("path") or "none"), bool(saved.get("path"))),
+        _workloads(before, after),
+    ]
+
+
+def _same(name: str, wanted: set[str], observed: set[str]) -> Check:
+    return Check(name, ", ".join(sorted(wanted)) or "none", ", ".join(sorted(observed)) or "none", wanted == observed)
+
+
+def _one(name: str, seen: set[str | None], answers: int, asked: int) -> Check:
+    text = ", ".join(sorted(str(value) for value in seen)) or "none"
+    return Check(
+        name,
+        f"one, seen by {asked}",
+        f"{text}, seen by {answers}",
+        len(seen) == 1 and None not in seen and answers == asked,
+    )
+
+
+def _revision(backup: JSON, anchor: JSON) -> Check:
+    wanted, observed = backup.get("revision"), (anchor.get("status") or {}).get("revision")
+    if wanted is None:
+        return Check("revision", "known", str(observed), observed is not None)
+    return Check("revision", f">= {wanted}", str(observed), observed is not None and observed >= wanted)
+
+
+def _ready(entry: JSON, names: set[str]) -> set[str]:
+    return {
+        node["name"] for node in (entry.get("api") or {}).get("nodes") or () if node["ready"] and node["name"] in names
+    }
+
+
+def leftovers(entry: JSON) -> list[str]:
+    """Files that must not lie there after a recovery."""
+    if not entry["reachable"]:
+        return []
+    return [
+        f"{entry['name']}:{path}"
+        for path in entry.get("files") or ()
+        if path.endswith(("/reset-flag", "/zz-requorum.yaml", "/tombstone"))
+    ]
+
+
+def workloads(entry: JSON) -> dict[str, str]:
+    """Processes of ordinary pods: "pid/start time" -> name. A process that was restarted has another key."""
+    processes = entry.get("processes") or ()
+    shims = {process["pid"] for process in processes if process["name"].startswith("containerd-shim")}
+    control = {
+        process["parent"]
+        for process in processes
+        if process["parent"] in shims and process["name"].startswith(CONTROL_PLANE)
+    }
+    return {f"{p['pid']}/{p['start']}": p["name"] for p in processes if p["parent"] in shims - control}
+
+
+def _workloads(before: JSON, after: JSON) -> Check:
+    """Every process of an ordinary pod on a host that stayed up is still the same one."""
+    now = {entry["name"]: entry for entry in after["nodes"]}
+    total, gone = 0, []
+    for entry in before["nodes"]:
+        again = now.get(entry["name"]) or {"reachable": False}
+        if not entry["reachable"] or not again["reachable"] or entry["boot_id"] != again["boot_id"]:
+            continue
+        seen = workloads(entry)
+        total += len(seen)
+        gone += [f"{entry['name']}:{name}" for key, name in seen.items() if key not in workloads(again)]
+    return Check(
+        "workloads",
+        f"{total} processes go on",
+        ", ".join(gone) + " ended" if gone else f"{total} processes go on",
+        not gone,
+    )

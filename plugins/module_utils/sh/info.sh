@@ -1,0 +1,161 @@
+# Reads everything about this node in one call and changes nothing.
+# Output: blocks "@@ NAME RC", every line of payload after one space. A block that hangs is cut by its own timeout.
+block() {
+  n=$1
+  shift
+  o=$("$@" 2>&1)
+  rc=$?
+  printf '@@ %s %s\n' "$n" "$rc"
+  [ -z "$o" ] || printf '%s\n' "$o" | sed 's/^/ /'
+}
+
+about() {
+  printf 'hostname=%s\n' "$(cat /proc/sys/kernel/hostname)"
+  printf 'clock=%s\n' "$(date +%s.%N)"
+  printf 'boot_id=%s\n' "$(cat /proc/sys/kernel/random/boot_id)"
+  printf 'uid=%s\n' "$(id -u)"
+  sed -n 's/^PRETTY_NAME=/os_image=/p' /etc/os-release
+}
+
+program() {
+  printf 'distro=%s\nbinary=%s\ndata_dir=%s\nconfig=%s\nnode_name=%s\nnode_ip=%s\n' \
+    "$DISTRO" "$BIN" "$DATA" "$CONFIG" "$(config_value node-name)" "$(config_value node-ip)"
+  [ -n "$BIN" ] && printf 'version=%s\n' "$(timeout 5 "$BIN" --version 2>/dev/null | head -n 1)"
+}
+
+unit() {
+  timeout 5 systemctl show "$1" -p LoadState -p ActiveState -p SubState -p UnitFileState -p MainPID -p NRestarts -p Result \
+    -p ExecMainStatus -p ActiveEnterTimestamp -p FragmentPath
+}
+
+# pid parent state start-time name [arguments of those that matter]; start time and pid together identify a process
+processes() {
+  for p in /proc/[0-9]*; do
+    l=
+    read -r l 2>/dev/null <"$p/stat" || continue
+    r=${l##*) }
+    c=${l#*(}
+    c=${c%)*}
+    # shellcheck disable=SC2086
+    set -- $r
+    [ "$2" = 2 ] && continue
+    case $c in
+      etcd | kube-* | kubelet | containerd* | rke2* | k3s* | pause | requorum*)
+        a=$(tr '\0' ' ' 2>/dev/null <"$p/cmdline" | cut -c 1-300)
+        ;;
+      *) a= ;;
+    esac
+    printf '%s %s %s %s %s\t%s\n' "${p#/proc/}" "$2" "$1" "${20}" "$c" "$a"
+  done
+}
+
+listeners() { grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 | sed 's/^ *[0-9]*: \([0-9A-F:]*\) .*/\1/'; }
+
+mounts() { grep -F " $DATA" /proc/self/mountinfo; }
+
+disk() {
+  d=$DATA
+  while [ ! -d "$d" ]; do d=${d%/*}; done
+  df -Pk "$d" | tail -n 1
+}
+
+# Secrets are replaced on the node: their values never travel.
+config() {
+  config_files | while IFS= read -r f; do
+    printf '# file %s\n' "$f"
+    sed "s/^\([\"']\{0,1\}\(token\|agent-token\|etcd-token\|etcd-s3-access-key\|etcd-s3-secret-key\|etcd-s3-session-token\|datastore-endpoint\)[\"']\{0,1\}[[:space:]]*:\).*/\1 hidden/" "$f"
+    echo
+  done
+}
+
+tokens() {
+  v=$(config_value token)
+  [ -n "$v" ] && printf 'config=%s\n' "$(token_hash "$v")"
+  f=$(config_value token-file)
+  [ -n "$f" ] && [ -f "$f" ] && printf 'token-file=%s\n' "$(token_hash "$(head -n 1 "$f")")"
+  [ -f "$SERVER/token" ] && printf 'server=%s\n' "$(token_hash "$(head -n 1 "$SERVER/token")")"
+  [ -f /etc/rancher/node/password ] && printf 'node-password=%s\n' "$(sha256sum </etc/rancher/node/password | cut -c 1-12)"
+}
+
+# size blocks time type path
+files() {
+  stat -c '%s %Y %F	%n' "$DB/etcd" "$DB/etcd/name" "$DB/etcd/tombstone" "$DB/etcd/member/snap/db" "$DB/etcd/member/wal/"*.wal \
+    "$DB/reset-flag" "$DB"/etcd-old-* "$DB"/etcd-requorum-* "$TLS" "$SERVER"/tls-* "$DATA/force-restart" "$DATA/agent/pod-manifests"/* \
+    "$CONFIG.d/zz-requorum.yaml" "$DATA"/agent/etc/*load-balancer.json 2>/dev/null
+  true
+}
+
+snapshots() {
+  d=$(config_value etcd-snapshot-dir)
+  stat -c '%s %Y %F	%n' "${d:-$DB/snapshots}"/* 2>/dev/null
+  true
+}
+
+name() { cat "$DB/etcd/name"; }
+
+wal() {
+  w=
+  for f in "$DB/etcd/member/wal/"*.wal; do [ -s "$f" ] && w=$f; done
+  [ -n "$w" ] || return 1
+  head -c 512 "$w" | base64
+}
+
+health() { WAIT=3 get http://127.0.0.1:2381/health; }
+
+gateway() {
+  GATE=2382
+  s=$(post 2382 /v3/maintenance/status '{}') || { GATE=2379; s=$(post 2379 /v3/maintenance/status '{}'); } || { printf '%s\n' "$s"; return 1; }
+  printf '%s\n' "$GATE" "$s"
+  post "$GATE" /v3/cluster/member/list '{}' && echo
+  post "$GATE" /v3/maintenance/alarm '{"action":"GET"}' && echo
+}
+
+certificates() {
+  find "$TLS" -maxdepth 2 -name '*.crt' -type f | while IFS= read -r f; do
+    printf '# file %s\n' "$f"
+    cat "$f"
+  done
+}
+
+logs() {
+  timeout 5 journalctl -u "$UNIT" -u "$AGENT" -n 300 -o cat --no-pager 2>/dev/null |
+    grep -E 'level=(error|fatal|panic)|level":"(fatal|panic)|newer than datastore|duplicate node name|too many learner|password rejected|cluster ID mismatch|not been promoted|etcd is not started' |
+    cut -c 1-300 | tail -n 12
+  true
+}
+
+journal() { cat "$HOME_DIR"/journal-closed "$HOME_DIR"/journal 2>/dev/null; true; }
+
+block about about
+if ! find_distro; then
+  printf '@@ program 1\n neither rke2 nor k3s is installed here\n@@ done 0\n'
+  exit 0
+fi
+block program program
+block unit unit "$UNIT"
+block agent unit "$AGENT"
+block processes processes
+block listeners listeners
+block mounts mounts
+block disk disk
+block config config
+block tokens tokens
+block files files
+block snapshots snapshots
+[ -f "$DB/etcd/name" ] && block name name
+block wal wal
+[ -d "$HOME_DIR" ] && block journal journal
+[ -d "$TLS" ] && block certificates certificates
+block logs logs
+if [ -n "$(pids_of etcd k3s k3s-server)" ] && [ -f "$TLS/etcd/client.crt" ]; then
+  block health health
+  block gateway gateway
+  block ping get "https://127.0.0.1:$PORT/ping"
+  block readyz kube get --raw /readyz
+  if [ "$rc" = 0 ]; then
+    block nodes kube get --raw /api/v1/nodes
+    block endpoints kube get --raw /apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes
+    block system kube get --raw /api/v1/namespaces/kube-system
+  fi
+fi
+printf '@@ done 0\n'

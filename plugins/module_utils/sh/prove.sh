@@ -1,0 +1,24 @@
+# Looks from here at other hosts. Set by the caller: TARGETS ("ADDRESS PORT" a line).
+# Output: "ADDRESS PORT open|refused|silent|unknown". Refused is the word of a host that lives; silence is none.
+find_distro || die "neither rke2 nor k3s is installed here"
+knock() {
+  if command -v curl >/dev/null 2>&1; then
+    said=$(curl -sS -k -o /dev/null --connect-timeout 2 -m 3 -w '%{time_connect}' "https://$1:$2/" 2>&1)
+    case $said in
+      *refused*) echo refused ;;
+      *[1-9]*) case ${said##*[!0-9.]} in 0.000000 | "") echo silent ;; *) echo open ;; esac ;;
+      *) echo silent ;;
+    esac
+  else
+    said=$(timeout 4 $KUBECTL get --raw / --server "https://$1:$2" --insecure-skip-tls-verify --kubeconfig /dev/null --request-timeout 2s 2>&1)
+    case $said in
+      *refused*) echo refused ;;
+      *"no route"* | *timeout* | *"Timeout"* | *deadline* | "") echo silent ;;
+      *) echo open ;;
+    esac
+  fi
+}
+printf '%s\n' "$TARGETS" | while read -r address port; do
+  [ -n "$port" ] && { printf '%s %s %s\n' "$address" "$port" "$(knock "$address" "$port")" & }
+done
+wait

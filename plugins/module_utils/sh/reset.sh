@@ -1,0 +1,51 @@
+# Starts the reset as a transient unit, which has the service's own SELinux domain and survives a lost connection; a second
+# run finds it. Set by the caller: STAMP, RESTORE (absolute path or empty), REPLACED (cluster ID that ends here), SECONDS_MAX.
+find_distro || die "neither rke2 nor k3s is installed here"
+umask 077
+note() { grep -qxF "$1" "$HOME_DIR/journal" 2>/dev/null || printf '%s\n' "$1" >>"$HOME_DIR/journal"; }
+state=$(systemctl show requorum-reset -p ActiveState --value 2>/dev/null)
+if [ "$state" = active ] || [ "$state" = activating ]; then
+  echo attached
+  exit 0
+fi
+[ -z "$(pids_of etcd kube-apiserver)" ] || die "etcd or kube-apiserver still runs here; nothing is reset beside it"
+[ -s "$DB/etcd/member/snap/db" ] && [ -d "$DB/etcd/member/wal" ] || die "$DB/etcd holds no datastore: a reset would make an empty cluster"
+
+# Configuration of this one run: what is in force, without server and S3, with the token; root only, in memory.
+conf=/run/requorum/reset.yaml
+mkdir -p "$conf.d" || die "/run/requorum cannot be made"
+rm -f "$conf" "$conf.d"/*.yaml
+token=$(token_value)
+[ -n "$token" ] || die "no token is found here; a reset without it would fail after it replaced the datastore"
+strip() {
+  awk '{ line = $0; sub(/^["'\'']/, "", line) }
+    line ~ /^(server|token|token-file|cluster-init|etcd-s3[a-z0-9-]*)["'\'']?[[:space:]]*\+?:/ { skip = 1; next }
+    /^[^[:space:]#-]/ { skip = 0 }
+    !skip' "$1"
+}
+n=0
+config_files | while IFS= read -r f; do
+  n=$((n + 1))
+  if [ "$f" = "$CONFIG" ]; then strip "$f" >"$conf"; else strip "$f" >"$conf.d/$(printf '%03d' $n).yaml"; fi
+done
+[ -f "$conf" ] || : >"$conf"
+quoted=$(printf '%s' "$token" | sed "s/'/''/g")
+printf "token: '%s'\netcd-s3: false\n" "$quoted" >"$conf.d/zz-requorum.yaml"
+[ "$DATA" = "/var/lib/rancher/$DISTRO" ] || printf 'data-dir: %s\n' "$DATA" >>"$conf.d/zz-requorum.yaml"
+grep -qE '^["'\'']?server["'\'']?[[:space:]]*:' "$conf" "$conf.d"/*.yaml && die "server: could not be taken out of the configuration"
+
+[ -f "$DB/reset-flag" ] && { mv "$DB/reset-flag" "$HOME_DIR/$STAMP/reset-flag" || die "the old reset-flag cannot be moved aside"; }
+if [ -f "$DB/etcd/tombstone" ]; then
+  mv "$DB/etcd/tombstone" "$HOME_DIR/$STAMP/tombstone" || die "the tombstone cannot be moved aside"
+fi
+note "replaced=$REPLACED"
+if [ -z "$RESTORE" ]; then
+  cp -a "$DB/etcd" "$DB/etcd-requorum-$STAMP" || die "the datastore cannot be copied"
+  note "moved=$DB/etcd|$DB/etcd-requorum-$STAMP"
+fi
+systemctl reset-failed requorum-reset >/dev/null 2>&1
+set -- "$BIN" server "--config=$conf" --cluster-reset
+[ -n "$RESTORE" ] && set -- "$@" "--cluster-reset-restore-path=$RESTORE"
+systemd-run --unit=requorum-reset --remain-after-exit --property=Type=exec --property=KillMode=mixed \
+  --property="RuntimeMaxSec=${SECONDS_MAX:-900}" --property=TimeoutStopSec=30 "$@" || die "systemd-run did not start the reset"
+echo started

@@ -1,0 +1,25 @@
+# Saves a snapshot with its sha256 trailer below the node's own folder. Set by the caller: STAMP, SOURCE (gateway|disk), GATE.
+# Output: "path=..", "bytes=..".
+find_distro || die "neither rke2 nor k3s is installed here"
+umask 077
+to=$HOME_DIR/$STAMP
+mkdir -p "$to" && chmod 700 "$HOME_DIR" || die "$to cannot be made"
+if [ "$SOURCE" = gateway ]; then
+  WAIT=600
+  post "${GATE:-2382}" /v3/maintenance/snapshot '{}' | sed -n 's/.*"blob":[ ]*"\([^"]*\)".*/\1/p' | base64 -d >"$to/snapshot.part" ||
+    die "etcd's gateway gave no snapshot"
+else
+  [ -z "$(pids_of etcd)" ] || die "etcd still runs (pid $(pids_of etcd | head -n 1)): its file cannot be copied"
+  cp "$DB/etcd/member/snap/db" "$to/snapshot.part" || die "member/snap/db cannot be copied"
+  sum=$(sha256sum <"$to/snapshot.part")
+  sum=${sum%% *}
+  while [ -n "$sum" ]; do
+    rest=${sum#??}
+    # shellcheck disable=SC2059
+    printf "\\$(printf '%03o' "0x${sum%"$rest"}")"
+    sum=$rest
+  done >>"$to/snapshot.part"
+fi
+[ -s "$to/snapshot.part" ] || die "the snapshot is empty"
+mv "$to/snapshot.part" "$to/snapshot.db"
+printf 'path=%s\nbytes=%s\n' "$to/snapshot.db" "$(stat -c %s "$to/snapshot.db")"

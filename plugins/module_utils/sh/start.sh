@@ -1,0 +1,38 @@
+# Starts the server without waiting. Set by the caller: STAMP, ROLE (alone|member|join), URL and ASIDE, TLS_ASIDE (yes|no) for join.
+# alone: the survivor after a reset, which must not ask another server. stdin (join): the token, when this host has none.
+find_distro || die "neither rke2 nor k3s is installed here"
+umask 077
+mkdir -p "$HOME_DIR/$STAMP" "$CONFIG.d" || die "$CONFIG.d cannot be made"
+note() { printf '%s\n' "$1" >>"$HOME_DIR/journal"; }
+aside() {
+  [ -e "$1" ] || return 0
+  mv "$1" "$2" || die "$1 cannot be moved aside"
+  note "moved=$1|$2"
+  printf 'moved=%s|%s\n' "$1" "$2"
+}
+dropin=$CONFIG.d/zz-requorum.yaml
+case $ROLE in
+  alone) [ -n "$(config_value server)" ] && printf 'server: ""\n' >"$dropin" ;;
+  join)
+    [ -z "$(pids_of etcd)" ] || die "etcd still runs here (pid $(pids_of etcd | head -n 1))"
+    if [ "$ASIDE" = yes ]; then
+      aside "$DB/etcd" "$DB/etcd-requorum-$STAMP"
+      aside "$DB/reset-flag" "$HOME_DIR/$STAMP/reset-flag"
+    fi
+    if [ "$TLS_ASIDE" = yes ]; then
+      aside "$TLS" "$SERVER/tls-requorum-$STAMP"
+      aside "$SERVER/cred" "$SERVER/cred-requorum-$STAMP"
+    fi
+    for f in "$DATA"/agent/etc/*load-balancer.json; do aside "$f" "$HOME_DIR/$STAMP/${f##*/}"; done
+    token=$(cat)
+    {
+      printf 'server: %s\n' "$URL"
+      [ "$DISTRO" = k3s ] && printf 'cluster-init: false\n'
+      [ -n "$token" ] && printf "token: '%s'\n" "$(printf '%s' "$token" | sed "s/'/''/g")"
+      true
+    } >"$dropin.part" && mv "$dropin.part" "$dropin" || die "$dropin cannot be written"
+    ;;
+esac
+systemctl reset-failed "$UNIT" >/dev/null 2>&1
+timeout 20 systemctl start --no-block "$UNIT" || die "$UNIT cannot be started"
+printf 'unit=%s\n' "$(systemctl show "$UNIT" -p ActiveState --value)"

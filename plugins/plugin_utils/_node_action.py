@@ -1,0 +1,193 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""Base of all action plugins: shell scripts through any Ansible connection, no Python and no file transfer on the node."""
+
+from __future__ import annotations
+
+import datetime
+import hashlib
+import json
+import os
+import time
+import typing as t
+
+from ansible.errors import AnsibleError
+from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _node, _wait
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+
+JSON = dict[str, t.Any]
+CHUNK = 4 << 20
+display = Display()
+
+
+class ConnectionNode:
+    """The seam of `_node.Node` over the connection of an action plugin."""
+
+    def __init__(self, action: ActionBase) -> None:
+        self._action = action
+
+    def run(self, script: str, *, stdin: bytes | None = None, timeout: int = 60) -> _node.Done:
+        mark = _node.new_mark()
+        answer = self._action._low_level_execute_command(
+            _node.command(script, mark, timeout), sudoable=True, in_data=stdin if stdin is not None else b""
+        )
+        return _node.result(mark, answer["stdout"], answer["stderr"])
+
+
+class NodeAction(ActionBase):  # type: ignore[misc]
+    """An action plugin whose `act` returns its result or raises RequorumError."""
+
+    TRANSFERS_FILES = False
+    _supports_check_mode = True
+    VALID: t.ClassVar[tuple[str, ...]] = ()
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> JSON:
+        self.vars = task_vars or {}
+        self.host = str(self.vars.get("inventory_hostname", ""))
+        self.node: _node.Node = ConnectionNode(self)
+        outcome: JSON = super().run(tmp, task_vars)
+        unknown = set(self._task.args) - set(self.VALID)
+        if unknown:
+            return outcome | {"failed": True, "msg": f"Unknown option {', '.join(sorted(unknown))}."}
+        try:
+            return outcome | self.act()
+        except RequorumError as error:
+            return outcome | {"failed": True, "msg": str(error)}
+
+    def act(self) -> JSON:
+        raise NotImplementedError
+
+    def script(self, name: str, *, stdin: bytes | None = None, timeout: int = 60, **variables: str) -> _node.Done:
+        """Run sh/<name>.sh with the distribution's settings and the given variables."""
+        settings = {
+            "DISTRO": str(self.vars.get("requorum_distro") or "auto"),
+            "DATA": str(self.vars.get("requorum_data_dir") or ""),
+        }
+        if settings["DISTRO"] == "harvester":
+            settings["DISTRO"] = "rke2"
+        return self.node.run(_node.script(name, **settings, **variables), stdin=stdin, timeout=timeout)
+
+    def must(self, name: str, what: str, hint: str, **options: t.Any) -> dict[str, str]:
+        """Run a script that has to succeed; its `key=value` lines (the last one of a key)."""
+        done = self.script(name, **options)
+        if done.rc != 0:
+            raise RequorumError(f"{self.host}: {what}: {done.why}.", hint)
+        return pairs(done.out)
+
+    def say(self, text: str) -> None:
+        """One line of progress in Ansible's own output."""
+        display.display(f"  {self.host}: {text}")
+
+    def wait(self, what: str, probe: t.Callable[[], tuple[bool, str]], *, seconds: float, hint: str) -> str:
+        """Wait with a deadline; when it passes, say which log lines explain it and what to type next."""
+        try:
+            return _wait.wait(what, probe, seconds=seconds, say=self.say)
+        except _wait.Expired as expired:
+            lines = self.script("logs", timeout=15).out.strip()
+            raise RequorumError(
+                f"{self.host}: {expired}" + (f" Its log says:\n{lines}\n" if lines else ""), hint
+            ) from expired
+
+    def pull(self, path: str, size: int, target: str) -> str:
+        """Copy a file of the node to the controller (0600), hashed while it passes; the sha256 of what arrived."""
+        digest, done = hashlib.sha256(), 0
+        read = _node.read_many(self.node, path)
+        with open(os.open(target + ".part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            while done < size:
+                chunk = read([(done, min(CHUNK, size - done))])[0]
+                if not chunk:
+                    raise RequorumError(
+                        f"{self.host}: {path} ends after {done} of {size} bytes.",
+                        "Look at the disk of the node, then run it again.",
+                    )
+                file.write(chunk)
+                digest.update(chunk)
+                done += len(chunk)
+        os.replace(target + ".part", target)
+        return digest.hexdigest()
+
+
+class PlanAction(NodeAction):
+    """An action plugin that executes what the plan has for its host: methods are named after verbs.
+
+    In check mode the very same actions are returned, and none is done.
+    """
+
+    VALID = ("plan", "phase", "run_dir")
+    VERBS: t.ClassVar[tuple[str, ...]] = ()
+
+    def act(self) -> JSON:
+        self.plan: JSON = self._task.args["plan"]
+        self.run_dir = str(self._task.args["run_dir"])
+        phase = int(self._task.args["phase"])
+        mine = [
+            a
+            for a in self.plan["actions"]
+            if a["node"] == self.host and a["phase"] == phase and a["verb"] in self.VERBS
+        ]
+        self.results: JSON = {}
+        done: list[JSON] = []
+        for action in mine:
+            if self._task.check_mode:
+                done.append({**action, "started": None, "ended": None, "seconds": None, "result": "would be done"})
+                continue
+            done.append(self._execute(action))
+        return {"changed": bool(mine), "requorum_actions": done, **self.results}
+
+    def _execute(self, action: JSON) -> JSON:
+        started, clock = now(), time.monotonic()
+
+        def record(outcome: str) -> JSON:
+            entry = {
+                **action,
+                "started": started,
+                "ended": now(),
+                "seconds": round(time.monotonic() - clock, 2),
+                "result": outcome,
+            }
+            append(os.path.join(self.run_dir, "actions.jsonl"), entry)
+            return entry
+
+        self.say(f"({action['phase']}/9) {action['id']} {action['what']}")
+        try:
+            return record(getattr(self, f"do_{action['verb']}")())
+        except RequorumError as error:
+            record(f"failed: {error}")
+            raise
+        except AnsibleError as error:
+            record(f"failed: {type(error).__name__}")
+            raise
+
+    @property
+    def stamp(self) -> str:
+        """Name of this run, also of its folder on the nodes."""
+        return str(self.plan["stamp"])
+
+    def timeout(self, name: str, default: float) -> float:
+        """A deadline of `requorum_timeouts`, in seconds."""
+        return float((self.vars.get("requorum_timeouts") or {}).get(name, default))
+
+
+def pairs(text: str) -> dict[str, str]:
+    """`key=value` lines; the last one of a key wins."""
+    return dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
+
+
+def many(text: str, key: str) -> list[str]:
+    """All values of a repeated key."""
+    return [line.split("=", 1)[1] for line in text.split("\n") if line.startswith(f"{key}=")]
+
+
+def now() -> str:
+    """UTC, to the millisecond."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def append(path: str, entry: JSON) -> None:
+    """One JSON line at the end of a file, in one write."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="utf-8") as file:
+        file.write(json.dumps(entry) + "\n")
