@@ -40,8 +40,8 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--distro", choices=["k3s", "rke2"], default="rke2")
     up.add_argument("--servers", type=int, default=3)
     up.add_argument("--agents", type=int, default=1)
-    up.add_argument("--binary", type=_file, default="", metavar="FILE", help="real rke2 or k3s, not the stand-in")
-    up.add_argument("--images", type=_file, default="", metavar="DIR", help="its air-gap images")
+    up.add_argument("--binary", type=_path, default=None, metavar="FILE", help="real rke2 or k3s, not the stand-in")
+    up.add_argument("--images", type=_path, default=None, metavar="DIR", help="its air-gap images")
     up.add_argument("--pace", action="store_true", help="the stand-in waits as long as the real program")
     up.add_argument("--disk", type=int, default=0, metavar="MB", help="own disk for each host's data (for fill_disk)")
     up.add_argument("--objects", type=int, default=0, metavar="N", help="write N objects and one workload per host")
@@ -59,7 +59,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _file(value: str) -> str:
+def _path(value: str) -> str:
     path = Path(value).resolve()
     if not path.exists():
         raise argparse.ArgumentTypeError(f"{value} does not exist")
@@ -68,7 +68,7 @@ def _file(value: str) -> str:
 
 def _up(args: argparse.Namespace) -> None:
     lab = Lab(args.name, args.distro, args.servers, args.agents, etcd=args.etcd, strict=not args.relaxed,
-              pace=args.pace, binary=args.binary, images=args.images, disk_mb=args.disk)
+              pace=args.pace, binary=args.binary or "", images=args.images or "", disk_mb=args.disk)
     try:
         lab.up()
         if args.objects:

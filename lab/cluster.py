@@ -5,13 +5,15 @@
 from __future__ import annotations
 
 import json
+import shlex
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab import hosts
 from lab.cache import state_dir
-from lab.podman import execute, podman
+from lab.podman import execute
 from lab.progress import Done, LabError, wait_for
-from lab.spec import Spec, ssh_options
+from lab.spec import Host, Spec, ssh_options
 
 _KUBECTL, _ETCDCTL = "/opt/lab/bin/kubectl", "/opt/lab/bin/etcdctl"
 
@@ -63,35 +65,33 @@ class Cluster:
         """Run kubectl on a server host, against its own apiserver."""
         kubeconfig = self.spec.supervisor.kubeconfig
         argv = [_KUBECTL, f"--kubeconfig={kubeconfig}", f"--request-timeout={max(1, int(timeout) - 2)}s", *args]
-        interactive = ["-i"] if stdin is not None else []
-        return podman("exec", *interactive, self.spec.container(host), "timeout", "-k", "2", str(int(timeout)), *argv,
-                      timeout=timeout + 10, stdin=stdin)
+        return self.sh(host, f"exec {shlex.join(argv)}", timeout, stdin=stdin)
 
     def etcdctl(self, host: str, *args: str, timeout: float = 10) -> Done:
         """Run etcdctl on a server host, against its own member."""
         tls = self.data_dir / "server/tls/etcd"
-        return podman("exec", self.spec.container(host), "timeout", "-k", "2", str(int(timeout)), _ETCDCTL,
-                      "--endpoints=https://127.0.0.1:2379", f"--cacert={tls}/server-ca.crt",
-                      f"--cert={tls}/server-client.crt", f"--key={tls}/server-client.key",
-                      f"--command-timeout={max(1, int(timeout) - 2)}s", *args, timeout=timeout + 10)
+        argv = [_ETCDCTL, "--endpoints=https://127.0.0.1:2379", f"--cacert={tls}/server-ca.crt",
+                f"--cert={tls}/server-client.crt", f"--key={tls}/server-client.key",
+                f"--command-timeout={max(1, int(timeout) - 2)}s", *args]
+        return self.sh(host, f"exec {shlex.join(argv)}", timeout)
 
     def ssh_command(self, host: str) -> list[str]:
         """Argument list that logs in on a host as `rancher`; a command may be appended."""
         return ["ssh", "-F", "/dev/null", "-i", str(self.folder / "id_ed25519"), *ssh_options(self.folder),
                 "-o", "ConnectTimeout=5", f"rancher@{self.spec.host(host).ip}"]
 
-    def members(self, host: str) -> dict[str, str]:
+    def members(self, host: str, timeout: float = 10) -> dict[str, str]:
         """Etcd members as this host's etcd lists them: host -> `voter` or `learner`; empty when it does not answer."""
-        done = self.etcdctl(host, "member", "list", "-w", "json")
+        done = self.etcdctl(host, "member", "list", "-w", "json", timeout=timeout)
         if done.rc != 0:
             return {}
         # A member's name is the node's and 8 hex digits; empty until it has started.
         return {member.get("name", "").rpartition("-")[0] or f"unstarted-{member['ID']:x}":
                 "learner" if member.get("isLearner") else "voter" for member in json.loads(done.out)["members"]}
 
-    def nodes(self, host: str) -> dict[str, bool]:
+    def nodes(self, host: str, timeout: float = 8) -> dict[str, bool]:
         """Nodes as the apiserver of a host lists them: name -> Ready; empty when it does not answer."""
-        done = self.kubectl(host, "get", "nodes", "-o", "json", timeout=8)
+        done = self.kubectl(host, "get", "nodes", "-o", "json", timeout=timeout)
         if done.rc != 0:
             return {}
         return {node["metadata"]["name"]: any(c["type"] == "Ready" and c["status"] == "True"
@@ -124,43 +124,59 @@ class Cluster:
         def probe() -> tuple[bool, str]:
             host = self.servers[0]
             members, nodes = self.members(host), self.nodes(host)
+            # A Node stays Ready for 40 s after its host is gone, so the units count too.
+            down = {name for name in names if not self._active(name)}
             ready = {name for name, is_ready in nodes.items() if is_ready}
             late.clear()
-            late.update((names - ready) | (set(voters) - {name for name, kind in members.items() if kind == "voter"}))
+            late.update(down, names - ready, (name for name in voters if members.get(name) != "voter"))
             seen = (f"members {' '.join(f'{name}={kind}' for name, kind in sorted(members.items())) or 'none seen'}; "
                     f"Ready {' '.join(sorted(ready)) or 'none'}")
             if late:
                 slow = min(late)
                 seen += f"; {slow}: {self._last_line(slow)}"
-            return members == voters and ready == names, seen
+            return not down and members == voters and ready == names, seen
 
         wait_for(f"{len(voters)} voters and {len(names)} Ready nodes", probe, deadline,
                  explain=lambda: self._journal(sorted(late)))
 
+    def _active(self, host: str) -> bool:
+        return self.sh(host, f"systemctl is-active --quiet {self.spec.unit(host)}", timeout=8).rc == 0
+
     def _last_line(self, host: str) -> str:
-        done = self.sh(host, f"journalctl -q -n 1 -o cat -u {self.spec.unit(host)}", timeout=8)
+        # Only the supervisor's own lines: K3s writes those of etcd and of the apiserver into the same journal.
+        script = f"journalctl -q -n 60 -o cat -u {self.spec.unit(host)} | grep '^time=' | tail -n 1"
+        done = self.sh(host, script, timeout=8)
         return (done.out.strip().rpartition("msg=")[2] or "no log yet")[:100]
 
     def _journal(self, names: list[str]) -> str:
-        return "\n".join(f"--- {name}: journalctl -u {self.spec.unit(name)}\n" + self.sh(
-            name, f"systemctl is-active {self.spec.unit(name)}; journalctl -q -n 12 -o cat -u {self.spec.unit(name)}",
-            timeout=15).out.rstrip() for name in names)
+        def read(name: str) -> str:
+            unit = self.spec.unit(name)
+            # Without etcd's JSON lines, which are many and seldom say why a supervisor does not go on.
+            script = f"systemctl is-active {unit}; journalctl -q -n 200 -o cat -u {unit} | grep -v '^{{' | tail -n 12"
+            return f"--- {name}: journalctl -u {unit}\n" + "\n".join(
+                line[:300] for line in self.sh(name, script, timeout=15).out.splitlines())
+
+        return "\n".join(map(read, names))
 
     def status(self) -> str:
         """One line a host: power, unit, Node, etcd member."""
-        on = {host.name: self.running(host.name) for host in self.spec.hosts}
-        nodes: dict[str, bool] = {}
-        members: dict[str, str] = {}
-        for server in filter(on.get, self.servers):
-            nodes = nodes or self.nodes(server)
-            members = members or self.members(server)
+        def look(host: Host) -> tuple[bool, str, dict[str, bool], dict[str, str]]:
+            if not self.running(host.name):
+                return False, "", {}, {}
+            unit = self.sh(host.name, f"systemctl is-active {self.spec.unit(host.name)}", timeout=10).out.strip()
+            return True, unit, *((self.nodes(host.name, 5), self.members(host.name, 5))
+                                 if host.role == "server" else ({}, {}))
+
+        with ThreadPoolExecutor() as pool:
+            seen = dict(zip(self.spec.hosts, pool.map(look, self.spec.hosts), strict=True))
+        # Without quorum every host answers nothing: the first that does speaks for all.
+        nodes = next((nodes for *_, nodes, _members in seen.values() if nodes), {})
+        members = next((members for *_, members in seen.values() if members), {})
         lines = [f"lab {self.name}: {self.spec.distro} in {self.spec.subnet}, inventory {self.inventory}",
                  "API: " + ("answers" if nodes else "no apiserver answers"),
                  f"{'HOST':5} {'ROLE':7} {'ADDRESS':13} {'POWER':6} {'UNIT':12} {'NODE':9} MEMBER"]
-        for host in self.spec.hosts:
-            unit = self.sh(host.name, f"systemctl is-active {self.spec.unit(host.name)}", timeout=10).out.strip() \
-                if on[host.name] else ""
+        for host, (on, unit, *_) in seen.items():
             node = {True: "Ready", False: "NotReady", None: "-"}[nodes.get(host.name)]
-            lines.append(f"{host.name:5} {host.role:7} {host.ip:13} {'on' if on[host.name] else 'off':6} "
+            lines.append(f"{host.name:5} {host.role:7} {host.ip:13} {'on' if on else 'off':6} "
                          f"{unit or '-':12} {node:9} {members.get(host.name, '-')}")
         return "\n".join(lines)

@@ -74,7 +74,7 @@ def confirm(lab: Lab) -> tuple[str, str]:
 
 
 def lose_quorum(lab: Lab) -> None:
-    """Cut two servers off; one comes back as an empty host, the other with a datastore that the power loss destroyed."""
+    """Cut two servers off; one comes back as an empty host, the other with a destroyed datastore."""
     _first, second, third = lab.servers
     say(f"cutting the power of {second} and {third}")
     faults.power_off(lab, second)
@@ -83,7 +83,7 @@ def lose_quorum(lab: Lab) -> None:
     if answer.rc == 0:
         raise LabError("the API still answers although two of three servers are off")
     say(
-        f"the API no longer answers: {(answer.err or answer.out).strip().splitlines()[-1][:120] if (answer.err or answer.out).strip() else 'no answer in time'}"
+        f"the API no longer answers: {([*(answer.err or answer.out).splitlines(), 'no word'])[0][:120]}"
     )
     say(f"{second} comes back as an empty host (new disk, same name)")
     faults.replace_disk(lab, second)
@@ -113,7 +113,8 @@ def drill(distro: str, *, keep: bool, name: str) -> int:
     finally:
         if keep:
             say(
-                f"the lab stays up. Log in: python -m lab ssh --name {name} {lab.servers[0]}; take it down: python -m lab down --name {name}"
+                f"the lab stays up. Log in: python -m lab ssh --name {name} {lab.servers[0]}; "
+                f"take it down: python -m lab down --name {name}"
             )
         else:
             lab.down()

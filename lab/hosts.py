@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import io
 import tarfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from lab.podman import execute, podman, remove
+from lab.podman import execute, init_command, podman, remove, unified_cgroups
 from lab.progress import LabError, run, wait_for
 from lab.spec import Host, Spec
 from lab.supervisor.install import HostFile, host_files
@@ -62,8 +63,8 @@ def create(spec: Spec, host: Host, parts: Parts, folder: Path) -> None:
     podman("run", "-d", "--name", spec.container(host.name), "--hostname", host.name, "--label", spec.label,
            "--systemd=always", "--privileged", "--cgroupns=private", "--pids-limit=-1", "--stop-signal=SIGRTMIN+3",
            "--network", f"{spec.network}:ip={host.ip}", "--network-alias", host.name,
-           *(part for mount in mounts for part in ("-v", mount)), parts.image, "/sbin/init",
-           timeout=120).ok(f"podman run {spec.container(host.name)}")
+           *(part for mount in mounts for part in ("-v", mount)), parts.image,
+           *init_command(unified_cgroups()), timeout=120).ok(f"podman run {spec.container(host.name)}")
 
 
 def _own_disk(spec: Spec, host: Host, folder: Path) -> list[str]:
@@ -97,6 +98,8 @@ def wait_booted(spec: Spec, host: str, *, ssh: bool = True) -> None:
     def probe() -> tuple[bool, str]:
         seen = execute(spec.container(host), command, timeout=10)
         state = seen.out.strip() or seen.err.strip()
+        if not running(spec, host):
+            raise LabError(f"{host} does not stay on: {podman('logs', spec.container(host), timeout=30).err[-300:]}")
         return state in ("active", "running", "degraded"), state
 
     wait_for(f"{host} to boot", probe, 60, poll=0.3)
@@ -119,7 +122,7 @@ def archive(content: dict[str, HostFile]) -> bytes:
     with tarfile.open(fileobj=buffer, mode="w") as tar:
         for path, file in sorted(content.items()):
             entry = tarfile.TarInfo(path.lstrip("/"))
-            entry.mode = file.mode
+            entry.mode, entry.mtime = file.mode, int(time.time())
             if file.link:
                 entry.type, entry.linkname = tarfile.SYMTYPE, file.content
                 tar.addfile(entry)

@@ -22,9 +22,25 @@ network_backend = "netavark"
 """
 
 
+# There podman also binds the machine's whole systemd hierarchy over the container's own part of it: every host's
+# systemd would then live in the machine's root cgroup, and clear away the cgroups of its neighbours.
+_HYBRID_INIT = ("umount /sys/fs/cgroup/systemd/release_agent && umount /sys/fs/cgroup/systemd && "
+                "grep -q ' / /sys/fs/cgroup/systemd ' /proc/self/mountinfo && exec /sbin/init")
+
+
 def global_options(unified: bool) -> list[str]:
     """Options before podman's command word."""
     return [] if unified else ["--runtime", "/usr/sbin/runc"]
+
+
+def init_command(unified: bool) -> list[str]:
+    """What a host runs as PID 1."""
+    return ["/sbin/init"] if unified else ["/bin/sh", "-c", _HYBRID_INIT]
+
+
+def unified_cgroups() -> bool:
+    """Whether this machine has cgroup v2 only."""
+    return _UNIFIED.exists()
 
 
 @cache
@@ -40,17 +56,25 @@ def _environment(conf: str) -> dict[str, str]:
 
 def podman(*args: str, timeout: float, stdin: str | bytes | None = None) -> Done:
     """Run `podman args...`; never raises for what podman answers."""
-    unified = _UNIFIED.exists()
+    unified = unified_cgroups()
     env = None if unified else _environment(str(state_dir() / "containers.conf"))
     return run(["podman", *global_options(unified), *args], timeout=timeout, stdin=stdin, env=env)
 
 
 def execute(container: str, script: str, *, timeout: float = 60, stdin: str | bytes | None = None) -> Done:
-    """Run a sh script as root inside a container."""
-    interactive = ["-i"] if stdin is not None else []
-    # `timeout` ends the script inside too; killing podman exec alone would leave it running.
-    return podman("exec", *interactive, container, "timeout", "-k", "2", str(max(1, int(timeout))), "sh", "-c", script,
-                  timeout=timeout + 10, stdin=stdin)
+    """Run a sh script as root inside a container.
+
+    Not by `podman exec`: under cgroup v1 hybrid any other container whose systemd lives in the machine's root cgroup
+    removes the cgroups of ours, and then the runtime finds none to join.
+    """
+    found = podman("container", "inspect", "--format", "{{.State.Pid}}", container, timeout=30)
+    pid = found.out.strip()
+    if found.rc != 0 or not pid.isdigit() or pid == "0":
+        return Done(125, "", f"{container} does not run")
+    # `timeout` inside ends the script too; killing nsenter alone would leave it running.
+    return run(["nsenter", "--target", pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
+                "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
+                "timeout", "-k", "2", str(max(1, int(timeout))), "sh", "-c", script], timeout=timeout + 10, stdin=stdin)
 
 
 def labelled(kind: str, label: str) -> list[str]:

@@ -22,7 +22,7 @@ systemctl mask \
     fstrim.timer getty.target console-getty.service systemd-udevd.service systemd-udevd-control.socket \
     systemd-udevd-kernel.socket systemd-udev-trigger.service systemd-networkd-wait-online.service \
     systemd-timesyncd.service systemd-logind.service systemd-modules-load.service systemd-sysctl.service \
-    sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount dev-mqueue.mount
+    proc-sys-fs-binfmt_misc.automount sys-kernel-config.mount sys-kernel-debug.mount sys-kernel-tracing.mount dev-hugepages.mount dev-mqueue.mount
 systemctl set-default multi-user.target
 systemctl enable ssh.service
 apt-get clean

@@ -56,6 +56,7 @@ class Balancer:
         class Server(socketserver.ThreadingTCPServer):
             daemon_threads = True
             allow_reuse_address = True
+            request_queue_size = 128
 
         server = Server(("127.0.0.1", self._port), Handler)
         threading.Thread(target=server.serve_forever, daemon=True, name=self._name).start()

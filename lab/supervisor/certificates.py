@@ -240,5 +240,5 @@ def write_tokens(ctx: ServerContext) -> None:
 def backup_tls(ctx: ServerContext, stamp: int) -> Path:
     """Copy server/tls to server/tls-<unix>."""
     target = ctx.server / f"tls-{stamp}"
-    shutil.copytree(ctx.tls, target, symlinks=True)
+    shutil.copytree(ctx.tls, target, symlinks=True, dirs_exist_ok=True)
     return target

@@ -147,10 +147,12 @@ class Client:
         return [pod_from_json(item) for item in self._ask("pods")]
 
     def run_pod(self, name: str, namespace: str, labels: Mapping[str, str], annotations: Mapping[str, str],
-                containers: Sequence[ContainerSpec], uid: str = "", attempt: int = 0) -> str:
-        """Make a sandbox and start its containers; returns the sandbox id."""
+                containers: Sequence[ContainerSpec], uid: str = "", attempt: int = 0,
+                restarts: Mapping[str, int] | None = None) -> str:
+        """Make a sandbox and start its containers, counting from `restarts`; returns the sandbox id."""
         return str(self._ask("run_pod", name=name, namespace=namespace, labels=dict(labels), uid=uid, attempt=attempt,
-                             annotations=dict(annotations), containers=[asdict(spec) for spec in containers]))
+                             annotations=dict(annotations), containers=[asdict(spec) for spec in containers],
+                             restarts=dict(restarts or {})))
 
     def start_container(self, pod_id: str, spec: ContainerSpec, attempt: int) -> str:
         """Start a container in a sandbox that lives; returns the container id."""

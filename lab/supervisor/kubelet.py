@@ -122,10 +122,10 @@ class Kubelet:
 
     def _act(self, action: Action) -> None:
         match action:
-            case Run(pod, attempt):
+            case Run(pod, attempt, restarts):
                 note(f'"Creating pod sandbox" pod="{pod.namespace}/{pod.name}" attempt={attempt}')
                 self._client.run_pod(pod.name, pod.namespace, pod.labels, pod.annotations, pod.containers, pod.uid,
-                                     attempt)
+                                     attempt, restarts)
             case Start(pod_id, spec, attempt):
                 note(f'"Starting container" pod="{pod_id[:13]}" container="{spec.name}" attempt={attempt}')
                 self._client.start_container(pod_id, spec, attempt)

@@ -71,7 +71,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         super().setup()
 
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: Any) -> None:
         """The real program does not log requests."""
 
     def handle_one_request(self) -> None:
@@ -203,7 +203,7 @@ class _Handler(BaseHTTPRequestHandler):
             log.error(f"Sending HTTP/1.1 503 response to {self.client_address[0].removeprefix('::ffff:')}:"
                       f"{self.client_address[1]}: {message}")
         self.close_connection = True
-        self._send(code, json.dumps({"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
+        self._send(code, json.dumps({"kind": "Status", "metadata": {}, "status": "Failure",
                                      "message": message, "reason": reason, "code": code}, indent=2).encode() + b"\n",
                    "application/json")
 

@@ -61,13 +61,14 @@ def node_status(name: str, address: str, version: str, ready: bool, since: Mappi
     system = next((line.partition("=")[2].strip('"') for line in _read("/etc/os-release").splitlines()
                    if line.startswith("PRETTY_NAME=")), "Linux")
     machine = _read("/etc/machine-id")
+    runtime = f"containerd://2.1.5{'-k3s1' if 'k3s' in version else '+unknown'}"
     return {
         "addresses": [{"type": "InternalIP", "address": address}, {"type": "Hostname", "address": name}],
         "capacity": size, "allocatable": size, "conditions": conditions(ready, since, stamp()),
         "daemonEndpoints": {"kubeletEndpoint": {"Port": 10250}},
         "nodeInfo": {"architecture": "amd64", "operatingSystem": "linux", "osImage": system, "machineID": machine,
                      "systemUUID": machine, "bootID": _read("/proc/sys/kernel/random/boot_id"),
-                     "kernelVersion": os.uname().release, "containerRuntimeVersion": "containerd://2.1.5-k3s1",
+                     "kernelVersion": os.uname().release, "containerRuntimeVersion": runtime,
                      "kubeletVersion": version, "kubeProxyVersion": ""}}
 
 

@@ -45,10 +45,11 @@ class Desired:
 
 @dataclass(frozen=True)
 class Run:
-    """Make a sandbox with all containers."""
+    """Make a sandbox with all containers; `restarts` is what each container counts from."""
 
     pod: Desired
     attempt: int
+    restarts: Mapping[str, int]
 
 
 @dataclass(frozen=True)
@@ -137,8 +138,24 @@ def decide(desired: Iterable[Desired], pods: Sequence[Pod], now: float, *, api_k
         if alive:
             actions += containers_due(want, alive[0], now)
         elif all(pod.uid == want.uid and pod.id not in busy for pod in stale):
-            actions.append(Run(want, 1 + max((pod.attempt for pod in stale), default=-1)))
+            attempt = 1 + max((pod.attempt for pod in stale), default=-1)
+            actions.append(Run(want, attempt, restarts(want, stale)))
     return actions
+
+
+def restarts(want: Desired, dead: Iterable[Pod]) -> dict[str, int]:
+    """Restart counts with which a pod's containers begin: one more than in a dead sandbox, or than the API knows of.
+
+    The API's count stands for sandboxes that a power loss has taken.
+    """
+    counts = {row["name"]: row["restartCount"] + 1
+              for row in (want.manifest.get("status") or {}).get("containerStatuses") or [] if row.get("containerID")}
+    for pod in dead:
+        for spec in want.containers:
+            last = pod.latest(spec.name)
+            if last is not None:
+                counts[spec.name] = max(counts.get(spec.name, 0), last.attempt + 1)
+    return counts
 
 
 def containers_due(want: Desired, pod: Pod, now: float) -> list[Action]:

@@ -9,8 +9,9 @@ import socket
 import ssl
 from collections.abc import Iterable, Mapping, Sequence
 from email.message import Message
+from io import BufferedIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 _HOP = frozenset(("connection", "keep-alive", "proxy-connection", "te", "trailer"))
 _CHUNK = 65536
@@ -53,7 +54,7 @@ def _connect(port: int, tls: Path, with_identity: bool) -> ssl.SSLSocket:
         raise Unavailable(str(exc)) from exc
 
 
-def _body(headers: Message, source: BinaryIO, backend: ssl.SSLSocket) -> None:
+def _body(headers: Message, source: BufferedIOBase, backend: ssl.SSLSocket) -> None:
     left = int(headers.get("Content-Length") or 0)
     while left > 0:
         data = source.read(min(left, _CHUNK))
@@ -87,7 +88,7 @@ def _pump(client: ssl.SSLSocket, backend: ssl.SSLSocket) -> None:
             sides[side].sendall(data)
 
 
-def forward(client: ssl.SSLSocket, source: BinaryIO, method: str, path: str, headers: Message, port: int,
+def forward(client: ssl.SSLSocket, source: BufferedIOBase, method: str, path: str, headers: Message, port: int,
             tls: Path) -> None:
     """Pass one request on and its answer back; raises Unavailable before anything was answered."""
     user, groups = identity(client.getpeercert())

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import subprocess
 import time
 from pathlib import Path
@@ -36,16 +37,27 @@ def restore(ctx: ServerContext, path: Path, name: str) -> None:
     peer = f"https://{ctx.node_ip}:{etcd.PEER_PORT}"
     done = subprocess.run(
         [str(LAB_BIN / "etcdutl"), "snapshot", "restore", str(path), f"--data-dir={ctx.etcd}", f"--name={name}",
-         f"--initial-cluster={name}={peer}", f"--initial-advertise-peer-urls={peer}"],
+         f"--initial-cluster={name}={peer}", f"--initial-advertise-peer-urls={peer}", "--initial-cluster-token="],
         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, check=False, env=proc.child_env())
     errors = []
     for text in done.stderr.splitlines():
         if text.startswith("Error: "):
             errors.append(text.removeprefix("Error: "))
-        elif text.startswith("{"):
-            log.raw(text)
+        elif "\t" in text:
+            log.raw(zap(text, f"{ctx.distro.name}-etcd-client"))
     if done.returncode:
         raise ResetError(errors[-1] if errors else restore_failure(path, done.stderr))
+
+
+def zap(text: str, logger: str) -> str:
+    """A line of etcdutl's console log as the JSON line that the real program writes in its place."""
+    stamp, level, *rest = text.split("\t")
+    fields = json.loads(rest.pop()) if rest[-1].startswith("{") else {}
+    msg = rest.pop()
+    caller = rest.pop() if rest else ""
+    name = f"{logger}.{rest[0]}" if rest else logger
+    return json.dumps({"level": level, "ts": stamp, "logger": name, "caller": caller, "msg": msg, **fields},
+                      separators=(",", ":"))
 
 
 def restore_failure(path: Path, text: str) -> str:
@@ -94,34 +106,38 @@ def _rebootstrap(ctx: ServerContext) -> None:
     certificates.generate(ctx, ("etcd/peer-server-client", "etcd/server-client") if ctx.distro.static_pods else ())
 
 
-def _wait(server: Server) -> None:
-    """Wait for etcd, then reconcile, until this is its only member; no deadline, as in the real programs."""
-    ctx, pace = server.ctx, server.ctx.config.pace
-    logged = 0.0
-    while True:
-        server.check_children()
-        try:
-            log_connected(ctx.gateway)
-            break
-        except EtcdError as exc:
-            if time.monotonic() - logged >= _POLL:
-                logged = time.monotonic()
-                log.info(f"Failed to test etcd connection: failed to get etcd status: {exc}")
-                log.warning(f"failed to list etcd members: {exc}")
-        time.sleep(_POLL if pace else 0.2)
+def _finish(server: Server) -> bool:
+    """Reconcile with an etcd that answers; whether this is its only member. Raises EtcdError to be tried again."""
+    ctx = server.ctx
+    log_connected(ctx.gateway)
     if not ctx.distro.static_pods:
         log.info("Connection to etcd is ready")
         log.info("ETCD server is now running")
         log.info(f"{ctx.distro.name} is up and running")
         _save(ctx)
     ctx.gateway.put(f"{ctx.distro.name}/apiaddresses", b"")
+    members = ctx.gateway.members()
     _rebootstrap(ctx)
+    if len(members) == 1 and members[0].name == ctx.member_name:
+        return True
+    log.warning("failed to update peer url: etcd still has more than one member")
+    return False
+
+
+def _wait(server: Server) -> None:
+    """Try until it is done; no deadline, as in the real programs."""
+    pause, logged = (_POLL if server.ctx.config.pace else 0.2), 0.0
     while True:
-        members = ctx.gateway.members()
-        if len(members) == 1 and members[0].name == ctx.member_name:
-            return
-        log.warning("failed to update peer url: etcd still has more than one member")
-        time.sleep(_POLL)
+        server.check_children()
+        try:
+            if _finish(server):
+                return
+        except EtcdError as exc:
+            if time.monotonic() - logged >= _POLL:
+                logged = time.monotonic()
+                log.info(f"Failed to test etcd connection: failed to get etcd status: {exc}")
+                log.warning(f"failed to list etcd members: {exc}")
+        time.sleep(pause)
 
 
 def _save(ctx: ServerContext) -> None:

@@ -98,7 +98,7 @@ class Runtime:
         return [asdict(pod) for pod in sorted(found, key=lambda pod: -pod.created_at)]
 
     def run_pod(self, name: str, namespace: str, uid: str, attempt: int, labels: dict[str, str],
-                annotations: dict[str, str], containers: list[dict[str, Any]]) -> str:
+                annotations: dict[str, str], containers: list[dict[str, Any]], restarts: dict[str, int]) -> str:
         """Make a sandbox; refused while one of the same name, uid and attempt is known."""
         uid = uid or secrets.token_hex(16)
         identity = secrets.token_hex(32)
@@ -120,7 +120,7 @@ class Runtime:
                 shutil.rmtree(directory, ignore_errors=True)
                 raise cri.RuntimeFault(f"failed to start shim: exit status {done.returncode}")
         for container in containers:
-            self.start_container(identity, container, 0)
+            self.start_container(identity, container, restarts.get(container["name"], 0))
         return identity
 
     def start_container(self, identity: str, container: dict[str, Any], attempt: int) -> str:

@@ -86,9 +86,7 @@ class Server:
         elif supervisor:
             startup.announce(ctx)
             datastore.Learners(ctx, self.stopped).start()
-            initial = join.join(ctx, supervisor, name)
-            supervisor = None
-            self._run_etcd(name, initial)
+            self._run_etcd(name, join.join(ctx, supervisor, name))
             return
         else:
             log.info("Starting etcd for new cluster, cluster-reset=false")
@@ -111,12 +109,21 @@ class Server:
             self.check_children()
         log.info("ETCD server is now running")
         self.state.etcd_ready = True
-        try:
-            bootstrap.save(ctx)
-        except bootstrap.BootstrapError as exc:
-            log.error(f"Shutdown request received: failed to save bootstrap data: {exc}")
-            raise Stop from exc
+        self._save_bootstrap()
         self._run_apiserver()
+
+    def _save_bootstrap(self) -> None:
+        while True:
+            try:
+                bootstrap.save(self.ctx)
+                return
+            except bootstrap.BootstrapError as exc:
+                log.error(f"Shutdown request received: failed to save bootstrap data: {exc}")
+                raise Stop from exc
+            except EtcdError as exc:
+                log.warning(f"failed to save bootstrap data: {exc}")
+            self.check_children()
+            time.sleep(1)
 
     def _run_apiserver(self) -> None:
         ctx = self.ctx
@@ -190,8 +197,8 @@ class Server:
             log.info("Stopping etcd server...")
             children.stop(self.etcd_child)
             log.info("etcd server stopped")
-        for child in reversed(self.node_children):
-            children.stop(child, 5)
+        for child in self.node_children:
+            child.kill()  # as PDEATHSIG does it: a frozen kubelet would not hear SIGTERM
 
 
 def _check(ctx: ServerContext) -> None:

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import shutil
+import socket
 import subprocess
 import time
 from pathlib import Path
 
 from . import bootstrap, children, log
 from .context import ServerContext
-from .etcd import EtcdError, Gateway
+from .etcd import CLIENT_PORT, EtcdError, Gateway
 
 _CLIENT, _PEER, _HTTP = 2399, 2400, 2402
 
@@ -31,26 +32,37 @@ def _start(ctx: ServerContext, directory: Path) -> subprocess.Popen[bytes]:
         f"--advertise-client-urls={client}", f"--listen-client-http-urls=http://127.0.0.1:{_HTTP}"])
 
 
-def reconcile(ctx: ServerContext) -> None:
-    """Reconcile with the local datastore; ends the program when that is impossible."""
-    log.info("Starting temporary etcd to reconcile with datastore")
-    directory, gateway = ctx.db / "etcd-tmp", Gateway(_HTTP, timeout=3)
-    child = _start(ctx, directory)
-    try:
-        last = ""
-        while True:
+def _connect(ctx: ServerContext, directory: Path, gateway: Gateway) -> subprocess.Popen[bytes]:
+    """Start it and wait until it answers; a copy of a database in use can be torn and is then made again."""
+    for left in (2, 1, 0):
+        child, last = _start(ctx, directory), ""
+        while child.poll() is None:
             try:
                 log_connected(gateway)
-                break
+                return child
             except EtcdError as exc:
-                if child.poll() is not None:
-                    log.fatal("Failed to reconcile with temporary etcd: etcd exited with status "
-                              f"{child.returncode}")
                 if str(exc) != last:
                     last = str(exc)
                     log.info(f"Failed to test temporary data store connection: failed to get etcd status: {exc}")
                 time.sleep(0.2)
-        log.info("etcd temporary data store connection OK")
+        if not left or not _in_use():
+            break
+    log.fatal(f"Failed to reconcile with temporary etcd: etcd exited with status {child.returncode}")
+
+
+def _in_use() -> bool:
+    """Whether the server's own etcd runs (RKE2: its pod outlives the unit)."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", CLIENT_PORT)) == 0
+
+
+def reconcile(ctx: ServerContext) -> None:
+    """Reconcile with the local datastore; ends the program when that is impossible."""
+    log.info("Starting temporary etcd to reconcile with datastore")
+    directory, gateway = ctx.db / "etcd-tmp", Gateway(_HTTP, timeout=3)
+    child = _connect(ctx, directory, gateway)
+    log.info("etcd temporary data store connection OK")
+    try:
         _apply(ctx, gateway)
     except bootstrap.BootstrapError as exc:
         log.fatal(str(exc))

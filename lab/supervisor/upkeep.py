@@ -45,8 +45,16 @@ def unknown_conditions(node: Mapping[str, Any], now: str) -> list[dict[str, str]
              "lastTransitionTime": now} for kind in kinds]
 
 
+def without_taint(node: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
+    """Taints of a node that is Ready without the one that it was registered with; None when it has it not."""
+    rows = {row["type"]: row["status"] for row in node["status"].get("conditions") or []}
+    taints = node["spec"].get("taints") or []
+    left = [taint for taint in taints if taint["key"] != "node.kubernetes.io/not-ready"]
+    return left if rows.get("Ready") == "True" and left != taints else None
+
+
 class Upkeep:
-    """Node life signs, default ServiceAccounts, root CA ConfigMaps, node-password Secrets without a Node."""
+    """Node life signs and taints, default ServiceAccounts, root CA ConfigMaps, node-password Secrets without a Node."""
 
     def __init__(self, api: Api, program: str, ca: Path) -> None:
         self._api, self._program, self._ca = api, program, ca
@@ -59,6 +67,10 @@ class Upkeep:
             return
         self._last = time.monotonic()
         self._mark_silent(nodes)
+        for node in nodes:
+            taints = without_taint(node)
+            if taints is not None:
+                self._api.patch(f"/api/v1/nodes/{node['metadata']['name']}", {"spec": {"taints": taints}})
         self._namespaces()
         self._passwords({node["metadata"]["name"]: node["metadata"]["uid"] for node in nodes})
 

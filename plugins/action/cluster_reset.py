@@ -59,7 +59,8 @@ class ActionModule(PlanAction):
         said = any(RESET_OK in line for line in log)
         if unit.get("Result") != "success" or unit.get("ExecMainStatus") != "0" or not said:
             raise RequorumError(
-                f"{self.host}: the reset failed (result {unit.get('Result')}, exit code {unit.get('ExecMainStatus')}): {(log or ['no log'])[-1]}",
+                f"{self.host}: the reset failed (result {unit.get('Result')}, exit code {unit.get('ExecMainStatus')}): "
+                f"{(log or ['no log'])[-1]}",
                 BACK,
             )
         return self._observe(moved, "flag" in unit)
@@ -78,4 +79,5 @@ class ActionModule(PlanAction):
                 + ".",
                 BACK,
             )
-        return f"one member ({store.members[0].name}), revision {store.revision}; kept: {', '.join(moved) or 'nothing was moved'}"
+        kept = ", ".join(moved) or "nothing was moved"
+        return f"one member ({store.members[0].name}), revision {store.revision}; kept: {kept}"

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import typing as t
 
 from ansible_collections.requorum.cluster.plugins.action.recovery_plan import write
 from ansible_collections.requorum.cluster.plugins.module_utils import _snapshot
@@ -53,7 +52,8 @@ class ActionModule(PlanAction):
         if not proof.ok or arrived != proof.sha256:
             raise RequorumError(
                 f"The snapshot of {self.host} is not proved ({proof.faults or 'it changed on its way'}).",
-                "Nothing was reset. If the token is wrong, find the one that belongs to this datastore (server/token of another server, backups).",
+                "Nothing was reset. If the token is wrong, find the one that belongs to this datastore "
+                "(server/token of another server, backups).",
             )
         revision = proof.datastore.revision if proof.datastore else 0
         return f"{size} bytes, revision {revision}, proved: trailer, structure, content, cluster, token"

@@ -39,7 +39,8 @@ class ActionModule(PlanAction):
             fresh = age is not None and age < _kubernetes.FRESH_S
             return (
                 seen.get("ready") == "True" and fresh,
-                f"unit {seen.get('unit')}, Ready {seen.get('ready') or 'unknown'}, reported {'never' if age is None else f'{age:.0f} s ago'}",
+                f"unit {seen.get('unit')}, Ready {seen.get('ready') or 'unknown'}, "
+                f"reported {'never' if age is None else f'{age:.0f} s ago'}",
             )
 
         return _wait.wait("its Node to report", probe, seconds=seconds, say=self.say)

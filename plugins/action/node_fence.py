@@ -18,7 +18,7 @@ class ActionModule(PlanAction):
         if done.rc != 0:
             raise RequorumError(
                 f"{self.host} could not be fenced: {done.why}.",
-                f"Power it off and name it in requorum_powered_off, or stop it by hand.",
+                "Power it off and name it in requorum_powered_off, or stop it by hand.",
             )
         left, ports = many(done.out, "left"), many(done.out, "port")
         if left or ports:
@@ -30,6 +30,6 @@ class ActionModule(PlanAction):
             )
             raise RequorumError(
                 f"{self.host} still runs after fencing: {seen}.",
-                f"Power it off, or run this again with --limit {self.host}.",
+                "Power it off, then run the same command again.",
             )
         return "etcd and kube-apiserver are gone, ports closed; other processes were left alone"

@@ -11,7 +11,7 @@ import time
 import typing as t
 from dataclasses import asdict
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _classify, _plan, _server, _state
+from ansible_collections.requorum.cluster.plugins.module_utils import _classify, _distro, _plan, _server, _state
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now
 
@@ -30,17 +30,18 @@ class ActionModule(NodeAction):
         ]
         case = _classify.classify(servers, survivor=args.get("survivor") or "")
         distro = _server.distro_of(entries)
-        if distro is None:
+        if distro is None and any(entry["reachable"] for entry in entries):
             raise RequorumError(
                 "No single distribution was found on the servers that answer.",
                 "Set requorum_distro to rke2, k3s or harvester and look at inspect.yml.",
             )
         living = [entry["name"] for entry in entries if entry["name"] in args["agents"] and entry["reachable"]]
+        known = distro or _distro.DISTROS["rke2"]  # nothing is planned while no server answers
         if args.get("purpose") == "backup":
-            plan = _plan.backup_plan(case, distro, cluster=args["cluster"])
+            plan = _plan.backup_plan(case, known, cluster=args["cluster"])
         else:
             plan = _plan.make_plan(
-                case, distro, cluster=args["cluster"], agents=living, method=args.get("method") or "auto"
+                case, known, cluster=args["cluster"], agents=living, method=args.get("method") or "auto"
             )
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         run_dir = os.path.join(args["output"], args["cluster"], stamp)
@@ -49,17 +50,16 @@ class ActionModule(NodeAction):
             **plan.document(),
             "stamp": stamp,
             "started": now(),
-            "distro": distro.name,
+            "distro": distro.name if distro else None,
             "version": next((e["version"] for e in entries if e.get("version")), None),
             "powered_off": list(args.get("powered_off") or ()),
             "servers": [
                 self._server(server, dict(case.needs).get(server.name, "unknown"), entry)
-                for server, entry in zip(servers, entries)
+                for server, entry in zip(servers, entries, strict=False)
             ],
             "members": [asdict(member) for member in case.members],
             "remove": [member.id for member in _plan.stale_members(case)],
             "ranking": [server.name for server in case.base],
-            "offline": plan.offline,
             "enable": any(
                 (entry.get("unit") or {}).get("UnitFileState") == "enabled"
                 or "enabled=enabled" in (entry.get("journal") or ())

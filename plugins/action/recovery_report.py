@@ -12,13 +12,13 @@ from ansible.utils.display import Display
 
 from ansible_collections.requorum.cluster.plugins.action.recovery_plan import write
 from ansible_collections.requorum.cluster.plugins.module_utils import _report, _report_html, _report_text, _timeline
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now, recorded
 
 
 class ActionModule(NodeAction):
     """Write report.json and report.html out of what the run left in its folder, and show the summary."""
 
-    VALID = ("run_dir",)
+    VALID = ("run_dir", "final")
 
     def act(self) -> dict[str, t.Any]:
         folder = str(self._task.args["run_dir"])
@@ -26,12 +26,13 @@ class ActionModule(NodeAction):
             plan=self._load(folder, "plan.json", {}),
             before=self._load(folder, "state-before.json", {}),
             after=self._load(folder, "state-after.json", {}),
-            actions=[json.loads(line) for line in self._text(folder, "actions.jsonl").splitlines()],
+            actions=recorded(folder),
             backup=self._load(folder, "backup.json", {}),
             reset=self._load(folder, "reset.json", {}),
             checks=self._load(folder, "checks.json", []),
             events=_timeline.read(self._text(folder, "timeline.jsonl")),
             mode="check" if self._task.check_mode else "run",
+            final=bool(self._task.args.get("final")),
             ended=now(),
         )
         report = _report.build(record)
@@ -44,12 +45,9 @@ class ActionModule(NodeAction):
         ) as file:
             file.write(html)
         Display().display(_report_text.summary(report, folder))
-        return {
-            "changed": False,
-            "outcome": report["verdict"]["outcome"],
-            "sentence": report["verdict"]["sentence"],
-            "next": report["verdict"]["next"],
-        }
+        verdict = {key: report["verdict"][key] for key in ("outcome", "sentence", "next")}
+        failed = {"failed": True, "msg": verdict["sentence"]} if verdict["outcome"] == "failed" else {}
+        return {"changed": False, **verdict, **failed}
 
     @staticmethod
     def _text(folder: str, name: str) -> str:

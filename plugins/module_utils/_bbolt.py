@@ -4,7 +4,8 @@
 """Read a bbolt file (etcd's member/snap/db) without etcd, from a disk or through a node.
 
 Nothing here does I/O: a reader is a generator that yields the ranges it needs and is sent their bytes. `drive` runs one
-over any `read_many`, so that one round trip to a node serves a whole level of the tree. Layout: bbolt's page.go, bucket.go.
+over any `read_many`, so that one round trip to a node serves a whole level of the tree.
+Layout: bbolt's page.go and bucket.go.
 """
 
 from __future__ import annotations
@@ -134,7 +135,7 @@ def _load(meta: Meta, numbers: t.Sequence[int]) -> Reader[list[bytes]]:
             raise BadFile(f"page {numbers[index]} overflows beyond the file")
     if long:
         rest = yield [((numbers[index] + 1) * size, more[index] * size) for index in long]
-        for index, tail in zip(long, rest):
+        for index, tail in zip(long, rest, strict=True):
             raws[index] += tail
     return raws
 
@@ -155,11 +156,14 @@ def _walk(item: Item, meta: Meta, choose: t.Callable[[list[int]], list[int]]) ->
         raw = item.value[HEADER:]
         return _items(raw, struct.unpack_from("<H", raw, 10)[0]) if len(raw) >= HEADER else []
     items: list[Item] = []
-    level = [root]
+    level, seen = [root], 0
     for _depth in range(MAX_DEPTH):
         below: list[int] = []
+        seen += len(level)
+        if seen > meta.high_water:
+            raise BadFile("the tree has more pages than the file: its pages form a cycle")
         raws = yield from _load(meta, level)
-        for number, raw in zip(level, raws):
+        for number, raw in zip(level, raws, strict=True):
             flags, count, _overflow = _page(raw, number)
             if flags == BRANCH:
                 below += _branches(raw, count)
@@ -189,11 +193,11 @@ def drive(reader: Reader[T], read_many: t.Callable[[list[Range]], list[bytes]]) 
 
 
 def scan(item: Item, meta: Meta, read_many: t.Callable[[list[Range]], list[bytes]]) -> t.Iterator[Item]:
-    """All items of a bucket of any size, leaf by leaf, in constant memory; every page's number is checked, none read twice."""
-    root = struct.unpack_from("<Q", item.value)[0]
+    """All items of a bucket of any size, leaf by leaf; every page's number is checked, none is read twice."""
+    root = struct.unpack_from("<Q", item.value)[0] if len(item.value) >= HEADER else 0
     if root == 0:
         raw = item.value[HEADER:]
-        yield from _items(raw, struct.unpack_from("<H", raw, 10)[0])
+        yield from _items(raw, struct.unpack_from("<H", raw, 10)[0]) if len(raw) >= HEADER else ()
         return
     seen: set[int] = set()
     pending = [root]

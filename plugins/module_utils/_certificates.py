@@ -12,7 +12,7 @@ from cryptography import x509
 
 
 def dates(text: str) -> list[dict[str, t.Any]]:
-    """Every certificate of a text made of `# file PATH` lines and PEM: path, subject and end (Unix seconds, null if unreadable).
+    """Path, subject and end (Unix seconds, null if unreadable) of every certificate in `# file PATH` lines and PEM.
 
     The CAs that K3s and RKE2 make have serial number 0: `cryptography` warns about it and will refuse it one day, so an
     unreadable certificate is listed and never an error here.

@@ -63,7 +63,10 @@ class Case:
 
 
 def classify(servers: t.Sequence[Server], *, survivor: str = "") -> Case:
-    """Judge a cluster by its servers. survivor: the user's own choice, which decides between two clusters and in the ranking."""
+    """Judge a cluster by its servers.
+
+    survivor: the user's own choice; it decides between two clusters and comes first in the ranking.
+    """
     return replace(_classify(servers, survivor), servers=tuple(servers))
 
 
@@ -90,6 +93,9 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
         return _nothing_holds(servers)
     base = rank([server for server in holders if server.cluster_id in clusters], prefer=survivor)
     members = _members(base)
+    clones = [server.name for server in base if sum(other.member_id == server.member_id for other in base) > 1]
+    if not members or clones:
+        return _contradiction(base, clones)
     refusals = _strangers(servers, members)
     if leading:
         return _standing(servers, base, members, refusals)
@@ -115,12 +121,11 @@ def rank(servers: t.Sequence[Server], *, prefer: str = "") -> tuple[Server, ...]
 
 
 def _choose(holders: t.Sequence[Server], leading: set[str | None], survivor: str) -> str | None:
-    """The cluster that is meant when two are seen: the user's choice, or the one whose journal says that it replaced the rest."""
-    for server in holders:
-        others = {other.cluster_id for other in holders} - {server.cluster_id}
-        if server.name == survivor or others <= server.replaced:
-            return server.cluster_id if leading <= {server.cluster_id} else None
-    return None
+    """The cluster that is meant when two are seen: the user's choice, or the one whose journal names the rest."""
+    seen = {holder.cluster_id for holder in holders}
+    named = {holder.cluster_id for holder in holders if holder.name == survivor}
+    claimed = named or {holder.cluster_id for holder in holders if seen - {holder.cluster_id} <= holder.replaced}
+    return claimed.pop() if len(claimed) == 1 and leading <= claimed else None
 
 
 def _split(holders: t.Sequence[Server]) -> Case:
@@ -168,7 +173,15 @@ def _nothing_holds(servers: t.Sequence[Server]) -> Case:
 def _members(base: t.Sequence[Server]) -> tuple[Member, ...]:
     """The member list as the best server knows it; one that sees a leader knows best."""
     sighted = [server for server in base if server.etcd in ("voting", "learning")]
-    return (sighted or list(base))[0].members
+    return next((server.members for server in (*sighted, *base) if server.members), ())
+
+
+def _contradiction(base: t.Sequence[Server], clones: t.Sequence[str]) -> Case:
+    """Without a member list nobody can say what a quorum is, and two servers are never one member."""
+    where = _list(clones or [server.name for server in base])
+    what = f"{where} hold the same member." if clones else f"No member list could be read on {where}."
+    hint = "Take the copy away." if clones else "Look at what is unread, then run inspect again."
+    return Case("unknown", what, refusals=(Refusal(what, where, hint),))
 
 
 def _strangers(servers: t.Sequence[Server], members: t.Sequence[Member]) -> tuple[Refusal, ...]:
@@ -190,18 +203,21 @@ def _standing(
 ) -> Case:
     """A leader is seen: what is missing to full strength?"""
     sighted = [server for server in base if server.etcd == "voting"]
-    base = tuple([*sighted, *(server for server in base if server not in sighted)])
+    base = (*sighted, *(server for server in base if server not in sighted))
     needs = tuple((server.name, _need(server, base[0], members)) for server in servers)
     missing = [name for name, need in needs if need != "nothing"]
     if missing:
         text = f"Quorum stands with {len(sighted)} of {len(servers)} servers; {_list(missing)} must come back."
         if refusals:  # a member outside the inventory does not forbid a rejoin, its removal would
             text += " " + " ".join(refusal.what for refusal in refusals)
-        return Case("member_lost", text, base, needs, members)
-    if not any(server.api for server in servers):
+        voters = {member.id for member in members if not member.learner}
+        stands = len(voters & {server.member_id for server in sighted}) > len(voters) // 2
+        return Case("member_lost", text, base, needs, members, _must_not_be_fenced(servers, needs, stands))
+    silent = [server.name for server in servers if not server.api]
+    if silent:
         return Case(
             "api_down",
-            "etcd is complete, but no API server answers.",
+            f"etcd is complete, but the API does not answer on {_list(silent)}.",
             base,
             needs,
             members,
@@ -226,7 +242,7 @@ def _fallen(
     if len(intact) >= quorum:
         idle = [server.name for server in intact if server.etcd == "stopped"]
         needs = tuple((s.name, "start" if s in intact else _need(s, base[0], members)) for s in servers)
-        text = f"{len(intact)} of {len(voters)} members are intact; {quorum} make a quorum, so they are started and nothing is reset."
+        text = f"{len(intact)} of {len(voters)} members are intact, {quorum} make a quorum: start them, reset nothing."
         if not idle:
             refusals += (
                 Refusal(
@@ -235,11 +251,12 @@ def _fallen(
                     "Look at the network between them (ports 2379 and 2380), certificates and clocks.",
                 ),
             )
+        refusals += _must_not_be_fenced(servers, needs, True)
         return Case("quorum_recoverable", text, base, needs, members, refusals)
     for server in servers:
         refusals += tuple(_may_still_run(server))
     needs = tuple((s.name, "nothing" if s == base[0] else "rejoin" if s.reachable else "stays_off") for s in servers)
-    text = f"Quorum is lost: {len(intact)} of {len(voters)} members is intact, {quorum} are needed. {base[0].name} is the survivor."
+    text = f"Quorum is lost: {len(intact)} of {len(voters)} members intact, {quorum} needed. Survivor: {base[0].name}."
     return Case("quorum_lost", text, base, needs, members, refusals)
 
 
@@ -261,6 +278,24 @@ def _may_still_run(server: Server) -> t.Iterator[Refusal]:
         yield Refusal(
             f"The datastore of {server.name} could not be read.", server.name, "Run inspect.yml and see what is unread."
         )
+
+
+def _must_not_be_fenced(
+    servers: t.Sequence[Server], needs: t.Sequence[tuple[str, Need]], stands: bool
+) -> tuple[Refusal, ...]:
+    """A rejoin stops a server: never one that was not read, nor one that may be the vote by which the quorum stands."""
+    joiners = [server for server in servers if (server.name, "rejoin") in needs]
+    return tuple(
+        Refusal(
+            f"The datastore of {server.name} could not be read."
+            if server.store == "unknown"
+            else f"etcd on {server.name} may run, and the quorum may stand by it.",
+            server.name,
+            "Run inspect.yml and see what is unread.",
+        )
+        for server in joiners
+        if server.store == "unknown" or (server.etcd == "unknown" and not stands)
+    )
 
 
 def _need(server: Server, anchor: Server, members: t.Sequence[Member]) -> Need:

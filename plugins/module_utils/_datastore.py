@@ -103,15 +103,15 @@ def _member(item: _bbolt.Item) -> Member:
             peer_urls=tuple(entry.get("peerURLs") or ()),
             learner=bool(entry.get("isLearner", False)),
         )
-    except (ValueError, AttributeError) as error:
+    except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _bbolt.BadFile(f"a member entry cannot be read: {error}") from error
 
 
 def wal_identity(head: bytes) -> tuple[str, str]:
     """(member ID, cluster ID), hexadecimal, from the first bytes of any WAL segment.
 
-    A segment starts with a crc record and the metadata record; each record has 8 bytes of length (the upper byte holds the
-    padding) before it.
+    A segment starts with a crc record and the metadata record; before each record stand 8 bytes of length, whose upper
+    byte holds the padding.
     """
     position = 0
     for _record in range(4):

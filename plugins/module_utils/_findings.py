@@ -8,12 +8,15 @@ from __future__ import annotations
 import typing as t
 
 JSON = dict[str, t.Any]
+SEVERITIES = ("blocker", "error", "warning", "info")
 
 
 def findings(plan: JSON, state: JSON) -> list[JSON]:
     """One finding for each thing that keeps a server from being a voter, worst first."""
     entries = {entry["name"]: entry for entry in state["nodes"]}
-    found = [item for server in plan["servers"] for item in _server(server, entries[server["name"]])]
+    anchor = next((server["cluster_id"] for server in plan["servers"] if server["name"] == plan["survivor"]), None)
+    members = {(anchor, member["id"]) for member in plan["members"]}
+    found = [item for server in plan["servers"] for item in _server(server, entries[server["name"]], members)]
     found += [
         _finding(
             "agent_unreachable", "warning", name, f"Agent {name} does not answer.", [str(entries[name].get("error"))]
@@ -21,10 +24,10 @@ def findings(plan: JSON, state: JSON) -> list[JSON]:
         for name in plan["agents"]
         if not entries[name]["reachable"]
     ]
-    return found
+    return sorted(found, key=lambda finding: SEVERITIES.index(finding["severity"]))
 
 
-def _server(server: JSON, entry: JSON) -> t.Iterator[JSON]:
+def _server(server: JSON, entry: JSON, members: set[tuple[str | None, str]]) -> t.Iterator[JSON]:
     name, logs = server["name"], list(entry.get("logs") or ())[-3:]
     if not server["reachable"]:
         yield _finding("server_unreachable", "error", name, f"{name} does not answer.", [str(entry.get("error"))])
@@ -45,7 +48,7 @@ def _server(server: JSON, entry: JSON) -> t.Iterator[JSON]:
             f"The datastore of {name} could not be read.",
             [f"{k}: {v}" for k, v in entry["unread"].items()],
         )
-    elif server["need"] == "rejoin":
+    elif server["need"] == "rejoin" and (server["cluster_id"], server["member_id"]) not in members:
         yield _finding(
             "member_stale",
             "error",

@@ -6,7 +6,6 @@
 from __future__ import annotations
 
 import datetime
-import typing as t
 from dataclasses import dataclass
 
 from . import _state

@@ -3,9 +3,9 @@
 # PRIVATE to the collection: it may change at any time.
 """The one seam to a node: run a shell script there, get rc, out and err.
 
-Whoever implements `Node` (an Ansible connection in the action plugins, a local shell in tests) sends `command()` and gives
-the raw output to `result()`. The output is framed by a word that changes with every call: a login banner before it does no
-harm, and an answer that was cut off is told apart from an empty one.
+Whoever implements `Node` (an Ansible connection in the action plugins, a local shell in tests) sends `command()` and
+gives the raw output to `result()`. The output is framed by a word that changes with every call: a login banner before
+it does no harm, and an answer that was cut off is told apart from an empty one.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ class Node(t.Protocol):
 
 
 def script(name: str, **variables: str) -> str:
-    """Text of sh/<name>.sh behind the common head; `variables` become shell variables. Never pass a secret: use stdin."""
+    """Text of sh/<name>.sh behind the common head; `variables` become shell variables. Secrets go through stdin."""
     head = "".join(f"{key}={shlex.quote(value)}\n" for key, value in sorted(variables.items()))
     return head + (SCRIPTS / "common.sh").read_text("utf-8") + (SCRIPTS / f"{name}.sh").read_text("utf-8")
 
@@ -72,10 +72,11 @@ def result(mark: str, out: str, err: str) -> Done:
     lines = out.replace("\r\n", "\n").split("\n")
     starts = [index for index, line in enumerate(lines) if line == mark]
     ends = [index for index, line in enumerate(lines) if line.startswith(f"{mark} ")]
-    if not starts or not ends:
+    rc = lines[ends[-1]].removeprefix(mark).strip() if ends else ""
+    if not starts or not rc.isdigit():
         return Done(-1, out, err)
     body = "\n".join(lines[starts[0] + 1 : ends[-1]])
-    return Done(int(lines[ends[-1]].split()[1]), body.removesuffix("\n"), err)
+    return Done(int(rc), body.removesuffix("\n"), err)
 
 
 def read_many(node: Node, path: str) -> t.Callable[[list[tuple[int, int]]], list[bytes]]:
@@ -83,7 +84,7 @@ def read_many(node: Node, path: str) -> t.Callable[[list[tuple[int, int]]], list
 
     def read(ranges: list[tuple[int, int]]) -> list[bytes]:
         quoted = shlex.quote(path)
-        text = "".join(
+        text = f"[ -f {quoted} ] || {{ echo 'it is no file' >&2; exit 1; }}\n" + "".join(
             f"tail -c +{offset + 1} {quoted} | head -c {size} | base64 | tr -d '\\n'; echo\n" for offset, size in ranges
         )
         done = node.run(text, timeout=30)

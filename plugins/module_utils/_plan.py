@@ -12,7 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import typing as t
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 
 from ._classify import Case, Refusal
 from ._distro import Distro
@@ -49,6 +49,10 @@ class Plan:
     actions: tuple[Action, ...]
     refusals: tuple[Refusal, ...]
     loss: str
+    lost: int | None = 0
+    """Revisions that this plan gives up, as far as they are known."""
+    saver: str = ""
+    """Server whose datastore is saved first."""
     offline: bool = False
     """The snapshot is copied from disk while etcd is stopped, not asked from a running etcd."""
 
@@ -96,79 +100,98 @@ class _Builder:
         self.actions.append(Action(ident, phase, node, verb, what, why, False, undo, expect_s))
 
 
+@dataclass(frozen=True)
+class Source:
+    """Where the snapshot comes from before anything is touched."""
+
+    node: str
+    offline: bool
+    """Copied from disk, not asked from a running etcd."""
+    stop: bool = False
+    """etcd has to be stopped first, because it runs and does not answer."""
+
+
+def find_source(case: Case, distro: Distro) -> Source | None:
+    """The best server that can give a snapshot now; None when every etcd runs and none answers.
+
+    K3s without quorum restarts again and again: what answers now may not answer in a second, so it is copied from disk.
+    """
+    steady = [server for server in case.base if server.gateway and (distro.static_pods or server.etcd == "voting")]
+    if case.kind == "quorum_lost":
+        survivor = case.base[0]
+        return Source(survivor.name, False) if survivor in steady else Source(survivor.name, True, stop=True)
+    idle = [server for server in case.base if server.etcd == "stopped"]
+    return Source(steady[0].name, False) if steady else Source(idle[0].name, True) if idle else None
+
+
 def make_plan(case: Case, distro: Distro, *, cluster: str, agents: t.Sequence[str], method: str = "auto") -> Plan:
-    """The plan for a case. method: auto or restore (snapshot of the survivor, then restore it) or plain (reset in place)."""
+    """The plan for a case.
+
+    method: auto or restore (snapshot of the survivor, then restore it) or plain (reset in place).
+    """
     survivor = case.survivor
     method = "plain" if method == "plain" else "restore"
+    if not survivor or case.kind not in ("member_lost", "quorum_recoverable", "quorum_lost"):
+        return _empty(case, cluster)
+    reset = case.kind == "quorum_lost"
+    source = find_source(case, distro)
     builder = _Builder()
-    if survivor and case.kind in ("member_lost", "quorum_recoverable", "quorum_lost"):
-        reset = case.kind == "quorum_lost"
-        _backup(builder, case, survivor, distro)
-        _fence(builder, case, survivor, distro, reset)
-        if reset:
-            _reset(builder, survivor, distro, method)
-        _start(builder, case, survivor, distro, reset)
-        _rejoin(builder, case, survivor, distro)
-        _resync(builder, case, distro, agents, survivor)
-        _verify(builder, case, survivor)
+    _backup(builder, source, survivor, distro)
+    _fence(builder, case, survivor, distro, reset and not (source and source.stop))
+    if reset:
+        _reset(builder, survivor, distro, method)
+    _start(builder, case, survivor, distro, reset)
+    _rejoin(builder, case, survivor, distro)
+    _resync(builder, distro, agents, survivor)
+    _verify(builder, case, survivor)
+    if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in builder.actions):
+        return _empty(case, cluster)
+    lost, loss = _loss(case)
     return Plan(
-        cluster,
-        case.kind,
-        case.reason,
-        survivor.name if survivor else "",
-        method if case.kind == "quorum_lost" else "none",
-        tuple(builder.actions) if _does_anything(builder.actions) else (),
-        case.refusals,
-        _loss(case),
-        bool(survivor and offline(case, survivor, distro)),
+        cluster=cluster,
+        case=case.kind,
+        reason=case.reason,
+        survivor=survivor.name,
+        method=method if reset else "none",
+        actions=tuple(builder.actions),
+        refusals=case.refusals,
+        loss=loss,
+        lost=lost,
+        saver=source.node if source else "",
+        offline=bool(source and source.offline),
     )
 
 
 def backup_plan(case: Case, distro: Distro, *, cluster: str) -> Plan:
-    """Only save and prove: of a running etcd through its gateway, of a stopped one from disk. Nothing is stopped for it."""
-    builder, best = _Builder(), case.survivor
-    if best is None:
-        return Plan(cluster, case.kind, case.reason, "", "none", (), case.refusals, "Nothing is lost.")
-    refusals: tuple[Refusal, ...] = ()
-    if not best.gateway and best.etcd != "stopped":
-        refusals = (
-            Refusal(
-                f"etcd on {best.name} runs, but gives no answer: its file cannot be copied while it runs.",
-                best.name,
-                "recover.yml stops it before it copies; or stop the unit yourself and run this again.",
-            ),
+    """Only save and prove. Nothing is stopped for it."""
+    if not case.survivor:
+        return _empty(case, cluster)
+    source, builder = find_source(case, distro), _Builder()
+    if source is None or source.stop:
+        name = case.survivor.name
+        refusal = Refusal(
+            f"etcd on {name} runs, but gives no steady answer: its file cannot be copied while it runs.",
+            name,
+            "recover.yml stops it before it copies; or stop the unit yourself and run this again.",
         )
-    _save(builder, best.name, not best.gateway)
-    return Plan(
-        cluster,
-        case.kind,
-        case.reason,
-        best.name,
-        "none",
-        tuple(builder.actions),
-        refusals,
-        "Nothing is lost.",
-        not best.gateway,
-    )
+        return replace(_empty(case, cluster), refusals=(refusal,))
+    _save(builder, source.node, source.offline)
+    actions = tuple(builder.actions)
+    return replace(_empty(case, cluster), actions=actions, refusals=(), saver=source.node, offline=source.offline)
 
 
-def _does_anything(actions: t.Sequence[Action]) -> bool:
-    return any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions)
+def _empty(case: Case, cluster: str) -> Plan:
+    survivor = case.survivor.name if case.survivor else ""
+    return Plan(cluster, case.kind, case.reason, survivor, "none", (), case.refusals, "Nothing is lost.")
 
 
-def offline(case: Case, survivor: Server, distro: Distro) -> bool:
-    """Whether the snapshot is copied from disk after etcd has stopped instead of asked from the running etcd.
-
-    K3s without quorum restarts again and again, so what answers now may not answer in a second.
-    """
-    return case.kind != "member_lost" and (not survivor.gateway or not distro.static_pods)
-
-
-def _backup(b: _Builder, case: Case, survivor: Server, distro: Distro) -> None:
-    from_disk = offline(case, survivor, distro)
-    if from_disk and case.kind == "quorum_lost":
-        _stop(b, 3, survivor.name, distro, "its datastore is copied while nothing writes to it")
-    _save(b, survivor.name, from_disk)
+def _backup(b: _Builder, source: Source | None, survivor: Server, distro: Distro) -> None:
+    if source is None:  # intact members that run without a leader: nothing on disk is changed by starting the others
+        _keep(b, survivor.name)
+        return
+    if source.stop:
+        _stop(b, 3, source.node, distro, "its datastore is copied while nothing writes to it")
+    _save(b, source.node, source.offline)
 
 
 def _save(b: _Builder, node: str, from_disk: bool) -> None:
@@ -184,6 +207,10 @@ def _save(b: _Builder, node: str, from_disk: bool) -> None:
         undo="nothing to undo",
         expect_s=3,
     )
+    _keep(b, node)
+
+
+def _keep(b: _Builder, node: str) -> None:
     b.add(
         3,
         node,
@@ -212,12 +239,12 @@ def _stop(b: _Builder, phase: int, node: str, distro: Distro, why: str) -> None:
     )
 
 
-def _fence(b: _Builder, case: Case, survivor: Server, distro: Distro, reset: bool) -> None:
+def _fence(b: _Builder, case: Case, survivor: Server, distro: Distro, stop_survivor: bool) -> None:
     for name in case.having("rejoin"):
         _stop(b, 4, name, distro, "its old datastore must not run beside the new one")
-    if reset:
-        if not offline(case, survivor, distro):
-            _stop(b, 4, survivor.name, distro, "the reset needs its ports and its datastore")
+    if stop_survivor:
+        _stop(b, 4, survivor.name, distro, "the reset needs its ports and its datastore")
+    if case.kind == "quorum_lost":
         peers = ", ".join(name for name, _need in case.needs if name != survivor.name)
         b.add(
             4,
@@ -233,7 +260,10 @@ def _fence(b: _Builder, case: Case, survivor: Server, distro: Distro, reset: boo
 def _reset(b: _Builder, survivor: Server, distro: Distro, method: str) -> None:
     if method == "restore":
         what = f"{distro.name} server --cluster-reset from the proved snapshot, as a transient unit"
-        undo = "before START: mv server/db/etcd-old-* back to server/db/etcd, tls-* back to tls, remove reset-flag; paths stand in the report"
+        undo = (
+            "before START: mv server/db/etcd-old-* back to server/db/etcd, tls-* back to tls, remove reset-flag; "
+            "paths stand in the report"
+        )
     else:
         what = f"{distro.name} server --cluster-reset in place, as a transient unit"
         undo = (
@@ -313,7 +343,7 @@ def stale_members(case: Case) -> tuple[Member, ...]:
     return tuple(member for member in case.members if member.node in joiners or member.address in addresses)
 
 
-def _resync(b: _Builder, case: Case, distro: Distro, agents: t.Sequence[str], survivor: Server) -> None:
+def _resync(b: _Builder, distro: Distro, agents: t.Sequence[str], survivor: Server) -> None:
     for name in agents:
         b.add(
             8,
@@ -328,7 +358,7 @@ def _resync(b: _Builder, case: Case, distro: Distro, agents: t.Sequence[str], su
         8,
         survivor.name,
         "settle",
-        "Wait until every living Node is Ready and the API has its endpoints; remove a node password only where it is refused",
+        "Wait until every living Node is Ready and the API has its endpoints; remove only a refused node password",
         why="the cluster must work, not only its members",
         undo="the secret is written again by itself",
         expect_s=15,
@@ -367,11 +397,16 @@ def _verify(b: _Builder, case: Case, survivor: Server) -> None:
     )
 
 
-def _loss(case: Case) -> str:
-    if case.kind != "quorum_lost" or not case.survivor:
-        return "Nothing is lost."
-    others = [server for server in case.base[1:] if server.position > case.survivor.position]
-    if others:
-        apart = others[0].revision - case.survivor.revision
-        return f"{case.survivor.name} was chosen although {others[0].name} is {apart} revisions ahead: these are lost."
-    return f"Nothing that {case.survivor.name} holds is lost (revision {case.survivor.revision}). Writes that only dead servers acknowledged cannot be known."
+def _loss(case: Case) -> tuple[int | None, str]:
+    """(revisions that are given up, sentence)."""
+    if case.kind != "quorum_lost":
+        return 0, "Nothing is lost."
+    survivor = case.base[0]
+    ahead = [server for server in case.base[1:] if server.position > survivor.position]
+    if ahead:
+        apart = ahead[0].revision - survivor.revision
+        return apart, f"{survivor.name} was chosen although {ahead[0].name} is {apart} revisions ahead: these are lost."
+    return 0, (
+        f"Nothing that {survivor.name} holds is lost (revision {survivor.revision}). "
+        "Writes that only dead servers acknowledged cannot be known."
+    )

@@ -28,6 +28,8 @@ class Record:
     checks: list[JSON] = field(default_factory=list)
     events: list[JSON] = field(default_factory=list)
     mode: str = "run"
+    final: bool = False
+    """The run is over: what is not done by now has failed."""
     ended: str | None = None
 
 
@@ -60,7 +62,7 @@ def build(record: Record) -> JSON:
             "next": _next(outcome, record),
         },
         "findings": _findings.findings(plan, record.before),
-        "loss": {"revisions": None, "seconds": None, "sentence": plan["loss"]},
+        "loss": {"revisions": plan["lost"], "seconds": None, "sentence": plan["loss"]},
         "survivor": _survivor(plan),
         "plan": plan["actions"],
         "actions": record.actions,
@@ -96,14 +98,16 @@ def _seconds(started: str, ended: str | None) -> float | None:
 def _outcome(record: Record) -> str:
     plan = record.plan
     if plan["refusals"] or not plan["actions"]:
+        if plan["case"] == "member_lost" and not plan["refusals"]:  # nothing can be done while those hosts are off
+            return "not_redundant"
         return "healthy" if plan["case"] == "healthy" else "refused"
     if record.mode == "check":
         return "planned"
     if all(action["phase"] == 3 for action in plan["actions"]):  # backup.yml
         done = [a for a in record.actions if not a["result"].startswith("failed")]
-        return "healthy" if len(done) == len(plan["actions"]) else "failed" if record.actions else "planned"
+        return "healthy" if len(done) == len(plan["actions"]) else "failed" if record.final else "planned"
     if not any(a["verb"] == "verify" and not a["result"].startswith("failed") for a in record.actions):
-        return "failed" if record.actions else "planned"
+        return "failed" if record.final else "planned"
     return "not_redundant" if any(server["need"] == "stays_off" for server in plan["servers"]) else "recovered"
 
 
@@ -129,8 +133,6 @@ def _next(outcome: str, record: Record) -> str | None:
     plan = record.plan
     if outcome == "planned":
         return f"{plan['command']} -e requorum_confirm={plan['cluster']} -e requorum_plan_id={plan['plan_id']}"
-    if outcome == "refused":
-        return str(plan["refusals"][0]["next"]) if plan["refusals"] else None
     if outcome in ("failed", "not_redundant"):
         return f"{plan['command']} -e requorum_confirm={plan['cluster']}"
     return None
@@ -181,7 +183,8 @@ def _members(plan: JSON, state: JSON) -> list[JSON]:
     for server in plan["servers"]:
         view = _server.view(entries[server["name"]])
         mine = next((m for m in listed if m.id == view.member_id or m.node == server["node"]), None)
-        role = {"voting": "voter", "learning": "learner", "stopped": "stopped"}.get(view.etcd, "unknown")
+        roles = {"voting": "voter", "leaderless": "voter", "learning": "learner", "stopped": "stopped"}
+        role = roles.get(view.etcd, "unknown")
         if not view.reachable:
             role = "unreachable"
         elif view.store in ("absent", "damaged"):
@@ -223,7 +226,7 @@ def _kept(record: Record) -> list[JSON]:
     if record.backup:
         kept.append(
             {
-                "node": record.plan["survivor"],
+                "node": record.plan["saver"],
                 "path": record.backup["node_path"],
                 "bytes": record.backup["bytes"],
                 "what": "snapshot",

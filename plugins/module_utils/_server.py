@@ -84,13 +84,14 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
     members = _members(etcd.get("members") or summary.get("members") or ())
     at = status or summary
     identity = status or store or {}
+    health = etcd.get("health") or {}
     return Server(
         name,
         address=next((m.address for m in members if m.id == identity.get("member_id")), "")
         or program.get("node_ip")
         or host,
-        etcd=_etcd(entry, status, etcd.get("health")),
-        store=_store(store, status),
+        etcd=_etcd(entry, status, health),
+        store=_store(store, status, health),
         fault=(store or {}).get("fault") or "",
         cluster_id=identity.get("cluster_id"),
         member_id=identity.get("member_id"),
@@ -126,10 +127,12 @@ def _address(urls: t.Sequence[str]) -> str:
     return urls[0].split("://", 1)[-1].rsplit(":", 1)[0].strip("[]") if urls else ""
 
 
-def _etcd(entry: JSON, status: JSON | None, health: JSON | None) -> Etcd:
+def _etcd(entry: JSON, status: JSON | None, health: JSON) -> Etcd:
     if status:
         return "leaderless" if not status["leader"] else "learning" if status["learner"] else "voting"
-    if health and not health["ok"] and "NO LEADER" in (health["reason"] or ""):
+    if health.get("ok"):  # etcd says so after a read through the quorum only, which a learner refuses
+        return "voting"
+    if "NO LEADER" in (health.get("reason") or ""):
         return "leaderless"
     processes, ports = entry.get("processes"), entry.get("listeners")
     if processes is None or ports is None:
@@ -139,8 +142,8 @@ def _etcd(entry: JSON, status: JSON | None, health: JSON | None) -> Etcd:
     return "stopped"
 
 
-def _store(store: JSON | None, status: JSON | None) -> Store:
-    if status:
+def _store(store: JSON | None, status: JSON | None, health: JSON) -> Store:
+    if status or (store and store["cluster_id"] and health.get("ok")):
         return "intact"
     if store is None:
         return "unknown"

@@ -121,7 +121,7 @@ def _digests(path: str, size: int) -> tuple[str, str, bytes]:
 
 
 def _content(size: int, read_many: t.Callable[[list[_bbolt.Range]], list[bytes]]) -> tuple[int, set[str]]:
-    """(number of live objects, names of the bootstrap keys); a key whose newest revision is a deletion does not count."""
+    """(number of live objects, names of the bootstrap keys); a key that was deleted last does not count."""
     meta = _bbolt.drive(_bbolt.metas(size), read_many)
     top = _bbolt.drive(_bbolt.buckets(meta), read_many)
     live: dict[bytes, bool] = {}

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 import typing as t
 from dataclasses import asdict
 
@@ -23,15 +24,15 @@ PORTS = {2379, 2380, 2381, 2382, 6443, 9345, 10250}
 
 
 class Blocks:
-    """The blocks of one answer: `text(name)` is None for a block that failed, hung or is not there, with the reason kept."""
+    """The blocks of one answer: `text(name)` is None for one that failed, hung or is not there; its reason is kept."""
 
     def __init__(self, out: str) -> None:
         self.blocks: dict[str, tuple[int, str]] = {}
         self.unread: dict[str, str] = {}
         name, lines = "", list[str]()
         for line in out.split("\n"):
-            if line.startswith("@@ "):
-                _mark, name, rc = line.split(" ")[:3]
+            if line.startswith("@@ ") and line.count(" ") == 2 and line.split(" ")[2].isdigit():
+                _mark, name, rc = line.split(" ")
                 lines = []
                 self.blocks[name] = (int(rc), "")
             elif name and line.startswith(" "):
@@ -61,18 +62,21 @@ def unreachable(name: str, host: str, error: str) -> JSON:
 def node(name: str, host: str, out: str, *, received: float) -> JSON:
     """Entry of a node that answered. received: the controller's clock (Unix seconds) when the answer came."""
     blocks = Blocks(out)
+    if "done" not in blocks.blocks:
+        blocks.unread["*"] = "the answer of the node ends in the middle"
+        for name_of_last in list(blocks.blocks)[-1:]:
+            blocks.blocks[name_of_last] = (-1, "the answer ends here")
     about = blocks.pairs("about")
     entry: JSON = {"name": name, "host": host, "reachable": True, "error": None, "hostname": about.get("hostname")}
     entry["os_image"] = about.get("os_image", "").strip('"') or None
     entry["boot_id"] = about.get("boot_id")
     entry["root"] = about.get("uid") == "0"
-    entry["clock_skew"] = round(float(about["clock"]) - received, 1) if about.get("clock", "").count(".") else None
+    clock = about.get("clock", "")
+    entry["clock_skew"] = round(float(clock) - received, 1) if clock.replace(".", "", 1).isdigit() else None
     program = blocks.pairs("program")
     entry["distro"] = program.get("distro")
     entry["program"] = program or None
     entry["version"] = version(program.get("version", ""))
-    if "done" not in blocks.blocks:
-        blocks.unread["*"] = "the answer of the node ends in the middle"
     if program:
         entry |= _readings(blocks)
     entry["unread"] = blocks.unread
@@ -94,7 +98,7 @@ def _readings(blocks: Blocks) -> JSON:
         "mounts": _lines(blocks.text("mounts")),
         "disk": _disk(blocks.text("disk")),
         "config": _config(blocks),
-        "token": {key: value for key, value in blocks.pairs("tokens").items()},
+        "token": blocks.pairs("tokens"),
         "files": files,
         "snapshots": _files(blocks.text("snapshots")),
         "datastore": _datastore_on_disk(blocks, files),
@@ -134,7 +138,8 @@ def _processes(text: str | None) -> list[JSON] | None:
 def _listeners(text: str | None) -> list[int] | None:
     if text is None:
         return None
-    return sorted({int(line.rsplit(":", 1)[1], 16) for line in _lines(text) or [] if ":" in line} & PORTS)
+    # A host without IPv6 has no /proc/net/tcp6, about which grep complains among the answers.
+    return sorted({int(port, 16) for port in re.findall(r"(?m)^[0-9A-F]+:([0-9A-F]{4})$", text)} & PORTS)
 
 
 def _disk(text: str | None) -> JSON | None:
@@ -189,7 +194,7 @@ def _datastore_on_disk(blocks: Blocks, files: dict[str, JSON] | None) -> JSON | 
     if files is None:
         return None
     db = next((path for path in files if path.endswith("/db/etcd/member/snap/db")), None)
-    wals = [path for path in files if path.endswith(".wal")]
+    wals = [path for path, file in files.items() if path.endswith(".wal") and file["bytes"]]
     found: JSON = {
         "present": db is not None and bool(wals),
         "path": db,
@@ -204,11 +209,9 @@ def _datastore_on_disk(blocks: Blocks, files: dict[str, JSON] | None) -> JSON | 
         found["fault"] = "the WAL is missing"
     elif wals and not db:
         found["fault"] = "member/snap/db is missing"
-    elif wals:
+    elif wals and (head := blocks.text("wal")) is not None:
         try:
-            found["member_id"], found["cluster_id"] = _datastore.wal_identity(
-                base64.b64decode(blocks.text("wal") or "")
-            )
+            found["member_id"], found["cluster_id"] = _datastore.wal_identity(base64.b64decode(head))
         except (_bbolt.BadFile, ValueError) as error:
             found["fault"] = str(error)
     return found
@@ -229,8 +232,11 @@ def read_datastore(entry: JSON, read: t.Callable[[list[tuple[int, int]]], list[b
 def _etcd(blocks: Blocks) -> JSON:
     """Answers of the running etcd; each is null when it did not answer."""
     health = loads(blocks.text("health"))
-    lines = (blocks.text("gateway") or "").split("\n")
-    answers = [loads(line) for line in lines[1:]]
+    # Without a leader the alarms do not answer, and an etcd before 3.6 has no 2382: what did answer still counts.
+    blocks.text("gateway")
+    said = blocks.blocks.get("gateway", (-1, ""))[1].split("\n")
+    port = next((line for line in said if line.isdigit()), None)
+    answers = [loads(line) for line in said[said.index(port) + 1 :]] if port else []
     status, members, alarms = (answers + [None] * 3)[:3]
     head = (status or {}).get("header") or {}
     if status is not None and "cluster_id" not in head:
@@ -240,7 +246,7 @@ def _etcd(blocks: Blocks) -> JSON:
         "health": None
         if health is None
         else {"ok": health.get("health") == "true", "reason": health.get("reason") or None},
-        "port": int(lines[0]) if lines[0].isdigit() else None,
+        "port": int(port) if port else None,
         "status": None
         if status is None
         else {
@@ -275,13 +281,13 @@ def member(entry: JSON) -> JSON:
 
 
 def _api(blocks: Blocks) -> JSON:
-    ready = blocks.blocks.get("readyz", (-1, ""))
+    ready = blocks.text("readyz")
     nodes = loads(blocks.text("nodes"))
     slices = loads(blocks.text("endpoints"))
     system = loads(blocks.text("system"))
     return {
         "ping": blocks.blocks.get("ping", (-1, ""))[1].strip() == "pong",
-        "ready": ready[0] == 0 and ready[1].strip() == "ok",
+        "ready": (ready or "").strip() == "ok",
         "nodes": None if nodes is None else [kubernetes_node(item) for item in nodes.get("items", [])],
         "endpoints": None if slices is None else addresses(slices),
         "system_uid": ((system or {}).get("metadata") or {}).get("uid"),

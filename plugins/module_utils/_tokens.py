@@ -9,7 +9,7 @@ import hashlib
 
 
 def password(token: str) -> str:
-    """The password part: `K10<CA hash>::<user>:<password>`, `<user>:...` only after that prefix, or the token itself."""
+    """The password part of `K10<CA hash>::<user>:<password>`; a short token is the password itself."""
     token = token.strip()
     if token.startswith("K10") and "::" in token:
         token = token.split("::", 1)[1]

@@ -33,7 +33,7 @@ def checks(plan: JSON, before: JSON, after: JSON, *, backup: JSON, saved: JSON) 
         _same(
             "API ready on",
             {server["name"] for server in living},
-            {e["name"] for e in mine if e["reachable"] and e["api"]["ready"]},
+            {e["name"] for e in mine if (e.get("api") or {}).get("ready")},
         ),
         _same(
             "API endpoints",
@@ -90,7 +90,7 @@ def leftovers(entry: JSON) -> list[str]:
 
 
 def workloads(entry: JSON) -> dict[str, str]:
-    """Processes of ordinary pods: "pid/start time" -> name. A process that was restarted has another key."""
+    """Processes of ordinary pods, without their pause: "pid/start time" -> name. A restarted process has another key."""
     processes = entry.get("processes") or ()
     shims = {process["pid"] for process in processes if process["name"].startswith("containerd-shim")}
     control = {
@@ -98,7 +98,7 @@ def workloads(entry: JSON) -> dict[str, str]:
         for process in processes
         if process["parent"] in shims and process["name"].startswith(CONTROL_PLANE)
     }
-    return {f"{p['pid']}/{p['start']}": p["name"] for p in processes if p["parent"] in shims - control}
+    return {f"{p['pid']}/{p['start']}": p["name"] for p in processes if p["parent"] in shims - control and p["name"] != "pause"}
 
 
 def _workloads(before: JSON, after: JSON) -> Check:

@@ -28,7 +28,7 @@ def wait(
     clock: t.Callable[[], float] = time.monotonic,
     sleep: t.Callable[[float], None] = time.sleep,
 ) -> str:
-    """Call `probe() -> (done, what was seen)` until it is done; every 5 s say what is waited for and what was seen last."""
+    """Call `probe() -> (done, what was seen)` until it is done; every 5 s say what for and what was seen last."""
     begun = spoken = clock()
     while True:
         done, seen = probe()

@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""Base of all action plugins: shell scripts through any Ansible connection, no Python and no file transfer on the node."""
+"""Base of all action plugins: shell scripts through any Ansible connection; no Python and no sftp on the node."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import os
 import time
 import typing as t
 
-from ansible.errors import AnsibleError
+from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -33,7 +33,7 @@ class ConnectionNode:
     def run(self, script: str, *, stdin: bytes | None = None, timeout: int = 60) -> _node.Done:
         mark = _node.new_mark()
         answer = self._action._low_level_execute_command(
-            _node.command(script, mark, timeout), sudoable=True, in_data=stdin if stdin is not None else b""
+            _node.command(script, mark, timeout), sudoable=True, in_data=stdin or b"\n"
         )
         return _node.result(mark, answer["stdout"], answer["stderr"])
 
@@ -114,7 +114,9 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 class PlanAction(NodeAction):
     """An action plugin that executes what the plan has for its host: methods are named after verbs.
 
-    In check mode the very same actions are returned, and none is done.
+    In check mode the very same actions are returned, and none is done. The first action that fails on any host stops
+    all later ones on every host: it stands in actions.jsonl, where each action looks before it begins. The task itself
+    does not fail, so that the report is always written; the report fails the run.
     """
 
     VALID = ("plan", "phase", "run_dir")
@@ -123,44 +125,33 @@ class PlanAction(NodeAction):
     def act(self) -> JSON:
         self.plan: JSON = self._task.args["plan"]
         self.run_dir = str(self._task.args["run_dir"])
-        phase = int(self._task.args["phase"])
-        mine = [
-            a
-            for a in self.plan["actions"]
-            if a["node"] == self.host and a["phase"] == phase and a["verb"] in self.VERBS
-        ]
         self.results: JSON = {}
-        done: list[JSON] = []
-        for action in mine:
-            if self._task.check_mode:
-                done.append({**action, "started": None, "ended": None, "seconds": None, "result": "would be done"})
-                continue
-            done.append(self._execute(action))
-        return {"changed": bool(mine), "requorum_actions": done, **self.results}
+        at = (self.host, int(self._task.args["phase"]))
+        mine = [a for a in self.plan["actions"] if (a["node"], a["phase"]) == at and a["verb"] in self.VERBS]
+        if self._task.check_mode:
+            done = [{**a, "started": None, "ended": None, "seconds": None, "result": "would be done"} for a in mine]
+        else:
+            done = list(self._execute(mine))
+        return {"changed": bool(done), "requorum_actions": done, **self.results}
 
-    def _execute(self, action: JSON) -> JSON:
-        started, clock = now(), time.monotonic()
-
-        def record(outcome: str) -> JSON:
-            entry = {
-                **action,
-                "started": started,
-                "ended": now(),
-                "seconds": round(time.monotonic() - clock, 2),
-                "result": outcome,
-            }
+    def _execute(self, actions: t.Iterable[JSON]) -> t.Iterator[JSON]:
+        for action in actions:
+            if any(entry["result"].startswith("failed") for entry in recorded(self.run_dir)):
+                return
+            self.say(f"({action['phase']}/9) {action['id']} {action['what']}")
+            started, clock = now(), time.monotonic()
+            try:
+                outcome = getattr(self, f"do_{action['verb']}")()
+            except RequorumError as error:
+                outcome = f"failed: {error}"
+            except AnsibleConnectionFailure as error:
+                outcome = f"failed: {self.host} does not answer any more: {str(error).strip().splitlines()[-1][:200]}"
+            if outcome.startswith("failed"):
+                display.error(f"{self.host}: {outcome}")
+            times = {"started": started, "ended": now(), "seconds": round(time.monotonic() - clock, 2)}
+            entry = {**action, **times, "result": outcome}
             append(os.path.join(self.run_dir, "actions.jsonl"), entry)
-            return entry
-
-        self.say(f"({action['phase']}/9) {action['id']} {action['what']}")
-        try:
-            return record(getattr(self, f"do_{action['verb']}")())
-        except RequorumError as error:
-            record(f"failed: {error}")
-            raise
-        except AnsibleError as error:
-            record(f"failed: {type(error).__name__}")
-            raise
+            yield entry
 
     @property
     def stamp(self) -> str:
@@ -191,3 +182,12 @@ def append(path: str, entry: JSON) -> None:
     """One JSON line at the end of a file, in one write."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="utf-8") as file:
         file.write(json.dumps(entry) + "\n")
+
+
+def recorded(run_dir: str) -> list[JSON]:
+    """The actions of this run so far, on all hosts."""
+    try:
+        with open(os.path.join(run_dir, "actions.jsonl"), encoding="utf-8") as file:
+            return [json.loads(line) for line in file]
+    except FileNotFoundError:
+        return []

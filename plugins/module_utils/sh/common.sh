@@ -96,6 +96,11 @@ get() {
 # kube ARGS: kubectl as administrator, never longer than its deadline.
 kube() { timeout "${WAIT:-6}" $KUBECTL --kubeconfig "$SERVER/cred/admin.kubeconfig" "$@"; }
 
+# Whether an etcd runs here; K3s has it inside its own process, so its ports count too.
+etcd_runs() {
+  [ -n "$(pids_of etcd)" ] || grep -hqE ':(094B|094C) [0-9A-F:]* 0A ' /proc/net/tcp /proc/net/tcp6
+}
+
 # Processes by exact name as the kernel has it (15 characters), from /proc: "pid" a line.
 pids_of() {
   for p in /proc/[0-9]*; do

@@ -51,7 +51,10 @@ processes() {
 
 listeners() { grep -h ' 0A ' /proc/net/tcp /proc/net/tcp6 | sed 's/^ *[0-9]*: \([0-9A-F:]*\) .*/\1/'; }
 
-mounts() { grep -F " $DATA" /proc/self/mountinfo; }
+mounts() {
+  grep -F " $DATA" /proc/self/mountinfo
+  true
+}
 
 disk() {
   d=$DATA
@@ -75,6 +78,7 @@ tokens() {
   [ -n "$f" ] && [ -f "$f" ] && printf 'token-file=%s\n' "$(token_hash "$(head -n 1 "$f")")"
   [ -f "$SERVER/token" ] && printf 'server=%s\n' "$(token_hash "$(head -n 1 "$SERVER/token")")"
   [ -f /etc/rancher/node/password ] && printf 'node-password=%s\n' "$(sha256sum </etc/rancher/node/password | cut -c 1-12)"
+  true
 }
 
 # size blocks time type path
@@ -104,7 +108,17 @@ health() { WAIT=3 get http://127.0.0.1:2381/health; }
 
 gateway() {
   GATE=2382
-  s=$(post 2382 /v3/maintenance/status '{}') || { GATE=2379; s=$(post 2379 /v3/maintenance/status '{}'); } || { printf '%s\n' "$s"; return 1; }
+  WAIT=3
+  s=$(post 2382 /v3/maintenance/status '{}' 2>&1)
+  r=$?
+  case $s in
+    *refused* | *"Failed to connect"* | *"t connect to server"*) # versions before the listener of its own
+      GATE=2379
+      s=$(post 2379 /v3/maintenance/status '{}' 2>&1)
+      r=$?
+      ;;
+  esac
+  [ $r = 0 ] || { printf '%s\n' "$s"; return 1; }
   printf '%s\n' "$GATE" "$s"
   post "$GATE" /v3/cluster/member/list '{}' && echo
   post "$GATE" /v3/maintenance/alarm '{"action":"GET"}' && echo
@@ -151,7 +165,9 @@ if [ -n "$(pids_of etcd k3s k3s-server)" ] && [ -f "$TLS/etcd/client.crt" ]; the
   block health health
   block gateway gateway
   block ping get "https://127.0.0.1:$PORT/ping"
+  WAIT=2
   block readyz kube get --raw /readyz
+  WAIT=6
   if [ "$rc" = 0 ]; then
     block nodes kube get --raw /api/v1/nodes
     block endpoints kube get --raw /apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes

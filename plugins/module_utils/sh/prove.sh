@@ -18,7 +18,9 @@ knock() {
     esac
   fi
 }
-printf '%s\n' "$TARGETS" | while read -r address port; do
-  [ -n "$port" ] && { printf '%s %s %s\n' "$address" "$port" "$(knock "$address" "$port")" & }
-done
-wait
+printf '%s\n' "$TARGETS" | {
+  while read -r address port; do
+    [ -n "$port" ] && { printf '%s %s %s\n' "$address" "$port" "$(knock "$address" "$port")" & }
+  done
+  wait
+}

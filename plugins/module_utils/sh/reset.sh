@@ -8,7 +8,7 @@ if [ "$state" = active ] || [ "$state" = activating ]; then
   echo attached
   exit 0
 fi
-[ -z "$(pids_of etcd kube-apiserver)" ] || die "etcd or kube-apiserver still runs here; nothing is reset beside it"
+etcd_runs && die "etcd still runs here; nothing is reset beside it"
 [ -s "$DB/etcd/member/snap/db" ] && [ -d "$DB/etcd/member/wal" ] || die "$DB/etcd holds no datastore: a reset would make an empty cluster"
 
 # Configuration of this one run: what is in force, without server and S3, with the token; root only, in memory.

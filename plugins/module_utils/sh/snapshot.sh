@@ -9,7 +9,7 @@ if [ "$SOURCE" = gateway ]; then
   post "${GATE:-2382}" /v3/maintenance/snapshot '{}' | sed -n 's/.*"blob":[ ]*"\([^"]*\)".*/\1/p' | base64 -d >"$to/snapshot.part" ||
     die "etcd's gateway gave no snapshot"
 else
-  [ -z "$(pids_of etcd)" ] || die "etcd still runs (pid $(pids_of etcd | head -n 1)): its file cannot be copied"
+  etcd_runs && die "etcd still runs: its file cannot be copied"
   cp "$DB/etcd/member/snap/db" "$to/snapshot.part" || die "member/snap/db cannot be copied"
   sum=$(sha256sum <"$to/snapshot.part")
   sum=${sum%% *}

@@ -14,7 +14,7 @@ dropin=$CONFIG.d/zz-requorum.yaml
 case $ROLE in
   alone) [ -n "$(config_value server)" ] && printf 'server: ""\n' >"$dropin" ;;
   join)
-    [ -z "$(pids_of etcd)" ] || die "etcd still runs here (pid $(pids_of etcd | head -n 1))"
+    etcd_runs && die "etcd still runs here"
     if [ "$ASIDE" = yes ]; then
       aside "$DB/etcd" "$DB/etcd-requorum-$STAMP"
       aside "$DB/reset-flag" "$HOME_DIR/$STAMP/reset-flag"

@@ -26,7 +26,7 @@ from lab.progress import LabError
 class QuietHandler(http.server.SimpleHTTPRequestHandler):
     """Serves a folder, logs nothing."""
 
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base class's name
+    def log_message(self, format: str, *args: object) -> None:
         """Say nothing."""
 
 

@@ -1,0 +1,62 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: cluster_reset
+short_description: Make the survivor the only member of a new cluster with the old data
+version_added: 0.1.0
+author: Requorum contributors
+description:
+  - Verb V(reset). Runs the distribution's own C(server --cluster-reset), with the proved snapshot or in place, as the
+    transient systemd unit C(requorum-reset). It has the service's SELinux domain and survives a lost connection; a
+    second run attaches to it.
+  - The configuration of that one run lies in C(/run/requorum/reset.yaml) (0600, in memory). It is the one in force
+    without C(server) and S3 settings, and holds the token, which so never stands on a command line.
+  - Success is three things together. The unit ended with 0, its log has the success line, and the datastore on disk has
+    exactly one member beside a reset-flag.
+  - It refuses to begin when the backup is not proved, when etcd or kube-apiserver still runs, when there is no
+    datastore (the program would "succeed" and make an empty cluster), or when no token is found.
+extends_documentation_fragment:
+  - requorum.cluster._attributes
+  - requorum.cluster._plan_action
+notes:
+  - The deadline is C(requorum_timeouts.reset), 900 seconds; systemd ends the unit at the same time.
+  - The old datastore is moved by the program to C(server/db/etcd-old-<unix seconds>), certificates are copied to
+    C(server/tls-<unix seconds>). With the method V(plain), a copy is made before as C(server/db/etcd-requorum-<stamp>).
+    The paths stand in C(reset.json) and in the report.
+  - An old C(reset-flag) or C(tombstone) is moved to C(/var/lib/rancher/requorum/<stamp>).
+seealso:
+  - module: requorum.cluster.etcd_snapshot
+"""
+
+EXAMPLES = r"""
+- name: Reset the cluster on the survivor
+  requorum.cluster.cluster_reset:
+    plan: "{{ requorum_plan }}"
+    phase: 5
+    run_dir: "{{ requorum_run_dir }}"
+"""
+
+RETURN = r"""
+requorum_actions:
+  description:
+    - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
+      C(result).
+    - In check mode, C(started), C(ended) and C(seconds) are V(null).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - id: "5.1"
+      phase: 5
+      node: server-1
+      verb: reset
+      what: rke2 server --cluster-reset from the proved snapshot, as a transient unit
+      started: "2026-11-24T09:30:07.120Z"
+      ended: "2026-11-24T09:30:10.340Z"
+      seconds: 3.22
+      result: >-
+        one member (server-1-4b1c9f02), revision 81734; kept: /var/lib/rancher/rke2/server/db/etcd-old-1795512630
+"""

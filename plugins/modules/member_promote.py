@@ -1,0 +1,52 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: member_promote
+short_description: Promote learners until every server is a voter
+version_added: 0.1.0
+author: Requorum contributors
+description:
+  - Verb V(promote). Asks etcd on the survivor, twice a second, to promote each learner. etcd refuses until the learner
+    is in sync, so that asking early does no harm; the program's own timer would do it up to 15 seconds later.
+  - It ends when every server that is to come back is a voter, a leader is known, and the API server says C(/readyz).
+extends_documentation_fragment:
+  - requorum.cluster._attributes
+  - requorum.cluster._plan_action
+notes:
+  - The deadline is C(requorum_timeouts.rejoin), 900 seconds. Members that are voters by then stay voters.
+  - The member list decides. The Node condition C(EtcdIsVoter) may say V(False) for another 15 seconds.
+"""
+
+EXAMPLES = r"""
+- name: Promote learners until all servers are voters
+  requorum.cluster.member_promote:
+    plan: "{{ requorum_plan }}"
+    phase: 7
+    run_dir: "{{ requorum_run_dir }}"
+"""
+
+RETURN = r"""
+requorum_actions:
+  description:
+    - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
+      C(result).
+    - In check mode, C(started), C(ended) and C(seconds) are V(null).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - id: "7.1"
+      phase: 7
+      node: server-1
+      verb: promote
+      what: Promote each learner as soon as it is in sync, until server-1, server-2, server-3 are voters
+      started: "2026-11-24T09:30:07.120Z"
+      ended: "2026-11-24T09:30:10.340Z"
+      seconds: 3.22
+      result: >-
+        unit active, supervisor answers, etcd healthy, members server-1-4b1c9f02, server-2-77c1e0ab,
+        server-3-0a4be2d9, readyz ok
+"""

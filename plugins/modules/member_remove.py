@@ -1,0 +1,52 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: member_remove
+short_description: Remove old members whose hosts join again
+version_added: 0.1.0
+author: Requorum contributors
+description:
+  - Verb V(remove). Waits until the started members have a leader, then removes from the member list those members whose
+    hosts have lost their datastore. They would be refused as duplicates of themselves.
+  - Only members that C(plan.remove) names are removed, and only in a cluster that has kept its quorum. After a reset
+    there is nothing to remove.
+extends_documentation_fragment:
+  - requorum.cluster._attributes
+  - requorum.cluster._plan_action
+notes:
+  - The deadline for the leader is C(requorum_timeouts.leader), 180 seconds.
+seealso:
+  - module: requorum.cluster.node_rejoin
+"""
+
+EXAMPLES = r"""
+- name: Remove old members whose hosts join again
+  requorum.cluster.member_remove:
+    plan: "{{ requorum_plan }}"
+    phase: 7
+    run_dir: "{{ requorum_run_dir }}"
+"""
+
+RETURN = r"""
+requorum_actions:
+  description:
+    - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
+      C(result).
+    - In check mode, C(started), C(ended) and C(seconds) are V(null).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - id: "7.1"
+      phase: 7
+      node: server-1
+      verb: remove
+      what: Remove the old member server-3-9d20aa41 at 192.0.2.13 from the member list
+      started: "2026-11-24T09:30:07.120Z"
+      ended: "2026-11-24T09:30:10.340Z"
+      seconds: 3.22
+      result: "2 members are left"
+"""

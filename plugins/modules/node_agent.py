@@ -1,0 +1,56 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_agent
+short_description: See that an agent reports again
+version_added: 0.1.0
+author: Requorum contributors
+description:
+  - Verb V(agent). Asks through the agent's own connection whether its Node is Ready and its Lease is younger than
+    40 seconds. It restarts the agent's unit only when that is not so in time.
+  - An agent that still does not report is no failure here; M(requorum.cluster.node_settle) and
+    M(requorum.cluster.cluster_verify) judge it.
+extends_documentation_fragment:
+  - requorum.cluster._attributes
+  - requorum.cluster._plan_action
+notes:
+  - The deadline is C(requorum_timeouts.agent), 45 seconds, and once more after a restart.
+"""
+
+EXAMPLES = r"""
+- name: See that agents report again
+  requorum.cluster.node_agent:
+    plan: "{{ requorum_plan }}"
+    phase: 8
+    run_dir: "{{ requorum_run_dir }}"
+"""
+
+RETURN = r"""
+requorum_actions:
+  description:
+    - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
+      C(result).
+    - In check mode, C(started), C(ended) and C(seconds) are V(null).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - id: "8.1"
+      phase: 8
+      node: agent-1
+      verb: agent
+      what: Wait until its Node reports again; restart rke2-agent only if it does not
+      started: "2026-11-24T09:30:07.120Z"
+      ended: "2026-11-24T09:30:10.340Z"
+      seconds: 3.22
+      result: "unit active, Ready True, reported 3 s ago"
+refused:
+  description: >-
+    Name of the Node whose node password is not accepted. M(requorum.cluster.node_settle) removes the stored one.
+  returned: when it was seen
+  type: str
+  sample: agent-1
+"""

@@ -1,0 +1,171 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: node_info
+short_description: Read everything about a node in one call
+version_added: 0.1.0
+author: Requorum contributors
+description:
+  - Reads what a recovery has to know of a server or agent with one shell call, and changes nothing.
+  - It needs no quorum and no API server. Every question has its own deadline, so that a program that hangs costs
+    seconds.
+  - Where no etcd answers, the datastore on disk is read instead, by a few pages of its file and the first 512 bytes of
+    its write-ahead log.
+  - What could not be read is V(null), with the reason in RV(requorum_node.unread). Nothing is guessed.
+extends_documentation_fragment:
+  - requorum.cluster._attributes
+options: {}
+attributes:
+  check_mode:
+    support: full
+    details:
+      - It only reads, so there is no difference.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+notes:
+  - The settings C(requorum_distro) and C(requorum_data_dir) of the inventory are taken into account; see
+    P(requorum.cluster.inspect#role).
+  - Deadlines are 3 to 6 seconds for a question to etcd or to the API server, 45 seconds for the whole call.
+  - Values of tokens and S3 keys are replaced on the node and never travel; of a token only the first 12 hex digits of
+    the SHA-256 of its password part are read, which is also the name of its bootstrap key in etcd.
+  - A node that cannot be reached is reported by Ansible as unreachable; M(requorum.cluster.recovery_plan) takes that as
+    a result.
+seealso:
+  - module: requorum.cluster.recovery_plan
+"""
+
+EXAMPLES = r"""
+- name: Read every node, the dead ones are a result too
+  hosts: servers:agents
+  gather_facts: false
+  become: true
+  ignore_unreachable: true
+  tasks:
+    - name: Read everything about this node in one call
+      requorum.cluster.node_info:
+      register: requorum_read
+"""
+
+RETURN = r"""
+requorum_node:
+  description: The node's entry in the cluster state, schema 1. Apart from the first six keys, each may be V(null).
+  returned: always
+  type: dict
+  contains:
+    name:
+      description: Name in the inventory.
+      type: str
+      sample: server-1
+    host:
+      description: C(ansible_host), else the name.
+      type: str
+      sample: 192.0.2.11
+    reachable:
+      description: Whether the node answered and its answer could be read.
+      type: bool
+    error:
+      description: Why it could not, else V(null).
+      type: str
+    unread:
+      description: What could not be read, and why. The key V(*) stands for everything that is missing.
+      type: dict
+      sample: {gateway: no answer before the deadline}
+    hostname:
+      description: Name that the kernel has.
+      type: str
+      sample: server-1
+    os_image:
+      description: C(PRETTY_NAME) of C(/etc/os-release).
+      type: str
+      sample: SUSE Linux Micro 6.1
+    boot_id:
+      description: Changes with every boot.
+      type: str
+    root:
+      description: Whether the scripts ran as root.
+      type: bool
+    clock_skew:
+      description: Seconds by which the node's clock is ahead of the controller's; negative when it is behind.
+      type: float
+      sample: 0.2
+    distro:
+      description: V(rke2) or V(k3s).
+      type: str
+      sample: rke2
+    program:
+      description: Path of the program, data directory, configuration file, node name and address that are configured.
+      type: dict
+    version:
+      description: Version of the program on disk.
+      type: str
+      sample: v1.34.3+rke2r1
+    unit:
+      description: Properties of the server's systemd unit, as C(systemctl show) has them.
+      type: dict
+      sample: {LoadState: loaded, ActiveState: activating, SubState: start, UnitFileState: enabled}
+    agent:
+      description: The same of the agent's unit.
+      type: dict
+    processes:
+      description: >-
+        All processes but kernel threads. C(start) is in clock ticks since boot; with C(pid) it identifies a process.
+      type: list
+      elements: dict
+      sample: [{pid: 1204, parent: 1180, state: S, start: 10422, name: etcd, args: "etcd --config-file=/var/lib/..."}]
+    listeners:
+      description: Those of the ports 2379, 2380, 2381, 2382, 6443, 9345 and 10250 that are listened on.
+      type: list
+      elements: int
+    mounts:
+      description: Lines of C(/proc/self/mountinfo) about the data directory.
+      type: list
+      elements: str
+    disk:
+      description: Size and free space of the file system below the data directory, in bytes.
+      type: dict
+      sample: {bytes: 105089261568, free: 61203283968}
+    config:
+      description: The merged configuration; later files win, a key that ends with V(+) appends. Secrets read V(hidden).
+      type: dict
+    token:
+      description: Where a token was found, and the first 12 hex digits of its hash.
+      type: dict
+      sample: {config: 0b71d4a2c95e, server: 0b71d4a2c95e}
+    files:
+      description: Files and folders that matter to a recovery, with C(bytes), C(mtime) (Unix seconds) and C(directory).
+      type: dict
+    snapshots:
+      description: Local snapshots, in the same form.
+      type: dict
+    datastore:
+      description: >-
+        What lies in C(db/etcd). C(present), C(path), C(bytes), C(name) of the member, C(member_id) and C(cluster_id)
+        (hexadecimal, from the write-ahead log), C(fault) when it is damaged, and C(summary) with C(revision), C(term),
+        C(index), C(members) and C(storage_version) when it was read from disk.
+      type: dict
+    etcd:
+      description: >-
+        What a running etcd answers. C(health) from port 2381; C(status), C(members) and C(alarms) from its gateway,
+        C(port) 2382 or, in old versions, 2379.
+      type: dict
+    api:
+      description: C(ping) of the supervisor, C(ready) of the API server, C(nodes), C(endpoints), UID of C(kube-system).
+      type: dict
+    certificates:
+      description: Certificates below C(server/tls), with C(path), C(subject) and C(ends) (Unix seconds).
+      type: list
+      elements: dict
+    journal:
+      description: What earlier recoveries noted on this node.
+      type: list
+      elements: str
+    logs:
+      description: The last lines of the units' logs that tell of a fault, at most 12.
+      type: list
+      elements: str
+"""

@@ -1,0 +1,52 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: server_start
+short_description: Start a server that has its datastore
+version_added: 0.1.0
+author: Requorum contributors
+description:
+  - Verb V(start). Starts the server's unit without waiting for systemd, which has no limit for it, and goes on as soon
+    as the supervisor answers C(/ping). From then on other servers can join.
+  - After a reset, C(server) is overridden by C(config.yaml.d/zz-requorum.yaml), so that the survivor asks no other
+    server.
+  - After a reset, the first write by the API server that comes up is the point of no return.
+extends_documentation_fragment:
+  - requorum.cluster._attributes
+  - requorum.cluster._plan_action
+notes:
+  - The deadline is C(requorum_timeouts.start), 600 seconds. What is waited for and what was seen last is shown every
+    5 seconds; when it passes, the lines of the log that explain it are part of the message.
+"""
+
+EXAMPLES = r"""
+- name: Start the server until its supervisor answers
+  requorum.cluster.server_start:
+    plan: "{{ requorum_plan }}"
+    phase: 6
+    run_dir: "{{ requorum_run_dir }}"
+"""
+
+RETURN = r"""
+requorum_actions:
+  description:
+    - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
+      C(result).
+    - In check mode, C(started), C(ended) and C(seconds) are V(null).
+  returned: success
+  type: list
+  elements: dict
+  sample:
+    - id: "6.1"
+      phase: 6
+      node: server-1
+      verb: start
+      what: Start rke2-server
+      started: "2026-11-24T09:30:07.120Z"
+      ended: "2026-11-24T09:30:10.340Z"
+      seconds: 3.22
+      result: "unit activating, supervisor answers, etcd healthy, members server-1-4b1c9f02"
+"""
