@@ -86,6 +86,8 @@ class ActionModule(PlanAction):
         return f"{saved['path']}, {saved['bytes']} bytes"
 
     def _folder(self) -> str:
-        folder = os.path.join(self.run_dir, "backup", self.host)
+        folder = os.path.join(self.run_dir, "backup")
+        os.makedirs(folder, mode=0o700, exist_ok=True)
+        folder = os.path.join(folder, self.host)
         os.makedirs(folder, mode=0o700, exist_ok=True)
         return folder

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 
 JSON = dict[str, t.Any]
@@ -28,7 +29,7 @@ def findings(plan: JSON, state: JSON) -> list[JSON]:
 
 
 def _server(server: JSON, entry: JSON, members: set[tuple[str | None, str]]) -> t.Iterator[JSON]:
-    name, logs = server["name"], list(entry.get("logs") or ())[-3:]
+    name, logs = server["name"], [tidy(line) for line in entry.get("logs") or ()][-3:]
     if not server["reachable"]:
         yield _finding("server_unreachable", "error", name, f"{name} does not answer.", [str(entry.get("error"))])
         return
@@ -76,6 +77,14 @@ def _server(server: JSON, entry: JSON, members: set[tuple[str | None, str]]) -> 
             f"The API server on {name} does not answer.",
             [str(entry["unread"].get("readyz", "not asked: etcd does not run"))],
         )
+
+
+def tidy(line: str) -> str:
+    """A log line for people: of etcd's JSON only what it says."""
+    if not line.startswith("{"):
+        return line
+    said = {key: re.search(rf'"{key}":"([^"]*)', line) for key in ("ts", "level", "msg", "error")}
+    return "etcd " + " ".join(found[1] for found in said.values() if found)
 
 
 def _finding(ident: str, severity: str, node: str, summary: str, evidence: list[str]) -> JSON:

@@ -37,6 +37,7 @@ def build(record: Record) -> JSON:
     """The report; texts are masked, so that it may leave the controller."""
     plan = record.plan
     outcome = _outcome(record)
+    started = min([plan["started"], *(event["t"] for event in record.events[:1])])
     started_api = next(
         (a["ended"] for a in record.actions if a["verb"] == "start" and not a["result"].startswith("failed")), None
     )
@@ -48,9 +49,9 @@ def build(record: Record) -> JSON:
         "run": {
             "id": plan["stamp"],
             "mode": record.mode,
-            "started": plan["started"],
+            "started": started,
             "ended": record.ended,
-            "seconds": _seconds(plan["started"], record.ended),
+            "seconds": _seconds(started, record.ended),
             "command": plan["command"],
             "requorum": VERSION,
             "plan_id": plan["plan_id"] if plan["actions"] else None,
@@ -244,11 +245,12 @@ def _kept(record: Record) -> list[JSON]:
 
 
 def _workloads(record: Record) -> JSON | None:
+    """How many processes of ordinary pods there were, and how many of them are still the very same."""
     if not record.after:
         return None
-    count = {
-        name: sum(len(_verify.workloads(entry)) for entry in state["nodes"] if entry["reachable"])
-        for name, state in (("before", record.before), ("after", record.after))
-    }
+    again = {entry["name"]: entry for entry in record.after["nodes"]}
+    before = {e["name"]: _verify.workloads(e) for e in record.before["nodes"] if e["reachable"]}
+    same = sum(key in _verify.workloads(again[name]) for name, keys in before.items() for key in keys)
     check = next((c for c in record.checks if c["name"] == "workloads"), None)
-    return {**count, "stopped": [] if check is None or check["ok"] else [str(check["observed"])]}
+    stopped = [] if check is None or check["ok"] else [str(check["observed"])]
+    return {"before": sum(map(len, before.values())), "after": same, "stopped": stopped}

@@ -90,7 +90,7 @@ def leftovers(entry: JSON) -> list[str]:
 
 
 def workloads(entry: JSON) -> dict[str, str]:
-    """Processes of ordinary pods, without their pause: "pid/start time" -> name. A restarted process has another key."""
+    """Processes of ordinary pods, without their pause: "pid/start time" -> name. A restarted one has another key."""
     processes = entry.get("processes") or ()
     shims = {process["pid"] for process in processes if process["name"].startswith("containerd-shim")}
     control = {
@@ -98,7 +98,8 @@ def workloads(entry: JSON) -> dict[str, str]:
         for process in processes
         if process["parent"] in shims and process["name"].startswith(CONTROL_PLANE)
     }
-    return {f"{p['pid']}/{p['start']}": p["name"] for p in processes if p["parent"] in shims - control and p["name"] != "pause"}
+    mine = [p for p in processes if p["parent"] in shims - control and p["name"] != "pause"]
+    return {f"{p['pid']}/{p['start']}": p["name"] for p in mine}
 
 
 def _workloads(before: JSON, after: JSON) -> Check:

@@ -1,0 +1,48 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One lab for each distribution; every test finds it healthy and leaves it healthy."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lab import objects
+from lab.labs import Lab
+
+
+@pytest.fixture(scope="session")
+def clusters() -> Iterator[Callable[[str], Lab]]:
+    """Build a lab when its distribution is asked for the first time; take all down at the end."""
+    made: dict[str, Lab] = {}
+
+    def cluster(distro: str) -> Lab:
+        if distro not in made:
+            made[distro] = lab = Lab(f"test-{distro}-{os.getpid()}", distro)
+            lab.up()
+            objects.write_objects(lab)
+            objects.write_workloads(lab)
+        return made[distro]
+
+    yield cluster
+    if not os.environ.get("REQUORUM_KEEP_LABS"):
+        for lab in made.values():
+            lab.down()
+
+
+@pytest.fixture(params=["rke2", "k3s"])
+def lab(request: pytest.FixtureRequest, clusters: Callable[[str], Lab]) -> Lab:
+    """A healthy cluster of three servers and an agent with 40 objects and a workload on every host."""
+    cluster = clusters(request.param)
+    cluster.wait_ready()
+    return cluster
+
+
+@pytest.fixture
+def rke2(clusters: Callable[[str], Lab]) -> Lab:
+    """The same, only RKE2."""
+    cluster = clusters("rke2")
+    cluster.wait_ready()
+    return cluster

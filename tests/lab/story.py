@@ -1,0 +1,84 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Words of which the lab tests are made."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lab import objects
+from lab.drill import Run
+from lab.labs import Lab
+
+ROOT = Path(__file__).parents[2]
+
+
+def stop(lab: Lab, host: str) -> None:
+    """Stop a server as a person would who knows that RKE2's etcd outlives its unit; it stays off at the next boot."""
+    lab.sh(
+        host,
+        f"systemctl disable --now {lab.spec.unit(host)}; pkill -KILL -x etcd; pkill -KILL -x kube-apiserver; true",
+        120,
+    )
+
+
+def plan(run: Run) -> dict[str, Any]:
+    assert run.folder, run.out
+    return dict(json.loads((run.folder / "plan.json").read_text("utf-8")))
+
+
+def verbs(run: Run) -> list[str]:
+    """`node verb` of everything the plan would do."""
+    return [f"{action['node']} {action['verb']}" for action in plan(run)["actions"]]
+
+
+def done(run: Run) -> list[tuple[str, str, str]]:
+    """Identity of the actions that were done, in the order of the plan."""
+    assert run.folder, run.out
+    lines = (run.folder / "actions.jsonl").read_text("utf-8").splitlines()
+    return sorted((a["id"], a["node"], a["verb"]) for a in map(json.loads, lines))
+
+
+def planned(run: Run) -> list[tuple[str, str, str]]:
+    return sorted((a["id"], a["node"], a["verb"]) for a in plan(run)["actions"])
+
+
+def outcome(run: Run) -> str:
+    """The report's verdict; with the run's output at hand when a test fails."""
+    assert run.report, run.out[-4000:]
+    print(run.out[-6000:])
+    return str(run.report["verdict"]["outcome"])  # type: ignore[index]
+
+
+def voters(lab: Lab) -> list[str]:
+    """The servers that are voters, as the first server that answers lists them."""
+    return sorted(node for node, role in lab.members(lab.answering()).items() if role == "voter")
+
+
+def count(lab: Lab) -> int:
+    """Objects of the drill that are in the cluster."""
+    return len(objects.objects(lab))
+
+
+def places_of(secrets: list[str], folder: Path) -> list[str]:
+    """Files below a folder that hold one of the secrets."""
+    found = []
+    for path in sorted(folder.rglob("*")):
+        if path.is_file():
+            content = path.read_bytes()
+            found += [f"{path.name}: {secret[:4]}..." for secret in secrets if secret.encode() in content]
+    return found
+
+
+def every_secret(lab: Lab) -> list[str]:
+    """Token, full token, node passwords and private keys of a lab."""
+    secrets = [lab.spec.token]
+    for host in [*lab.servers, *lab.agents]:
+        secrets += lab.sh(host, "cat /etc/rancher/node/password").out.split()
+    server = lab.data_dir / "server"
+    secrets += lab.sh(
+        lab.servers[0], f"cat {server}/token; sed -n 2p {server}/tls/*.key {server}/cred/ipsec.psk"
+    ).out.split()
+    return [secret for secret in secrets if len(secret) > 12 and not secret.startswith("-----")]

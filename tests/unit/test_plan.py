@@ -1,0 +1,185 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The plan: what is done in which order, and what its id stands for."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+
+from ansible_collections.requorum.cluster.plugins.module_utils._classify import classify
+from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
+from ansible_collections.requorum.cluster.plugins.module_utils._plan import Plan, make_plan, stale_members
+from ansible_collections.requorum.cluster.plugins.module_utils._server import Server
+from tests.unit.cases import damaged, leaderless, learning, of, off, silent, stopped, voting, wiped
+
+LEARNER = of("r1 r2 r3", learners="r3")
+CASES = {
+    "drill": (leaderless("r1"), wiped("r2"), damaged("r3")),
+    "drill, survivor rebooted": (stopped("r1", etcd="unknown"), wiped("r2"), damaged("r3")),
+    "two off": (leaderless("r1"), off("r2"), off("r3")),
+    "one new disk": (voting("r1"), voting("r2"), wiped("r3")),
+    "one stopped": (voting("r1"), voting("r2"), stopped("r3")),
+    "one learner": (voting("r1", members=LEARNER), voting("r2", members=LEARNER), learning("r3", members=LEARNER)),
+    "two intact": (stopped("r1"), stopped("r2"), wiped("r3")),
+}
+ALL = [(name, distro) for name in CASES for distro in sorted(DISTROS)]
+
+
+def plan(name: str, distro: str = "rke2", *, agents: tuple[str, ...] = ("a1",), method: str = "auto") -> Plan:
+    return make_plan(classify(CASES[name]), DISTROS[distro], cluster="prod", agents=agents, method=method)
+
+
+def short(made: Plan) -> list[str]:
+    return [f"{action.id} {action.node} {action.verb}" for action in made.actions]
+
+
+def test_whole_recovery_of_rke2() -> None:
+    assert short(plan("drill")) == [
+        "3.1 r1 snapshot", "3.2 r1 keep",
+        "4.1 r2 fence", "4.2 r3 fence", "4.3 r1 fence", "4.4 r1 prove",
+        "5.1 r1 reset", "6.1 r1 start",
+        "7.1 r2 rejoin", "7.2 r3 rejoin", "7.3 r1 promote",
+        "8.1 a1 agent", "8.2 r1 settle",
+        "9.1 r1 release", "9.2 r2 release", "9.3 r3 release", "9.4 r1 save", "9.5 r1 verify",
+    ]  # fmt: skip
+
+
+def test_k3s_is_stopped_before_its_datastore_is_copied() -> None:
+    """Without quorum it restarts again and again: its gateway may be gone in a second."""
+    assert short(plan("drill", "k3s"))[:6] == [
+        "3.1 r1 fence", "3.2 r1 snapshot", "3.3 r1 keep", "4.1 r2 fence", "4.2 r3 fence", "4.3 r1 prove"]  # fmt: skip
+
+
+def test_a_hung_gateway_is_not_asked_for_a_snapshot() -> None:
+    made = plan("drill, survivor rebooted")
+    assert short(made)[:3] == ["3.1 r1 fence", "3.2 r1 snapshot", "3.3 r1 keep"]
+    assert "member/snap/db" in made.actions[1].what
+
+
+def test_lost_member_is_removed_before_its_host_joins() -> None:
+    assert short(plan("one new disk"))[:6] == [
+        "3.1 r1 snapshot", "3.2 r1 keep", "4.1 r3 fence", "7.1 r1 remove", "7.2 r3 rejoin", "7.3 r1 promote"]  # fmt: skip
+    assert [member.id for member in stale_members(classify(CASES["one new disk"]))] == ["m3"]
+    assert stale_members(classify(CASES["drill"])) == ()
+
+
+def test_intact_members_are_started_and_nothing_is_reset() -> None:
+    made = plan("two intact")
+    assert [step for step in short(made) if step[0] in "56"] == ["6.1 r1 start", "6.2 r2 start"]
+
+
+def test_stopped_member_is_only_started() -> None:
+    assert {action.verb for action in plan("one stopped").actions if 4 <= action.phase <= 7} == {"start", "promote"}
+
+
+def test_learner_is_only_promoted() -> None:
+    assert {action.verb for action in plan("one learner").actions if 4 <= action.phase <= 7} == {"promote"}
+
+
+@pytest.mark.parametrize(
+    "servers",
+    [
+        (voting("r1"), voting("r2"), voting("r3")),
+        (voting("r1"), voting("r2"), off("r3")),
+        (voting("r1"), voting("r2", cluster_id="B"), off("r3")),
+        (silent("r1"), silent("r2"), silent("r3")),
+        (wiped("r1"), wiped("r2"), wiped("r3")),
+    ],
+    ids=["healthy", "nothing can be done", "split brain", "nobody answers", "no datastore"],
+)
+def test_nothing_to_do_is_no_action(servers: tuple[Server, ...]) -> None:
+    made = make_plan(classify(servers), DISTROS["rke2"], cluster="prod", agents=["a1"])
+    assert made.actions == ()
+    assert made.expect_s == 0
+    assert made.document()["point_of_no_return"] is None
+
+
+@pytest.mark.parametrize(("name", "distro"), ALL)
+def test_order(name: str, distro: str) -> None:
+    actions = plan(name, distro).actions
+    phases = [action.phase for action in actions]
+    verbs = [action.verb for action in actions]
+    assert phases == sorted(phases)
+    assert set(phases) <= set(range(3, 10))
+    assert len({action.id for action in actions}) == len(actions)
+    assert all(action.id.startswith(f"{action.phase}.") for action in actions)
+    assert {"snapshot", "keep"} <= {action.verb for action in actions if action.phase == 3}
+    assert verbs.count("reset") == ("reset" in verbs) == (plan(name, distro).case == "quorum_lost")
+    assert verbs[-1] == "verify"
+    assert not any(action.destructive for action in actions)
+    assert all(action.what and action.why and action.undo and action.expect_s > 0 for action in actions)
+
+
+@pytest.mark.parametrize(("name", "distro"), ALL)
+def test_who_joins_was_fenced_and_is_released(name: str, distro: str) -> None:
+    actions = plan(name, distro).actions
+    for joiner in (action for action in actions if action.verb == "rejoin"):
+        mine = [action.verb for action in actions if action.node == joiner.node]
+        assert mine.index("fence") < mine.index("rejoin") < mine.index("release")
+    fenced = {action.node for action in actions if action.verb == "fence"}
+    assert fenced <= {action.node for action in actions if action.verb == "release"}
+    assert fenced <= {action.node for action in actions if action.verb in ("rejoin", "start")}
+
+
+@pytest.mark.parametrize(("name", "distro"), ALL)
+def test_hosts_that_do_not_answer_have_no_actions(name: str, distro: str) -> None:
+    dead = {server.name for server in CASES[name] if not server.reachable}
+    assert not dead & {action.node for action in plan(name, distro).actions}
+
+
+@pytest.mark.parametrize(("name", "distro"), ALL)
+def test_document_is_json(name: str, distro: str) -> None:
+    made = plan(name, distro)
+    document = json.loads(json.dumps(made.document()))
+    assert document["plan_id"] == made.plan_id
+    assert len(document["actions"]) == len(made.actions)
+    assert document["point_of_no_return"]
+
+
+def test_plan_id_stands_for_the_actions_and_not_for_their_time() -> None:
+    made = plan("drill")
+    assert len(made.plan_id) == 12 and int(made.plan_id, 16)
+    assert made.plan_id == plan("drill").plan_id
+    slower = replace(made, actions=tuple(replace(action, expect_s=action.expect_s + 7) for action in made.actions))
+    assert slower.plan_id == made.plan_id
+    assert slower.expect_s > made.expect_s
+    others = [
+        replace(made, actions=made.actions[:-1]),
+        replace(made, actions=tuple(reversed(made.actions))),
+        replace(made, actions=(replace(made.actions[0], node="r2"), *made.actions[1:])),
+        replace(made, survivor="r2"),
+        replace(made, cluster="other"),
+        plan("drill", method="plain"),
+        plan("drill", agents=()),
+        plan("drill", "k3s"),
+    ]
+    assert len({made.plan_id, *(other.plan_id for other in others)}) == len(others) + 1
+
+
+def test_plan_id_does_not_follow_what_is_only_observed() -> None:
+    """A cluster that stands still has the same plan a minute later: revisions and free disk may differ."""
+    later = tuple(replace(server, free=5 << 30, skew=0.3) for server in CASES["drill"])
+    assert make_plan(classify(later), DISTROS["rke2"], cluster="prod", agents=("a1",)).plan_id == plan("drill").plan_id
+
+
+def test_expected_time_adds_phases_and_not_nodes() -> None:
+    made = plan("drill")
+    longest = {phase: 0 for phase in range(3, 10)}
+    for phase in longest:
+        nodes = {action.node for action in made.actions if action.phase == phase}
+        times = [sum(a.expect_s for a in made.actions if a.node == node and a.phase == phase) for node in nodes]
+        longest[phase] = max(times)
+    assert made.expect_s == sum(longest.values())
+
+
+def test_way_back_and_loss_are_said() -> None:
+    restore, plain = plan("drill"), plan("drill", method="plain")
+    assert (restore.method, plain.method, plan("one stopped").method) == ("restore", "plain", "none")
+    for made in (restore, plain):
+        reset = next(action for action in made.actions if action.verb == "reset")
+        assert "before START" in reset.undo
+        assert "revision 100" in made.loss
+    assert plan("one stopped").loss == "Nothing is lost."
