@@ -14,33 +14,31 @@ class ActionModule(PlanAction):
     VERBS = ("agent",)
 
     def do_agent(self) -> str:
+        runs = self._look(restart=False).get("unit") in ("active", "activating", "reloading")
         try:
-            return self._reports(self.timeout("agent", 45), restart=False)
+            if runs:
+                return self._reports()
+            self.say("its unit does not run. It is started.")
         except _wait.Expired as expired:
             self.say(f"{expired} It is restarted.")
+        self._look(restart=True)
         try:
-            return "restarted; " + self._reports(self.timeout("agent", 45), restart=True)
-        except (
-            _wait.Expired
-        ) as expired:  # SETTLE and VERIFY judge it, with the password of this node taken into account
+            return "restarted; " + self._reports()
+        except _wait.Expired as expired:  # settle and verify judge it, when the password of its node is settled too
             return f"restarted; {expired}"
 
-    def _reports(self, seconds: float, *, restart: bool) -> str:
-        first = [restart]
+    def _look(self, *, restart: bool) -> dict[str, str]:
+        return pairs(self.script("agent", timeout=30, RESTART="yes" if restart else "no").out)
 
+    def _reports(self) -> str:
         def probe() -> tuple[bool, str]:
-            done = self.script("agent", timeout=30, RESTART="yes" if first.pop() else "no")
-            first.append(False)
-            seen = pairs(done.out)
+            seen = self._look(restart=False)
             if seen.get("refused"):
                 self.results["refused"] = seen["node"]
                 return True, "its node password is refused"
             age = _kubernetes.lease_age(seen.get("renewed"), int(seen.get("clock") or 0))
-            fresh = age is not None and age < _kubernetes.FRESH_S
-            return (
-                seen.get("ready") == "True" and fresh,
-                f"unit {seen.get('unit')}, Ready {seen.get('ready') or 'unknown'}, "
-                f"reported {'never' if age is None else f'{age:.0f} s ago'}",
-            )
+            ready = seen.get("ready") == "True" and age is not None and age < _kubernetes.FRESH_S
+            reported = "never" if age is None else f"{age:.0f} s ago"
+            return ready, f"unit {seen.get('unit')}, Ready {seen.get('ready') or 'unknown'}, reported {reported}"
 
-        return _wait.wait("its Node to report", probe, seconds=seconds, say=self.say)
+        return _wait.wait("its Node to report", probe, seconds=self.timeout("agent", 45), say=self.say)

@@ -125,7 +125,8 @@ def _choose(holders: t.Sequence[Server], leading: set[str | None], survivor: str
     seen = {holder.cluster_id for holder in holders}
     named = {holder.cluster_id for holder in holders if holder.name == survivor}
     claimed = named or {holder.cluster_id for holder in holders if seen - {holder.cluster_id} <= holder.replaced}
-    return claimed.pop() if len(claimed) == 1 and leading <= claimed else None
+    # A cluster that has no leader never wins over one that has: its data may be the older ones.
+    return claimed.pop() if len(claimed) == 1 and (leading <= claimed or claimed <= leading) else None
 
 
 def _split(holders: t.Sequence[Server]) -> Case:
@@ -186,12 +187,12 @@ def _contradiction(base: t.Sequence[Server], clones: t.Sequence[str]) -> Case:
 
 def _strangers(servers: t.Sequence[Server], members: t.Sequence[Member]) -> tuple[Refusal, ...]:
     """Members that no inventory name stands for could be a live majority that nobody looked at."""
-    known = {server.address for server in servers} | {server.name for server in servers}
+    known = {word for server in servers for word in (server.address, server.name, server.node)}
     return tuple(
         Refusal(
             f"Member {member.name or member.id} at {member.address} is not in the inventory.",
             "inventory",
-            "Add it to the group servers.",
+            "Add it to the group servers, or give it as ansible_host to the dead server that it is.",
         )
         for member in members
         if member.address not in known and member.node not in known
@@ -212,6 +213,12 @@ def _standing(
             text += " " + " ".join(refusal.what for refusal in refusals)
         voters = {member.id for member in members if not member.learner}
         stands = len(voters & {server.member_id for server in sighted}) > len(voters) // 2
+        dead = [name for name, need in needs if need == "stays_off"]
+        if dead == missing:
+            gone = Refusal(
+                f"{_list(dead)} cannot be reached.", _list(dead), "Bring the host back, then run this again."
+            )
+            return Case("member_lost", text, base, needs, members, (gone,))
         return Case("member_lost", text, base, needs, members, _must_not_be_fenced(servers, needs, stands))
     silent = [server.name for server in servers if not server.api]
     if silent:

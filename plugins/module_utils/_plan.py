@@ -399,9 +399,13 @@ def _verify(b: _Builder, case: Case, survivor: Server) -> None:
 
 def _loss(case: Case) -> tuple[int | None, str]:
     """(revisions that are given up, sentence)."""
+    survivor = case.base[0]
+    stale = [s for s in case.servers if s.store == "intact" and s.cluster_id not in (None, survivor.cluster_id)]
+    if stale:
+        names = ", ".join(f"{server.name} (revision {server.revision})" for server in stale)
+        return None, f"What another cluster wrote on {names} is not taken over; its datastores are kept aside."
     if case.kind != "quorum_lost":
         return 0, "Nothing is lost."
-    survivor = case.base[0]
     ahead = [server for server in case.base[1:] if server.position > survivor.position]
     if ahead:
         apart = ahead[0].revision - survivor.revision

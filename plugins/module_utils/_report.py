@@ -99,8 +99,6 @@ def _seconds(started: str, ended: str | None) -> float | None:
 def _outcome(record: Record) -> str:
     plan = record.plan
     if plan["refusals"] or not plan["actions"]:
-        if plan["case"] == "member_lost" and not plan["refusals"]:  # nothing can be done while those hosts are off
-            return "not_redundant"
         return "healthy" if plan["case"] == "healthy" else "refused"
     if record.mode == "check":
         return "planned"

@@ -16,7 +16,7 @@ from . import _distro
 JSON = t.Mapping[str, t.Any]
 
 Etcd = t.Literal["voting", "learning", "leaderless", "stopped", "unknown"]
-"""voting: it answers and sees a leader; learning: the same as a learner; leaderless: it runs and sees none."""
+"""voting: it reads through a quorum; learning: it sees a leader as a learner; leaderless: it runs and sees none."""
 Store = t.Literal["intact", "damaged", "absent", "unknown"]
 
 
@@ -41,6 +41,8 @@ class Server:
 
     name: str
     address: str = ""
+    node: str = ""
+    """Name of its Node, which may differ from the inventory's name; empty while it is not known."""
     reachable: bool = True
     powered_off: bool = False
     """Named in requorum_powered_off by a person who has looked."""
@@ -90,6 +92,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         address=next((m.address for m in members if m.id == identity.get("member_id")), "")
         or program.get("node_ip")
         or host,
+        node=program.get("node_name") or entry.get("hostname") or "",
         etcd=_etcd(entry, status, health),
         store=_store(store, status, health),
         fault=(store or {}).get("fault") or "",
@@ -128,8 +131,12 @@ def _address(urls: t.Sequence[str]) -> str:
 
 
 def _etcd(entry: JSON, status: JSON | None, health: JSON) -> Etcd:
-    if status:
-        return "leaderless" if not status["leader"] else "learning" if status["learner"] else "voting"
+    if status and not status["leader"]:
+        return "leaderless"
+    if status and status["learner"]:
+        return "learning"
+    if status:  # a leader is believed in for seconds after its peers died; /health reads through a quorum
+        return "voting" if health and health["ok"] else "unknown"
     if health.get("ok"):  # etcd says so after a read through the quorum only, which a learner refuses
         return "voting"
     if "NO LEADER" in (health.get("reason") or ""):

@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 import yaml
 
-from . import _bbolt, _certificates, _datastore
+from . import _bbolt, _certificates, _datastore, _timeline
 
 JSON = dict[str, t.Any]
 SCHEMA = 1
@@ -106,7 +106,7 @@ def _readings(blocks: Blocks) -> JSON:
         "api": _api(blocks),
         "certificates": _certificates.dates(blocks.text("certificates") or ""),
         "journal": _lines(blocks.text("journal")) if "journal" in blocks.blocks else [],
-        "logs": _lines(blocks.text("logs")),
+        "logs": None if (logs := blocks.text("logs")) is None else _lines(_timeline.mask(logs)),
     }
 
 
@@ -129,7 +129,7 @@ def _processes(text: str | None) -> list[JSON] | None:
                     "state": words[2],
                     "start": int(words[3]),
                     "name": words[4],
-                    "args": args.strip(),
+                    "args": _timeline.mask(args.strip()),
                 }
             )
     return found

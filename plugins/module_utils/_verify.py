@@ -21,7 +21,10 @@ def checks(plan: JSON, before: JSON, after: JSON, *, backup: JSON, saved: JSON) 
     mine = [entries[server["name"]] for server in living]
     etcds = [entry["etcd"] for entry in mine if entry["reachable"] and (entry.get("etcd") or {}).get("status")]
     anchor = (entries[plan["survivor"]].get("etcd") or {}) if entries[plan["survivor"]]["reachable"] else {}
+    # A host that is off stays listed where the quorum stands without it.
+    off = {server[key] for server in plan["servers"] if server["need"] == "stays_off" for key in ("node", "address")}
     members = [_server.member(member) for member in anchor.get("members") or ()]
+    members = [member for member in members if not off & {member.node, member.address}]
     names = {server["node"] for server in living}
     return [
         _same("voters", names, {member.node for member in members if not member.learner}),

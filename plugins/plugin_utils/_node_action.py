@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import json
 import os
+import textwrap
 import time
 import typing as t
 
@@ -18,6 +19,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _node, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _stream
 
 JSON = dict[str, t.Any]
 CHUNK = 4 << 20
@@ -79,8 +81,8 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         return pairs(done.out)
 
     def say(self, text: str) -> None:
-        """One line of progress in Ansible's own output."""
-        display.display(f"  {self.host}: {text}")
+        """Progress in Ansible's own output, for terminals of 80 columns."""
+        display.display(textwrap.fill(f"{self.host}: {text}", 79, initial_indent="  ", subsequent_indent="    "))
 
     def wait(self, what: str, probe: t.Callable[[], tuple[bool, str]], *, seconds: float, hint: str) -> str:
         """Wait with a deadline; when it passes, say which log lines explain it and what to type next."""
@@ -95,20 +97,30 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     def pull(self, path: str, size: int, target: str) -> str:
         """Copy a file of the node to the controller (0600), hashed while it passes; the sha256 of what arrived."""
         digest, done = hashlib.sha256(), 0
-        read = _node.read_many(self.node, path)
         with open(os.open(target + ".part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            while done < size:
-                chunk = read([(done, min(CHUNK, size - done))])[0]
-                if not chunk:
-                    raise RequorumError(
-                        f"{self.host}: {path} ends after {done} of {size} bytes.",
-                        "Look at the disk of the node, then run it again.",
-                    )
-                file.write(chunk)
-                digest.update(chunk)
-                done += len(chunk)
+            for block in self._blocks(path, size):
+                file.write(block)
+                digest.update(block)
+                done += len(block)
+        if done != size:
+            raise RequorumError(
+                f"{self.host}: {path} gave {done} of {size} bytes.", "Look at the disk of the node, then run it again."
+            )
         os.replace(target + ".part", target)
         return digest.hexdigest()
+
+    def _blocks(self, path: str, size: int) -> t.Iterator[bytes]:
+        """A channel of its own where the connection is ssh, else chunks through the connection."""
+        try:
+            yield from _stream.read(self._connection, path)
+            return
+        except _stream.Unavailable as reason:
+            display.v(f"{self.host}: {path} is read in chunks: {reason}")
+        except OSError as error:
+            raise RequorumError(f"{self.host}: {error}.", "Look at the node, then run it again.") from error
+        read = _node.read_many(self.node, path)
+        for offset in range(0, size, CHUNK):
+            yield read([(offset, min(CHUNK, size - offset))])[0]
 
 
 class PlanAction(NodeAction):

@@ -50,6 +50,18 @@ def test_a_dead_member_of_a_standing_quorum_joins_again(lab: Lab) -> None:
     assert story.voters(lab) == lab.servers
 
 
+def test_an_agent_on_a_new_disk_is_let_in_again(lab: Lab) -> None:
+    """Its node password is not the stored one any more; only that secret is removed."""
+    agent, third = lab.agents[0], lab.servers[2]
+    for host in (agent, third):
+        faults.power_off(lab, host)
+        faults.replace_disk(lab, host)
+
+    run = playbook(lab, "recover.yml", *confirm(lab))
+    assert story.outcome(run) == "recovered"
+    assert lab.nodes(lab.servers[0])[agent]
+
+
 def test_a_replaced_host_may_have_a_new_name(rke2: Lab) -> None:
     lab = rke2
     third = lab.servers[2]
@@ -95,7 +107,8 @@ def test_gates_refuse_with_what_where_and_next(rke2: Lab) -> None:
     server = f"{lab.data_dir}/server"
     lab.sh(
         first,
-        f"cp -p {server}/token /root/token; sed -i 's/^token:.*/token: wrong-one/' /etc/rancher/*/config.yaml; echo wrong-one > {server}/token",
+        f"cp -p {server}/token /root/token; echo wrong-one > {server}/token; "
+        "sed -i 's/^token:.*/token: wrong-one/' /etc/rancher/*/config.yaml",
     )
     run = playbook(lab, "recover.yml", *confirm(lab))
     assert run.rc != 0

@@ -82,10 +82,8 @@ def test_lost_quorum_is_recovered_with_everything_kept(lab: Lab) -> None:
     assert not [secret for secret in secrets if secret in run.out]
     assert not [host for host, text in arguments.items() if any(secret in text for secret in secrets)]
     for host in lab.servers:
-        left = lab.sh(
-            host,
-            f"ls {lab.data_dir}/server/db/reset-flag /etc/rancher/*/config.yaml.d/zz-requorum.yaml /run/requorum/*.yaml",
-        ).out
+        ours = "/etc/rancher/*/config.yaml.d/zz-requorum.yaml /run/requorum/*.yaml"
+        left = lab.sh(host, f"ls {lab.data_dir}/server/db/reset-flag {ours}").out
         assert not left, f"left on {host}: {left}"
         assert lab.sh(host, f"systemctl is-enabled {lab.spec.unit(host)}").out.strip() == "enabled"
 
@@ -100,13 +98,14 @@ def test_lost_quorum_is_recovered_with_everything_kept(lab: Lab) -> None:
 def test_living_peers_keep_their_workloads(rke2: Lab) -> None:
     """Two servers lose only their datastores; their hosts and pods live on through fence and rejoin."""
     lab = rke2
-    first, second, third = lab.servers
+    _first, second, third = lab.servers
     workloads = {host: objects.workload_process(lab, host) for host in lab.servers}
     assert all(workloads.values())
     for host in (second, third):
         lab.sh(
             host,
-            f"systemctl stop {lab.spec.unit(host)}; pkill -KILL -x etcd; mv {lab.data_dir}/server/db/etcd /var/lib/rancher/lost-{host}",
+            f"systemctl stop {lab.spec.unit(host)}; pkill -KILL -x etcd; "
+            f"mv {lab.data_dir}/server/db/etcd /var/lib/rancher/lost-{host}",
             60,
         )
 

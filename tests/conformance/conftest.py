@@ -1,0 +1,84 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`pytest tests/conformance [--distro k3s|rke2] [--binary FILE [--images DIR]]`."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from lab.labs import Lab
+from lab.supervisor.distro import DISTROS
+from tests.conformance import k3s, rke2
+from tests.conformance.deviations import DEVIATIONS
+from tests.conformance.play import Play
+
+TABLE = {"rke2": rke2.SITUATIONS, "k3s": k3s.SITUATIONS}
+AGENTS = {"rke2": 0, "k3s": 1}
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Options of the conformance tests."""
+    group = parser.getgroup("conformance")
+    group.addoption("--distro", choices=sorted(DISTROS), help="play only this distribution")
+    group.addoption("--binary", type=Path, metavar="FILE", help="real rke2 or k3s program, in place of the stand-in")
+    group.addoption("--images", type=Path, metavar="DIR", help="its air-gap images")
+
+
+def _distros(config: pytest.Config) -> list[str]:
+    chosen, binary = config.getoption("--distro", None), config.getoption("--binary", None)
+    if chosen is None and binary is not None:
+        chosen = next((name for name in DISTROS if name in binary.name), None)
+        if chosen is None:
+            raise pytest.UsageError(f"--binary {binary}: say which it is with --distro")
+    return [chosen] if chosen else list(TABLE)
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """One test for each thing that must be seen."""
+    if "row" not in metafunc.fixturenames:
+        return
+    real = metafunc.config.getoption("--binary", None) is not None
+    reasons = {(row.distro, row.check): row.reason for row in DEVIATIONS}
+    rows = []
+    for distro in _distros(metafunc.config):
+        for situation in TABLE[distro]:
+            for check in situation.see:
+                reason = reasons.get((distro, f"{situation.id}/{check.id}"))
+                marks = [pytest.mark.xfail(reason=reason, strict=True)] if reason and not real else []
+                rows.append(pytest.param((distro, situation.id, check.id), marks=marks,
+                                         id=f"{distro}-{situation.id}-{check.id}"))
+    metafunc.parametrize("row", rows)
+
+
+def pytest_report_header(config: pytest.Config) -> list[str]:
+    """Against a real program: what is expected of it and not of the stand-in."""
+    if config.getoption("--binary", None) is None:
+        return []
+    return [f"the stand-in fails {row.check}: {row.reason}" for row in DEVIATIONS if row.distro in _distros(config)]
+
+
+@pytest.fixture(scope="session")
+def plays(request: pytest.FixtureRequest) -> Iterator[dict[str, Play]]:
+    """A lab for each distribution that is asked for, on which its situations are played."""
+    binary, images = (request.config.getoption(name, None) for name in ("--binary", "--images"))
+    known = set() if binary else {(row.distro, row.check) for row in DEVIATIONS}
+    asked = [item.callspec.params["row"] for item in request.session.items
+             if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "row" in item.callspec.params]
+    playing: dict[str, Play] = {}
+    for distro in dict.fromkeys(distro for distro, *_ in asked):
+        lab = Lab(f"conf-{distro}-{os.getpid()}", distro, servers=3, agents=AGENTS[distro],
+                  binary=str(binary.resolve()) if binary else "", images=str(images.resolve()) if images else "")
+        playing[distro] = Play(lab, TABLE[distro], {(row[1], row[2]) for row in asked if row[0] == distro},
+                               {(name.partition("/")[0], name.partition("/")[2]) for where, name in known
+                                if where == distro})
+    for play in playing.values():
+        play.start()
+    try:
+        yield playing
+    finally:
+        for play in playing.values():
+            play.end()

@@ -1,0 +1,87 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is wrong, in the words of the report."""
+
+from __future__ import annotations
+
+import pytest
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _findings
+from tests.unit.runs import DRILL, HEALTHY, JSON, dead, entry, plan, state
+
+
+def found(before: JSON, **options: tuple[str, ...]) -> list[str]:
+    items = _findings.findings(plan(before, **options), before)
+    for item in items:
+        assert item["summary"].startswith(("etcd on", "The", "Agent", item["node"])) and item["summary"].endswith(".")
+        assert all(isinstance(line, str) and line for line in item["evidence"])
+    return [f"{item['severity']} {item['node']} {item['id']}" for item in items]
+
+
+def test_healthy() -> None:
+    assert found(HEALTHY) == []
+
+
+def test_drill_worst_first() -> None:
+    assert found(DRILL) == [
+        "blocker r1 no_leader",
+        "error r1 api_down",
+        "error r2 datastore_absent",
+        "error r2 api_down",
+        "error r3 server_unreachable",
+    ]
+
+
+def test_worst_first_whatever_the_order_of_the_inventory() -> None:
+    assert found(state(dead("r3"), entry("wiped", "r2"), entry("quorum-lost")))[0] == "blocker r1 no_leader"
+
+
+def test_api_that_was_asked_says_how_it_failed() -> None:
+    items = {(i["node"], i["id"]): i["evidence"] for i in _findings.findings(plan(DRILL), DRILL)}
+    assert items["r1", "api_down"] == ["no answer before the deadline"]
+    assert items["r2", "api_down"] == ["was not asked"]
+    assert items["r3", "server_unreachable"] == ["Connection timed out"]
+
+
+def test_agent_that_does_not_answer() -> None:
+    before = state(*HEALTHY["nodes"], dead("r4") | {"name": "a1"})
+    assert found(before, agents=("a1",)) == ["warning a1 agent_unreachable"]
+
+
+def stale() -> JSON:
+    old = entry("rebooted", "r3")
+    old["etcd"]["health"] = None
+    old["processes"], old["listeners"] = [], []
+    old["datastore"]["summary"] = {"revision": 5, "term": 2, "index": 5, "members": []}
+    return old
+
+
+@pytest.mark.parametrize(("cluster", "finding"), [("f488dde7dff9e2ce", "member_stale"), ("abc", "member_stale")])
+def test_stale_member(cluster: str, finding: str) -> None:
+    """Of another cluster, or of this one and no member any more."""
+    old, anchor = stale(), entry("healthy")
+    old["datastore"] |= {"cluster_id": cluster, "member_id": "dead"}
+    anchor["journal"] = ["replaced=abc"]
+    assert f"error r3 {finding}" in found(state(anchor, entry("healthy", "r2"), old))
+
+
+def test_peer_that_must_join_again_after_a_reset_is_not_called_stale() -> None:
+    """Two of five are intact: the second one joins the first one, and holds the same cluster until then."""
+    entries = [entry("quorum-lost"), entry("quorum-lost", "r2"), dead("r3")]
+    five = [{"id": f"{n}", "name": f"r{n}-0000000{n}", "peer_urls": [f"https://10.89.0.2{n}:2380"], "learner": False} for n in (4, 5)]
+    for one in entries[:2]:
+        one["etcd"]["members"] += five
+    before = state(*entries)
+    assert [i["id"] for i in _findings.findings(plan(before), before) if i["node"] == "r2"] == ["no_leader", "api_down"]
+
+
+def test_damaged_and_unread_datastores() -> None:
+    damaged, hidden = stale(), stale() | {"name": "r2"}
+    damaged["datastore"]["fault"] = "neither meta page is valid"
+    hidden["datastore"]["summary"] = None
+    hidden["unread"] = {"datastore": "db cannot be read"}
+    before = state(entry("quorum-lost"), hidden, damaged)
+    items = {i["node"]: i for i in _findings.findings(plan(before), before) if i["id"].startswith("datastore")}
+    assert items["r3"]["summary"] == "The datastore of r3 is damaged: neither meta page is valid."
+    assert items["r2"]["id"] == "datastore_unknown"
+    assert items["r2"]["evidence"] == ["datastore: db cannot be read"]

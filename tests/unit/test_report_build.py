@@ -1,0 +1,149 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""report.json out of the files of a run: every ending is valid by the schema and says what is true."""
+
+from __future__ import annotations
+
+import copy
+import json
+from typing import Any
+
+import jsonschema
+import pytest
+
+from ansible_collections.requorum.cluster.plugins.module_utils._report import Record, build
+from ansible_collections.requorum.cluster.plugins.module_utils._report_html import render
+from ansible_collections.requorum.cluster.plugins.module_utils._report_text import summary
+from tests.unit.runs import DRILL, HEALTHY, JSON, dead, done, entry, plan, state
+from tests.unit.test_report import SCHEMA, problems
+
+ENDED = "2026-11-24T20:17:30.500Z"
+TWO = state(entry("healthy"), entry("healthy", "r2"), dead("r3"))
+SPLIT = copy.deepcopy(TWO)
+SPLIT["nodes"][1]["etcd"]["status"]["cluster_id"] = "ab"
+OFF = state(entry("quorum-lost"), dead("r2"), dead("r3"))
+BACK = state(entry("quorum-lost"), entry("wiped", "r2"), entry("wiped", "r3"))
+MADE = plan(BACK)
+BACKUP = {
+    "path": "/root/recoveries/prod/x/backup/r1/snapshot.db", "node_path": "/var/lib/rancher/requorum/x/snapshot.db", "sha256": "ab" * 32,
+    "bytes": 16818208, "revision": 1473, "checks": [{"name": "token", "wanted": "e2e2", "observed": "e2e2", "ok": True}],
+}  # fmt: skip
+CHECKS = [{"name": "workloads", "wanted": "1 processes go on", "observed": "1 processes go on", "ok": True}]
+
+
+def record(made: JSON, before: JSON, **files: Any) -> Record:
+    return Record(plan=made, before=before, **{"ended": ENDED, **files})
+
+
+RUNS = {
+    "healthy": record(plan(HEALTHY), HEALTHY),
+    "planned": record(MADE, BACK, mode="check"),
+    "gate": record(MADE, BACK),
+    "recovered": record(
+        MADE, BACK, after=HEALTHY, actions=done(MADE), backup=BACKUP, checks=CHECKS,
+        reset={"node": "r1", "moved": ["/var/lib/rancher/rke2/server/db/etcd-old-1795511600"]}),
+    "not_redundant": record(plan(OFF, powered_off=("r2", "r3")), OFF, after=OFF, actions=done(plan(OFF, powered_off=("r2", "r3")))),
+    "failed in RESET": record(MADE, BACK, actions=done(MADE, until="reset", fails=True), backup=BACKUP, final=True),
+    "failed in REJOIN": record(MADE, BACK, actions=done(MADE, until="rejoin", fails=True), backup=BACKUP, final=True),
+    "stopped": record(MADE, BACK, actions=done(MADE, until="fence"), final=True),
+    "still running": record(MADE, BACK, actions=done(MADE, until="fence"), ended=None),
+    "refused": record(plan(OFF), OFF),
+    "split brain": record(plan(SPLIT), SPLIT),
+    "unknown": record(plan(state(dead("r1"), dead("r2"), dead("r3"))), state(dead("r1"), dead("r2"), dead("r3"))),
+    "nothing to do": record(plan(TWO), TWO),
+}  # fmt: skip
+OUTCOMES = {
+    "healthy": "healthy", "planned": "planned", "gate": "planned", "recovered": "recovered", "not_redundant": "not_redundant",
+    "failed in RESET": "failed", "failed in REJOIN": "failed", "stopped": "failed", "still running": "planned", "refused": "refused", "split brain": "refused",
+    "unknown": "refused", "nothing to do": "refused",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_ending(name: str) -> None:
+    report = build(RUNS[name])
+    assert problems(report) == []
+    assert report["verdict"]["outcome"] == OUTCOMES[name]
+    assert report["verdict"]["sentence"]
+    assert json.loads(json.dumps(report)) == report
+    assert "<html" in render(report)
+    assert summary(report)
+
+
+def test_schema_is_the_published_one() -> None:
+    jsonschema.Draft202012Validator.check_schema(SCHEMA)
+
+
+def test_what_to_type_next() -> None:
+    made = RUNS["planned"].plan
+    assert build(RUNS["planned"])["verdict"]["next"] == (
+        f"ansible-playbook recover.yml -i inventory -e requorum_confirm=prod -e requorum_plan_id={made['plan_id']}"
+    )
+    again = "ansible-playbook recover.yml -i inventory -e requorum_confirm=prod"
+    assert build(RUNS["failed in RESET"])["verdict"]["next"] == again
+    assert build(RUNS["not_redundant"])["verdict"]["next"] == again
+    assert "requorum_powered_off" in build(RUNS["refused"])["refusals"][0]["next"]
+    assert build(RUNS["recovered"])["verdict"]["next"] is None
+    assert build(RUNS["healthy"])["verdict"]["next"] is None
+
+
+def test_verdicts_name_the_servers() -> None:
+    assert build(RUNS["recovered"])["verdict"]["sentence"] == "Recovered: 3 of 3 servers are voters and the API answers."
+    assert build(RUNS["not_redundant"])["verdict"]["sentence"] == "Recovered, not yet redundant: r2, r3 must come back."
+    assert build(RUNS["failed in RESET"])["verdict"]["sentence"].startswith("Not finished: r1: it did not work.")
+
+
+def test_point_of_no_return_is_passed_by_the_start() -> None:
+    for name, passed in {"failed in RESET": False, "failed in REJOIN": True, "recovered": True, "planned": False, "healthy": False}.items():
+        point = build(RUNS[name])["point_of_no_return"]
+        assert (point["passed"], point["at"] is not None) == (passed, passed), name
+
+
+def test_members_before_and_after() -> None:
+    members = build(RUNS["recovered"])["members"]
+    assert [(m["node"], m["role"], m["note"]) for m in members["before"]] == [
+        ("r1", "voter", "no leader"), ("r2", "absent", "no datastore"), ("r3", "absent", "no datastore")]  # fmt: skip
+    assert [(m["node"], m["role"], m["leader"]) for m in members["after"]] == [("r1", "voter", True), ("r2", "voter", False), ("r3", "voter", False)]
+    assert build(RUNS["planned"])["members"]["after"] == []
+    assert [m["role"] for m in build(RUNS["refused"])["members"]["before"]] == ["voter", "unreachable", "unreachable"]
+
+
+def test_survivor_and_its_distance_to_the_others() -> None:
+    survivor = build(RUNS["recovered"])["survivor"]
+    assert survivor["node"] == "r1"
+    assert [(rank["node"], rank["note"]) for rank in survivor["ranking"]] == [("r1", None), ("r2", "datastore absent"), ("r3", "datastore absent")]
+    assert build(RUNS["healthy"])["survivor"] is None
+    assert build(RUNS["unknown"])["survivor"] is None
+
+
+def test_kept_backup_and_workloads() -> None:
+    report = build(RUNS["recovered"])
+    assert [(kept["node"], kept["what"]) for kept in report["kept"]] == [
+        ("r1", "moved aside by the reset"), ("r1", "snapshot"), ("controller", "the same snapshot, proved")]  # fmt: skip
+    assert report["backup"]["checks"] == [{"name": "token", "ok": True, "observed": "e2e2"}]
+    assert report["workloads"] == {"before": 1, "after": 1, "stopped": []}
+    assert build(RUNS["planned"])["backup"] is None and build(RUNS["planned"])["workloads"] is None
+
+
+def test_datastores_that_a_rejoin_moved_aside_are_listed() -> None:
+    actions = copy.deepcopy(RUNS["recovered"].actions)
+    next(a for a in actions if a["verb"] == "rejoin")["result"] = "joins; kept: /var/lib/x/etcd-requorum-1, /var/lib/x/tls-requorum-1"
+    kept = build(record(MADE, BACK, actions=actions))["kept"]
+    assert [(k["node"], k["path"]) for k in kept] == [("r2", "/var/lib/x/etcd-requorum-1"), ("r2", "/var/lib/x/tls-requorum-1")]
+
+
+def test_time_of_the_run() -> None:
+    run = build(RUNS["recovered"])["run"]
+    assert (run["seconds"], run["id"], run["mode"]) == (150.5, "20261124T201500Z", "run")
+    assert build(record(MADE, BACK, ended=None))["run"]["seconds"] is None
+    assert build(RUNS["healthy"])["run"]["plan_id"] is None
+
+
+def test_secrets_do_not_leave() -> None:
+    token = "K10" + "0123456789abcdef" * 4 + "::server:sekret123"
+    actions = copy.deepcopy(RUNS["recovered"].actions)
+    actions[0]["result"] = f"failed: r1: token: {token} was refused"
+    before = copy.deepcopy(BACK)
+    before["nodes"][0]["logs"] = [f"joining with {token}", "--token sekret123"]
+    text = json.dumps(build(record(MADE, before, actions=actions)))
+    assert "sekret" not in text and "K10" not in text

@@ -1,0 +1,391 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The shell that runs on nodes: its syntax in three shells, and its functions on files of a temporary folder."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import os
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _node, _snapshot, _state, _tokens
+from tests.unit.datastores import unpacked
+
+SCRIPTS = sorted(_node.SCRIPTS.glob("*.sh"))
+NAMES = [path.stem for path in SCRIPTS if path.stem != "common"]
+SHELLS = [shell for shell in ("dash", "busybox sh") if shutil.which(shell.split()[0])]
+shells = pytest.mark.parametrize("shell", SHELLS)
+COMMON = (_node.SCRIPTS / "common.sh").read_text()
+CA = "1074936edf087fee40e83659efe2bd5f1850597e5bfdd085c95ecfb022eded63"
+
+
+def run(shell: str, text: str, *words: str, stdin: bytes = b"", rc: int = 0) -> str:
+    done = subprocess.run([*shell.split(), "-c", text, "requorum", *words], input=stdin, capture_output=True, check=False)
+    assert done.returncode == rc, done.stderr.decode()
+    return done.stdout.decode()
+
+
+def part(script: str, name: str) -> str:
+    """A function of a script, from its name to the closing brace in the first column."""
+    found = re.search(rf"(?ms)^{name}\(\) \{{.*?^\}}$", (_node.SCRIPTS / f"{script}.sh").read_text())
+    assert found, f"{script}.sh has no function {name}"
+    return found[0] + "\n"
+
+
+# --- all scripts
+
+
+@shells
+@pytest.mark.parametrize("name", NAMES)
+def test_syntax(shell: str, name: str) -> None:
+    subprocess.run([*shell.split(), "-n", "-c", _node.script(name)], check=True)
+
+
+@pytest.mark.skipif(not shutil.which("shellcheck"), reason="shellcheck is not installed")
+def test_shellcheck() -> None:
+    words = ["shellcheck", "-s", "sh", "-e", "SC2034,SC2154,SC2086,SC2015,SC2153,SC1090", *map(str, SCRIPTS)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_what_no_script_may_do(path: Path) -> None:
+    """Nothing is destroyed, no workload is stopped, nothing is asked of a node that it may not have."""
+    code = "\n".join(line for line in path.read_text().split("\n") if not line.lstrip().startswith("#"))
+    for word in ("rm -r", "rm -fr", "killall", "pkill", "python", "perl", "kubectl delete node", "delete node", "reboot", "bash", "mkfs", "wipefs"):
+        assert not re.search(rf"\b{word}", code), word
+    for line in re.findall(r"(?m)^.*\brm -f .*$", code):
+        assert re.search(r"zz-requorum|/run/requorum|\$conf|crictl", line), line
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
+def test_secrets_are_no_arguments(path: Path) -> None:
+    """Arguments of a process are seen by everybody on the host; printf and echo are none."""
+    for line in path.read_text().split("\n"):
+        if re.search(r"\$\{?token\b", line):
+            assert re.search(r"printf|\[ -n", line), line
+
+
+# --- common.sh: what the configuration says
+
+
+class Config:
+    """A configuration below a temporary folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.main = folder / "config.yaml"
+        self.server = folder / "server"
+        self.server.mkdir()
+
+    def write(self, text: str | bytes | None, **more: str | bytes) -> None:
+        for name, content in ({"": text} if text is not None else {} | dict()).items() if text is not None else ():
+            del name
+            self.main.write_bytes(content.encode() if isinstance(content, str) else content)
+        for name, content in more.items():
+            path = Path(f"{self.main}.d") / name.replace("__", ".").replace("_", "-")
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(content.encode() if isinstance(content, str) else content)
+
+    def call(self, shell: str, text: str, *, extra: str = "") -> str:
+        places = f"CONFIG={shlex.quote(str(self.main))}\nSERVER={shlex.quote(str(self.server))}\n"
+        return run(shell, f"{COMMON}\n{extra}\n{places}{text}")
+
+    def value(self, shell: str, key: str) -> str:
+        return self.call(shell, f"config_value {key}").removesuffix("\n")
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Config:
+    return Config(tmp_path)
+
+
+@shells
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("token: a", "a"),
+        ("token:    a   ", "a"),
+        ("token : a", "a"),
+        ('"token": a', "a"),
+        ("'token': a", "a"),
+        ('token: "a b"', "a b"),
+        ("token: 'a b'", "a b"),
+        ("token: a # the secret", "a"),
+        ('token: "a" # the secret', "a"),
+        ("token: a#b", "a#b"),
+        ("token: a:b::c", "a:b::c"),
+        ("token: a\r\nserver: b\r\n", "a"),
+        ('token: "a"\r\n', "a"),
+        ("token: a\ntoken: b", "b"),
+        ("token: a", "a"),
+        ("#token: a", ""),
+        ("nested:\n  token: a", ""),
+        ("tokens: a\nagent-token: b\ntoken-file: c", ""),
+        ('token: ""', ""),
+        ("token:", ""),
+        ("", ""),
+        (None, ""),
+    ],
+)
+def test_config_value(shell: str, text: str | None, value: str, config: Config) -> None:
+    config.write(text)
+    assert config.value(shell, "token") == value
+
+
+@shells
+def test_config_value_precedence(shell: str, config: Config) -> None:
+    config.write("server: main", **{"20_b__yaml": "server: b", "10_a__yaml": "server: a", "note__txt": "server: no"})
+    assert config.value(shell, "server") == "b"
+    config.write(None, **{"90_last__yaml": "other: x"})
+    assert config.value(shell, "server") == "b"
+    config.write(None, **{"zz_requorum__yaml": 'server: ""'})
+    assert config.value(shell, "server") == ""
+
+
+@shells
+def test_config_value_without_a_newline_at_the_end_of_a_file(shell: str, config: Config) -> None:
+    config.write("a: 1", **{"10_a__yaml": "server: x"})
+    assert config.value(shell, "a") == "1"
+    assert config.value(shell, "server") == "x"
+
+
+@shells
+def test_token_value(shell: str, config: Config, tmp_path: Path) -> None:
+    assert config.call(shell, "token_value") == ""
+    (config.server / "token").write_text(f"K10{CA}::server:written\n")
+    assert config.call(shell, "token_value") == f"K10{CA}::server:written"
+    (tmp_path / "file").write_text("of a file\nsecond line\n")
+    config.write(f"token-file: {tmp_path / 'file'}\n")
+    assert config.call(shell, "token_value") == "of a file"
+    config.write("token: 'of the config'\n", **{"50_x__yaml": f"token-file: {tmp_path / 'file'}\n"})
+    assert config.call(shell, "token_value") == "of the config"
+
+
+TOKENS = ["sekret123", f"K10{CA}::server:sekret123", f"K10{CA}::server:a:b::c", f"K10{CA}::pass", "server:sekret123", "K10x", "a::b", "it's $HOME `x` \\n"]
+
+
+@shells
+@pytest.mark.parametrize("token", TOKENS)
+def test_token_hash_is_the_name_of_the_bootstrap_key(shell: str, token: str) -> None:
+    assert run(shell, f'{COMMON}\ntoken_hash "$1"', token).strip() == _tokens.bootstrap_name(token)
+
+
+@settings(max_examples=40)
+@given(st.text(alphabet="K10:ab\"'\\$", min_size=1, max_size=24))
+def test_token_hash_of_any_token(token: str) -> None:
+    assert run("dash", f'{COMMON}\ntoken_hash "$1"', token).strip() == _tokens.bootstrap_name(token)
+
+
+@shells
+def test_processes_are_found_by_their_exact_name(shell: str) -> None:
+    sleep = subprocess.Popen(["sleep", "30"])
+    try:
+        found = run(shell, f"{COMMON}\npids_of sleep").split()
+        assert str(sleep.pid) in found
+        assert run(shell, f"{COMMON}\npids_of slee leep") == ""
+    finally:
+        sleep.kill()
+        sleep.wait()
+
+
+# --- info.sh
+
+
+@shells
+def test_blocks_as_the_controller_reads_them(shell: str) -> None:
+    text = part("info", "block") + "\n".join(
+        ["two() { echo one; echo; echo '@@ fake 0'; }", "block two two", "block bad sh -c 'echo why >&2; exit 3'", "block none true", "echo '@@ done 0'"]
+    )
+    blocks = _state.Blocks(run(shell, text))
+    assert blocks.text("two") == "one\n\n@@ fake 0"
+    assert blocks.text("none") == ""
+    assert blocks.text("bad") is None and blocks.unread == {"bad": "why"}
+    assert set(blocks.blocks) == {"two", "bad", "none", "done"}
+
+
+@shells
+@pytest.mark.parametrize(
+    "line",
+    [
+        "token: sekret123", "token: 'sekret 123' # sekret", '"token": sekret123', "'agent-token' : sekret123", "token:sekret123", "token : sekret123\r",
+        "etcd-s3-access-key: sekret", "etcd-s3-secret-key: \"sekret\"", "etcd-s3-session-token: sekret", "datastore-endpoint: postgres://u:sekret@db/k3s",
+    ],
+)  # fmt: skip
+def test_config_is_masked_on_the_node(shell: str, line: str, config: Config) -> None:
+    config.write(f"node-ip: 10.0.0.1\n{line}\nserver: https://10.0.0.2:9345\n", **{"50_x__yaml": f"{line}\ncni: none"})
+    out = config.call(shell, "config", extra=part("info", "config"))
+    assert "sekret" not in out
+    blocks = _state.Blocks("@@ config 0\n" + "".join(f" {row}\n" for row in out.split("\n")))
+    merged = _state._config(blocks)
+    assert merged is not None and "hidden" in str(merged)
+    assert merged | {"server": "https://10.0.0.2:9345", "node-ip": "10.0.0.1", "cni": "none"} == merged
+
+
+@shells
+def test_token_hashes_and_no_token(shell: str, config: Config, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("sekret of a file\n")
+    (config.server / "token").write_text(f"K10{CA}::server:sekret123\n")
+    config.write(f"token: sekret123\ntoken-file: {tmp_path / 'file'}")
+    out = config.call(shell, "tokens", extra=part("info", "tokens"))
+    lines = dict(line.split("=") for line in out.split())
+    assert (lines["config"], lines["server"], lines["token-file"]) == ("e2e269d4f6ec", "e2e269d4f6ec", _tokens.bootstrap_name("sekret of a file"))
+    assert "sekret" not in out
+
+
+@shells
+def test_files_are_listed_with_sizes(shell: str, config: Config, tmp_path: Path) -> None:
+    data = tmp_path / "rke2"
+    wal = data / "server/db/etcd/member/wal"
+    (data / "server/db/etcd/member/snap").mkdir(parents=True)
+    wal.mkdir()
+    (data / "server/db/etcd/member/snap/db").write_bytes(b"x" * 1000)
+    (wal / "0000000000000000-0000000000000000.wal").write_bytes(b"y" * 600)
+    places = f"DATA={data}\nDB={data}/server/db\nTLS={data}/server/tls\n"
+    functions = part("info", "files") + part("info", "wal")
+    found = _state._files(config.call(shell, f"{places}files", extra=functions).rstrip("\n"))
+    assert found is not None
+    assert found[f"{data}/server/db/etcd/member/snap/db"]["bytes"] == 1000
+    assert found[f"{data}/server/db/etcd"]["directory"] is True
+    assert len([path for path in found if path.endswith(".wal")]) == 1
+    assert base64.b64decode(config.call(shell, f"{places}wal", extra=functions)) == b"y" * 512
+
+
+@shells
+def test_processes_and_listeners_of_this_machine(shell: str) -> None:
+    found = _state._processes(run(shell, part("info", "processes") + "processes"))
+    assert found is not None
+    mine = next(process for process in found if process["pid"] == os.getpid())
+    assert mine["parent"] == os.getppid()
+    stat = Path(f"/proc/{os.getpid()}/stat").read_text().rsplit(")", 1)[1].split()
+    assert mine["start"] == int(stat[19])
+    assert _state._listeners(run(shell, COMMON + "grep -h ' 0A ' /proc/net/tcp | sed 's/^ *[0-9]*: \\([0-9A-F:]*\\) .*/\\1/'")) is not None
+
+
+# --- snapshot.sh
+
+
+def trailer_loop() -> str:
+    found = re.search(r"(?ms)^  sum=\$\(sha256sum.*?^  done[^\n]*$", (_node.SCRIPTS / "snapshot.sh").read_text())
+    assert found
+    return found[0]
+
+
+@shells
+@pytest.mark.parametrize("content", [b"", b"a", bytes(range(256)) * 17, b"\n" * 4096])
+def test_trailer_is_written_byte_by_byte(shell: str, content: bytes, tmp_path: Path) -> None:
+    (tmp_path / "snapshot.part").write_bytes(content)
+    run(shell, f"to={shlex.quote(str(tmp_path))}\n{trailer_loop()}")
+    assert (tmp_path / "snapshot.part").read_bytes() == content + hashlib.sha256(content).digest()
+
+
+@shells
+def test_copied_datastore_with_that_trailer_is_proved(shell: str, tmp_path: Path) -> None:
+    shutil.copy(unpacked() / "r3/etcd/member/snap/db", tmp_path / "snapshot.part")
+    run(shell, f"to={shlex.quote(str(tmp_path))}\n{trailer_loop()}")
+    proof = _snapshot.prove(str(tmp_path / "snapshot.part"), token_hashes=["e2e269d4f6ec"], member_ids=["77c97c7d5f0ed9c"])
+    assert proof.ok, proof.faults
+
+
+@shells
+def test_blobs_of_the_gateway_are_put_together(shell: str) -> None:
+    """etcd sends chunks of 32 KiB, each of them base64 with its own padding."""
+    found = re.search(r"sed -n 's/[^']*blob[^']*'[^|]*\| base64 -d", (_node.SCRIPTS / "snapshot.sh").read_text())
+    assert found
+    data = os.urandom(100_003)
+    chunks = [data[start : start + 32768] for start in range(0, len(data), 32768)]
+    lines = [f'{{"result":{{"header":{{}},"remaining_bytes":"9","blob":"{base64.b64encode(chunk).decode()}","version":"3.6.6"}}}}' for chunk in chunks]
+    lines.append('{"result":{"header":{},"remaining_bytes":"0"}}')
+    done = subprocess.run([*shell.split(), "-c", found[0]], input="\n".join(lines).encode(), capture_output=True, check=True)
+    assert done.stdout == data
+
+
+# --- reset.sh
+
+
+def strip(shell: str, path: Path) -> str:
+    return run(shell, part("reset", "strip") + f"strip {shlex.quote(str(path))}")
+
+
+CONFIGS = {
+    "plain": "server: https://10.0.0.2:9345\ntoken: sekret123\nnode-ip: 10.0.0.1\n",
+    "quoted keys": "\"server\": 'https://10.0.0.2:9345'\n'token' : sekret123\n\"etcd-s3\": true\n'node-ip': 10.0.0.1\n",
+    "windows": "server: https://10.0.0.2:9345\r\ntoken: sekret123\r\nnode-ip: 10.0.0.1\r\n",
+    "comments": "# server: no\nserver: x # the first one\n# about the token\ntoken: sekret123\n\nnode-ip: 10.0.0.1 # token: y\n",
+    "lists": "tls-san:\n  - a\n  - server\nserver: x\nnode-label:\n- b\n- token=c\netcd-s3-endpoint: y\nnode-ip: 10.0.0.1\n",
+    "folded values": "token: >-\n  sekret123\n  sekret\nserver:\n  https://10.0.0.2:9345\nnode-ip: 10.0.0.1\n",
+    "lists without indent": "token+:\n- sekret\nserver:\n- x\nnode-ip: 10.0.0.1\n",
+    "s3": "etcd-s3: true\netcd-s3-bucket: b\netcd-s3-secret-key: sekret\netcd-s3-config-secret: sekret\ncluster-init: true\nnode-ip: 10.0.0.1\n",
+    "token file": "token-file: /etc/sekret\nnode-ip: 10.0.0.1",
+    "names that only begin like it": "server-x: 1\ntoken-x: 2\nagent-token: keep\nnode-ip: 10.0.0.1\netcd-snapshot-dir: /x\n",
+    "spaces before the colon": "server  : x\ntoken\t: sekret\nnode-ip: 10.0.0.1\n",
+    "document start": "---\nserver: x\nnode-ip: 10.0.0.1\n...\n",
+    "nothing": "",
+}
+GONE = re.compile(r"server|token|token-file|cluster-init|etcd-s3.*")
+
+
+@shells
+@pytest.mark.parametrize("awk", [awk for awk in ("mawk", "gawk", "busybox awk") if shutil.which(awk.split()[0])])
+@pytest.mark.parametrize("name", CONFIGS)
+def test_strip(shell: str, awk: str, name: str, tmp_path: Path) -> None:
+    """Exactly server, token, cluster-init and S3 are gone; everything else is as it was."""
+    path = tmp_path / "config.yaml"
+    path.write_bytes(CONFIGS[name].encode())
+    tool = tmp_path / "awk"
+    tool.write_text(f'#!/bin/sh\nexec {awk} "$@"\n')
+    tool.chmod(0o755)
+    out = run(shell, f"PATH={tmp_path}:$PATH\n" + part("reset", "strip") + f"strip {path}")
+    left, before = yaml.safe_load(out) or {}, yaml.safe_load(CONFIGS[name]) or {}
+    assert left == {key: value for key, value in before.items() if not GONE.fullmatch(key.rstrip("+"))}
+    assert "sekret" not in out
+
+
+def test_reset_refuses_an_absent_datastore_before_it_writes_anything() -> None:
+    """A reset of an empty directory "succeeds" and makes an empty cluster."""
+    text = (_node.SCRIPTS / "reset.sh").read_text()
+    assert text.index("holds no datastore") < text.index("mkdir") < text.index("systemd-run")
+    assert text.index("nothing is reset beside it") < text.index("mkdir")
+
+
+# --- start.sh
+
+
+@shells
+@pytest.mark.parametrize("token", ["sekret123", f"K10{CA}::server:a", 'with "quotes" # and: more'])
+def test_token_of_the_drop_in_is_read_back(shell: str, token: str, config: Config) -> None:
+    """Written as start.sh and reset.sh write it, read by YAML and by our own reader."""
+    for script in ("start", "reset"):
+        assert "sed \"s/'/''/g\"" in (_node.SCRIPTS / f"{script}.sh").read_text()
+    quoted = token.replace("'", "''")
+    config.write(f"token: '{quoted}'\n")
+    assert yaml.safe_load(config.main.read_text()) == {"token": token}
+    if " #" not in token:
+        assert config.value(shell, "token") == token
+
+
+# --- prove.sh
+
+
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@shells
+def test_knock_tells_open_from_closed(shell: str) -> None:
+    import socket
+
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen(8)
+        port = server.getsockname()[1]
+        text = COMMON + part("prove", "knock")
+        assert run(shell, f"{text}\nknock 127.0.0.1 {port}").strip() == "open"
+    assert run(shell, f"{text}\nknock 127.0.0.1 {port}").strip() == "refused"
+    assert run(shell, f"{text}\nknock 192.0.2.1 {port}").strip() == "silent"

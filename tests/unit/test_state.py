@@ -1,0 +1,317 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""ClusterState out of what nodes print, and what a decision sees of it."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _node, _server, _state
+from ansible_collections.requorum.cluster.plugins.module_utils._classify import classify
+from tests.unit.datastores import unpacked
+from tests.unit.local_node import LocalNode
+
+DATA = Path(__file__).parent / "data"
+CLUSTER, R1 = "f488dde7dff9e2ce", "234c43afee9063f9"
+CLOCK = 1795511600.25
+
+
+def text(name: str) -> str:
+    return (DATA / f"info-rke2-{name}.txt").read_text()
+
+
+def read(out: str, *, received: float = CLOCK) -> dict[str, Any]:
+    entry = _state.node("r1", "10.89.0.21", out, received=received)
+    return dict(json.loads(json.dumps(entry)))
+
+
+def block(name: str, payload: str = "", rc: int = 0) -> str:
+    return f"@@ {name} {rc}\n" + "".join(f" {line}\n" for line in payload.split("\n") if payload)
+
+
+def changed(out: str, name: str, payload: str = "", rc: int = 0) -> str:
+    """The answer with another block of this name."""
+    made, count = re.subn(rf"(?m)^@@ {name} \d+\n(?: .*\n)*", lambda _match: block(name, payload, rc), out)
+    assert count == 1
+    return made
+
+
+def test_healthy_server() -> None:
+    entry = read(text("healthy"), received=CLOCK - 1.2)
+    assert (entry["reachable"], entry["hostname"], entry["distro"], entry["version"]) == (True, "r1", "rke2", "v1.34.3+rke2r1")
+    assert (entry["os_image"], entry["root"], entry["clock_skew"]) == ("Debian GNU/Linux 12 (bookworm)", True, 1.2)
+    assert entry["unread"] == {}
+    assert entry["unit"]["ActiveState"] == "active"
+    assert entry["agent"]["LoadState"] == "not-found"
+    assert entry["listeners"] == [2379, 2380, 2381, 2382, 6443, 9345, 10250]
+    assert entry["disk"] == {"bytes": 101016992 * 1024, "free": 54589360 * 1024}
+    assert len(entry["mounts"]) == 2
+    assert entry["token"] == {"config": "e2e269d4f6ec", "server": "e2e269d4f6ec", "node-password": "0a1b2c3d4e5f"}
+    assert list(entry["snapshots"]) == ["/var/lib/rancher/rke2/server/db/snapshots/drill-r1-1795511546"]
+    assert entry["logs"] and entry["journal"] == []
+
+
+def test_processes_keep_names_with_spaces_and_colons() -> None:
+    found = {process["pid"]: process for process in read(text("healthy"))["processes"]}
+    assert found[259] == {
+        "pid": 259, "parent": 213, "state": "S", "start": 2713, "name": "etcd",
+        "args": "etcd --config-file=/var/lib/rancher/rke2/server/db/etcd/config",
+    }  # fmt: skip
+    assert (found[930]["name"], found[930]["args"]) == ("nginx: master p", "")
+
+
+def test_config_is_merged_and_lists_can_be_added_to() -> None:
+    config = read(text("healthy"))["config"]
+    assert config["cni"] == "canal"
+    assert config["kubelet-arg"] == ["cgroup-driver=cgroupfs", "cgroups-per-qos=false", "v=2"]
+    assert config["token"] == "hidden"
+
+
+def test_running_etcd() -> None:
+    etcd = read(text("healthy"))["etcd"]
+    assert etcd["health"] == {"ok": True, "reason": None}
+    assert etcd["status"] == {
+        "cluster_id": CLUSTER, "member_id": R1, "revision": 1435, "term": 2, "index": 1601, "leader": R1, "learner": False,
+        "version": "3.6.6", "bytes": 1986560, "errors": [],
+    }  # fmt: skip
+    assert (etcd["port"], etcd["alarms"]) == (2382, [])
+    assert [(member["name"], member["peer_urls"]) for member in etcd["members"]] == [
+        ("r2-8699e9e4", ["https://10.89.0.22:2380"]),
+        ("r1-cbc1d285", ["https://10.89.0.21:2380"]),
+        ("r3-7429f8d3", ["https://10.89.0.23:2380"]),
+    ]
+
+
+def test_api_and_its_nodes() -> None:
+    api = read(text("healthy"))["api"]
+    assert (api["ping"], api["ready"]) == (True, True)
+    assert api["endpoints"] == ["10.89.0.21", "10.89.0.22", "10.89.0.23"]
+    assert api["system_uid"] == "ac37934f-15bf-4bd6-9a13-6f84aafbfafd"
+    assert [node["name"] for node in api["nodes"]] == ["r1", "r2", "r3"]
+    assert all(node["ready"] and node["control_plane"] and node["voter"] == "True" for node in api["nodes"])
+    assert api["nodes"][0]["addresses"] == ["10.89.0.21"]
+
+
+def test_certificates_with_serial_number_zero_are_listed_without_a_warning(recwarn: pytest.WarningsRecorder) -> None:
+    certificates = {entry["path"].rsplit("/tls/")[-1]: entry for entry in read(text("healthy"))["certificates"]}
+    assert set(certificates) == {"server-ca.crt", "serving-kube-apiserver.crt", "etcd/client.crt"}
+    assert all(entry["ends"] > 1795511600 for entry in certificates.values())
+    assert certificates["server-ca.crt"]["subject"].startswith("CN=rke2-server-ca@")
+    assert not recwarn.list
+
+
+def view(out: str) -> _server.Server:
+    return _server.view(read(out))
+
+
+def test_view_of_a_healthy_server() -> None:
+    seen = view(text("healthy"))
+    assert (seen.etcd, seen.store, seen.leader, seen.api, seen.unit, seen.gateway) == ("voting", "intact", True, True, True, True)
+    assert (seen.position, seen.address, seen.member_id, seen.cluster_id) == ((2, 1601, 1435), "10.89.0.21", R1, CLUSTER)
+    assert [member.node for member in seen.members] == ["r2", "r1", "r3"]
+
+
+def test_quorum_lost_while_the_survivor_went_on() -> None:
+    """The alarms need a leader and do not answer; status and member list do, and they count."""
+    entry = read(text("quorum-lost"))
+    assert entry["etcd"]["status"]["leader"] is None
+    assert entry["etcd"]["status"]["revision"] == 1473
+    assert entry["etcd"]["status"]["errors"] == ["etcdserver: no leader"]
+    assert len(entry["etcd"]["members"]) == 3
+    assert entry["etcd"]["alarms"] is None
+    assert entry["unread"]["gateway"] == "no answer before the deadline"
+    assert entry["unread"]["readyz"] == "no answer before the deadline"
+    seen = _server.view(entry)
+    assert (seen.etcd, seen.store, seen.gateway, seen.api) == ("leaderless", "intact", True, False)
+
+
+def test_quorum_lost_after_a_reboot() -> None:
+    """The gateway hangs; the datastore's pages are read beside the running etcd."""
+    entry = read(text("rebooted"))
+    assert entry["etcd"]["status"] is None and entry["etcd"]["port"] is None
+    assert entry["unread"]["gateway"] == "no answer before the deadline"
+    assert entry["journal"] == ["replaced=58b8b2ef0a7f2965", "moved=/a|/b"]
+    path = unpacked() / "r1/etcd/member/snap/db"
+    entry["datastore"]["bytes"] = path.stat().st_size
+    _state.read_datastore(entry, _node.read_many(LocalNode(), str(path)))
+    seen = _server.view(entry)
+    assert (seen.etcd, seen.store, seen.gateway) == ("leaderless", "intact", False)
+    assert (seen.position, seen.cluster_id, seen.member_id) == ((3, 1098, 2508), CLUSTER, R1)
+    assert seen.replaced == {"58b8b2ef0a7f2965"}
+    assert len(seen.members) == 3
+
+
+def test_wiped_server() -> None:
+    entry = read(text("wiped"))
+    assert entry["datastore"]["present"] is False and entry["datastore"]["fault"] is None
+    assert entry["etcd"]["health"] is None and entry["unread"]["health"] == "was not asked"
+    seen = _server.view(entry)
+    assert (seen.etcd, seen.store, seen.unit, seen.cluster_id) == ("stopped", "absent", False, None)
+
+
+def test_the_drill_as_a_whole() -> None:
+    """r1 went on without quorum, r2 has a new disk, r3 does not answer."""
+    r1, r2 = read(text("quorum-lost")), read(text("wiped")) | {"name": "r2", "host": "10.89.0.22"}
+    r3 = _state.unreachable("r3", "10.89.0.23", "timed out")
+    document = _state.cluster("prod", [r1, r2, r3])
+    assert json.loads(json.dumps(document))["schema"] == 1
+    assert document["kubernetes"] is None
+    servers = [_server.view(entry, ["r3"]) for entry in document["nodes"]]
+    case = classify(servers)
+    assert (case.kind, case.refusals) == ("quorum_lost", ())
+    assert dict(case.needs) == {"r1": "nothing", "r2": "rejoin", "r3": "stays_off"}
+    assert classify([_server.view(entry) for entry in document["nodes"]]).refusals
+
+
+# --- what could not be read is null, and says why
+
+
+@pytest.mark.parametrize(
+    ("name", "payload", "rc", "where", "reason"),
+    [
+        ("unit", "", 124, "unit", "no answer before the deadline"),
+        ("processes", "sh: broken", 2, "processes", "sh: broken"),
+        ("listeners", "", 1, "listeners", "exit code 1"),
+        ("files", "one\nstat: cannot", 1, "files", "stat: cannot"),
+        ("disk", "df: x: Input/output error", 1, "disk", "df: x: Input/output error"),
+        ("config", "", 1, "config", "exit code 1"),
+        ("snapshots", "", 1, "snapshots", "exit code 1"),
+        ("logs", "", 124, "logs", "no answer before the deadline"),
+    ],
+)
+def test_unread(name: str, payload: str, rc: int, where: str, reason: str) -> None:
+    entry = read(changed(text("healthy"), name, payload, rc))
+    assert entry[where] is None
+    assert entry["unread"] == {where: reason}
+
+
+def test_invalid_yaml_is_unread() -> None:
+    entry = read(changed(text("healthy"), "config", "# file /etc/rancher/rke2/config.yaml\na: [1"))
+    assert entry["config"] is None
+    assert entry["unread"]["config"].startswith("/etc/rancher/rke2/config.yaml is not valid YAML")
+
+
+def test_processes_that_are_unread_leave_etcd_unknown() -> None:
+    out = changed(changed(text("wiped"), "processes", "", 1), "files", "", 1)
+    assert (view(out).etcd, view(out).store) == ("unknown", "unknown")
+    assert view(changed(text("wiped"), "listeners", "", 1)).etcd == "unknown"
+
+
+def test_a_wal_that_could_not_be_read_is_no_damage() -> None:
+    out = changed(text("rebooted"), "wal", "", 124)
+    assert (read(out)["datastore"]["fault"], view(out).store) == (None, "unknown")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fault"),
+    [
+        ("member/snap/db", "member/snap/other", "member/snap/db is missing"),
+        (".wal", ".tmp", "the WAL is missing"),
+        ("64000000 1795511546 regular", "0 1795511546 regular", "the WAL is missing"),
+        ("BAAAAAAAAIQIBBAAAAAAAB8", "AAAAAAAAAAAAAAAAAAAAAAA", "the WAL has no metadata record at its start"),
+    ],
+)
+def test_damaged_datastores(old: str, new: str, fault: str) -> None:
+    out = text("rebooted").replace(old, new)
+    assert (read(out)["datastore"]["fault"], view(out).store) == (fault, "damaged")
+
+
+def test_datastore_that_is_no_database_is_damaged_and_one_that_is_gone_is_unknown(tmp_path: Path) -> None:
+    (tmp_path / "db").write_bytes(b"\0" * 100_000)
+    entry = read(text("rebooted"))
+    _state.read_datastore(entry, _node.read_many(LocalNode(), str(tmp_path / "db")))
+    assert "meta page" in entry["datastore"]["fault"] and _server.view(entry).store == "damaged"
+    entry = read(text("rebooted"))
+    _state.read_datastore(entry, _node.read_many(LocalNode(), str(tmp_path / "none")))
+    assert "cannot be read" in entry["unread"]["datastore"] and _server.view(entry).store == "unknown"
+
+
+def test_etcd_that_is_healthy_and_hides_its_status_still_votes() -> None:
+    """/health answers true only after a read through a quorum."""
+    seen = view(changed(text("healthy"), "gateway", "curl: (28) timed out", 28))
+    assert (seen.etcd, seen.store, seen.gateway, seen.member_id) == ("voting", "intact", False, R1)
+    assert classify([seen]).kind == "unknown"
+
+
+def test_gateway_of_an_older_etcd() -> None:
+    """Before 3.6 there is no 2382: the reason comes before the answer."""
+    gateway = re.search(r"@@ gateway 0\n((?: .*\n)*)", text("healthy"))
+    assert gateway
+    lines = [line[1:] for line in gateway[1].rstrip("\n").split("\n")]
+    assert lines[0] == "2382"
+    out = changed(text("healthy"), "gateway", "\n".join(["curl: (7) Couldn't connect to server", "2379", *lines[1:]]))
+    assert read(out)["etcd"] == read(text("healthy"))["etcd"] | {"port": 2379}
+
+
+def test_gateway_that_refuses() -> None:
+    out = changed(text("healthy"), "gateway", '2382\n{"code":16,"message":"etcdserver: unauthorized"}')
+    entry = read(out)
+    assert entry["etcd"]["status"] is None and entry["unread"]["gateway"] == "etcdserver: unauthorized"
+
+
+def test_listeners_of_a_host_without_ipv6() -> None:
+    out = changed(text("healthy"), "listeners", "grep: /proc/net/tcp6: No such file or directory\n0100007F:094B")
+    assert read(out)["listeners"] == [2379]
+
+
+@pytest.mark.parametrize("clock", ["1795511600.%N", "1795511600", "", "soon"])
+def test_clocks(clock: str) -> None:
+    out = text("healthy").replace("clock=1795511600.250000000", f"clock={clock}")
+    assert read(out)["clock_skew"] == (-0.2 if clock == "1795511600" else None)
+
+
+def test_host_without_a_distribution() -> None:
+    out = text("healthy").split("@@ program")[0] + "@@ program 1\n neither rke2 nor k3s is installed here\n@@ done 0\n"
+    entry = read(out)
+    assert (entry["distro"], entry["unread"]) == (None, {"program": "neither rke2 nor k3s is installed here"})
+    seen = _server.view(entry)
+    assert (seen.reachable, seen.etcd, seen.store) == (True, "unknown", "unknown")
+
+
+def test_unreachable_node() -> None:
+    entry = _state.unreachable("r3", "10.89.0.23", "timed out")
+    assert entry["unread"] == {"*": "timed out"}
+    seen = _server.view(entry, ["r3"])
+    assert (seen.reachable, seen.powered_off, seen.address, seen.etcd, seen.store) == (False, True, "10.89.0.23", "unknown", "unknown")
+
+
+@pytest.mark.parametrize("name", ["healthy", "quorum-lost", "rebooted", "wiped"])
+def test_an_answer_that_ends_in_the_middle_never_looks_better(name: str) -> None:
+    """Whatever is missing is unread: no datastore turns absent, no etcd turns stopped."""
+    whole, out = view(text(name)), text(name)
+    for size in range(0, len(out) - len("@@ done 0\n"), 41):
+        entry = read(out[:size])
+        assert entry["unread"]["*"]
+        seen = _server.view(entry)
+        assert seen.store in (whole.store, "unknown")
+        assert seen.etcd in (whole.etcd, "unknown") or (whole.etcd, seen.etcd) == ("leaderless", "unknown")
+
+
+# --- secrets
+
+
+@pytest.mark.parametrize("name", ["healthy", "quorum-lost", "rebooted", "wiped"])
+def test_no_secret_in_the_document(name: str) -> None:
+    document = json.dumps(read(text(name)))
+    assert "sekret" not in document and "PRIVATE KEY" not in document and "BEGIN CERT" not in document
+
+
+def test_member_addresses() -> None:
+    def address(url: str) -> str:
+        return _server.member({"id": "1", "name": "", "peer_urls": [url] if url else []}).address
+
+    assert [address(url) for url in ("https://10.0.0.1:2380", "https://[fd00::1]:2380", "http://r1.lan:2380", "")] == [
+        "10.0.0.1", "fd00::1", "r1.lan", ""]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "node"),
+    [("r1-cbc1d285", "r1"), ("a-b-c-cbc1d285", "a-b-c"), ("default", "default"), ("", ""), ("r1-lab-5ecf945", "r1-lab-5ecf945")],
+)
+def test_node_of_a_member(name: str, node: str) -> None:
+    assert _server.Member("1", name, "", False).node == node
