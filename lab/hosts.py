@@ -62,7 +62,7 @@ def create(spec: Spec, host: Host, parts: Parts, folder: Path) -> None:
         mounts.append(f"{spec.images}:{_IMAGES}:ro")
     podman("run", "-d", "--name", spec.container(host.name), "--hostname", host.name, "--label", spec.label,
            "--systemd=always", "--privileged", "--cgroupns=private", "--pids-limit=-1", "--stop-signal=SIGRTMIN+3",
-           "--network", f"{spec.network}:ip={host.ip}", "--network-alias", host.name,
+           "--network", f"{spec.network}:ip={host.ip},mac={host.mac}", "--network-alias", host.name,
            *(part for mount in mounts for part in ("-v", mount)), parts.image,
            *init_command(unified_cgroups()), timeout=120).ok(f"podman run {spec.container(host.name)}")
 

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Datastores of a real RKE2 v1.34.3 cluster (data/README.md), unpacked once for all tests, and databases made by hand."""
+"""Datastores of a real RKE2 cluster (data/README.md), unpacked once for all tests, and databases made by hand."""
 
 from __future__ import annotations
 
@@ -56,4 +56,8 @@ def branch(number: int, below: list[int]) -> bytes:
 def database(*pages: bytes, root: int = 2, page_size: int = PAGE) -> bytes:
     """Two meta pages, then the given ones."""
     count = 2 + len(pages)
-    return meta(root, count, txid=2, page_size=page_size) + meta(root, count, txid=3, page_size=page_size) + b"".join(pages)
+    return (
+        meta(root, count, txid=2, page_size=page_size)
+        + meta(root, count, txid=3, page_size=page_size)
+        + b"".join(pages)
+    )

@@ -22,4 +22,6 @@ class LocalNode:
         command = _node.command(script, mark, timeout).replace("/bin/sh -c", f"{self.shell} -c", 1)
         words = [*shlex.split(self.shell), "-c", command]
         done = subprocess.run(words, input=stdin or b"", capture_output=True, env=self.env, check=False)
-        return _node.result(mark, self.banner + done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace"))
+        return _node.result(
+            mark, self.banner + done.stdout.decode(errors="replace"), done.stderr.decode(errors="replace")
+        )

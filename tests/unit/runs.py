@@ -55,7 +55,9 @@ def plan(before: JSON, *, powered_off: tuple[str, ...] = (), survivor: str = "",
         "distro": "rke2",
         "version": "v1.34.3+rke2r1",
         "powered_off": list(powered_off),
-        "servers": [ActionModule._server(s, needs.get(s.name, "unknown"), e) for s, e in zip(servers, entries, strict=True)],
+        "servers": [
+            ActionModule._server(s, needs.get(s.name, "unknown"), e) for s, e in zip(servers, entries, strict=True)
+        ],
         "members": [asdict(member) for member in case.members],
         "ranking": [s.name for s in case.base],
         "agents": list(agents),
@@ -68,7 +70,11 @@ def done(made: JSON, *, until: str = "verify", fails: bool = False) -> list[JSON
     """actions.jsonl of a run that took the actions up to this verb; the last one may have failed."""
     taken: list[JSON] = []
     for number, action in enumerate(made["actions"]):
-        times = {"started": f"2026-11-24T20:15:{number:02d}.000Z", "ended": f"2026-11-24T20:15:{number:02d}.900Z", "seconds": 0.9}
+        times = {
+            "started": f"2026-11-24T20:15:{number:02d}.000Z",
+            "ended": f"2026-11-24T20:15:{number:02d}.900Z",
+            "seconds": 0.9,
+        }
         taken.append({**action, **times, "result": "ok"})
         if action["verb"] == until:
             break

@@ -15,7 +15,10 @@ ASKED = _fence.targets(PEERS, "rke2")
 def answers(**said: str) -> str:
     """All ports refused, but those that are given: r2_2379="open"."""
     addresses = {"10.0.0.12": "r2", "10.0.0.13": "r3"}
-    return "\n".join(f"{place} {port} {said.get(f'{addresses[place]}_{port}', said.get(addresses[place], 'refused'))}" for place, port in ASKED)
+    return "\n".join(
+        f"{place} {port} {said.get(f'{addresses[place]}_{port}', said.get(addresses[place], 'refused'))}"
+        for place, port in ASKED
+    )
 
 
 def test_targets() -> None:
@@ -35,12 +38,20 @@ def test_targets() -> None:
         ((), answers(r3_9345="open", r3_2379="open"), "r3 (10.0.0.13) still answers on port 2379, 9345."),
         (("r3",), answers(r3="silent", r3_6443="open"), "r3 (10.0.0.13) still answers on port 6443."),
         (("r3",), answers(), "r3 is named in requorum_powered_off, but the host at 10.0.0.13 answers."),
-        (("r3",), answers(r3="silent", r3_22="open"), "r3 is named in requorum_powered_off, but the host at 10.0.0.13 answers."),
+        (
+            ("r3",),
+            answers(r3="silent", r3_22="open"),
+            "r3 is named in requorum_powered_off, but the host at 10.0.0.13 answers.",
+        ),
         ((), answers(r2_2380="unknown"), "Port 2380 of r2 could not be looked at."),
         (("r3",), answers(r3="silent", r3_22="unknown"), "Port 22 of r3 could not be looked at."),
-        ((), "\n".join(line for line in answers().split("\n") if "13 2379" not in line), "Port 2379 of r3 could not be looked at."),
+        (
+            (),
+            "\n".join(line for line in answers().split("\n") if "13 2379" not in line),
+            "Port 2379 of r3 could not be looked at.",
+        ),
     ],
-)  # fmt: skip
+)
 def test_judge(powered_off: tuple[str, ...], out: str, fault: str) -> None:
     assert _fence.judge(PEERS, powered_off, ASKED, out) == ([fault] if fault else [])
 

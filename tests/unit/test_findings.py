@@ -10,8 +10,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _findings
 from tests.unit.runs import DRILL, HEALTHY, JSON, dead, entry, plan, state
 
 
-def found(before: JSON, **options: tuple[str, ...]) -> list[str]:
-    items = _findings.findings(plan(before, **options), before)
+def found(before: JSON, *, agents: tuple[str, ...] = ()) -> list[str]:
+    items = _findings.findings(plan(before, agents=agents), before)
     for item in items:
         assert item["summary"].startswith(("etcd on", "The", "Agent", item["node"])) and item["summary"].endswith(".")
         assert all(isinstance(line, str) and line for line in item["evidence"])
@@ -68,7 +68,10 @@ def test_stale_member(cluster: str, finding: str) -> None:
 def test_peer_that_must_join_again_after_a_reset_is_not_called_stale() -> None:
     """Two of five are intact: the second one joins the first one, and holds the same cluster until then."""
     entries = [entry("quorum-lost"), entry("quorum-lost", "r2"), dead("r3")]
-    five = [{"id": f"{n}", "name": f"r{n}-0000000{n}", "peer_urls": [f"https://10.89.0.2{n}:2380"], "learner": False} for n in (4, 5)]
+    five = [
+        {"id": f"{n}", "name": f"r{n}-0000000{n}", "peer_urls": [f"https://10.89.0.2{n}:2380"], "learner": False}
+        for n in (4, 5)
+    ]
     for one in entries[:2]:
         one["etcd"]["members"] += five
     before = state(*entries)

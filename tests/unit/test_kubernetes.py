@@ -21,7 +21,10 @@ def node(name: str, ready: str = "True") -> dict[str, Any]:
 
 def lease(name: str, age: float) -> dict[str, Any]:
     moment = datetime.datetime.fromtimestamp(NOW - age, datetime.UTC)
-    return {"metadata": {"name": name}, "spec": {"renewTime": moment.isoformat(timespec="microseconds").replace("+00:00", "Z")}}
+    return {
+        "metadata": {"name": name},
+        "spec": {"renewTime": moment.isoformat(timespec="microseconds").replace("+00:00", "Z")},
+    }
 
 
 def out(nodes: list[dict[str, Any]], leases: list[dict[str, Any]]) -> str:
@@ -52,7 +55,15 @@ WHOLE = out([node("r1")], [lease("r1", 1)])
 
 
 @pytest.mark.parametrize(
-    "text", ["", f"{NOW}\n", "\n".join(WHOLE.split("\n")[:3]), WHOLE.replace(str(NOW), "today"), WHOLE[:-9], f"{NOW}\nx\ny\nz\n"]
+    "text",
+    [
+        "",
+        f"{NOW}\n",
+        "\n".join(WHOLE.split("\n")[:3]),
+        WHOLE.replace(str(NOW), "today"),
+        WHOLE[:-9],
+        f"{NOW}\nx\ny\nz\n",
+    ],
 )
 def test_half_an_answer_is_none(text: str) -> None:
     assert _kubernetes.parse(text) is None
@@ -63,6 +74,8 @@ def test_cluster_without_leases_and_endpoints() -> None:
     assert found is not None and (found.ready, found.endpoints) == (frozenset(), ())
 
 
-@pytest.mark.parametrize(("renewed", "age"), [(None, None), ("", None), ("soon", None), ("2026-11-24T09:13:10.000000Z", 10.0)])
+@pytest.mark.parametrize(
+    ("renewed", "age"), [(None, None), ("", None), ("soon", None), ("2026-11-24T09:13:10.000000Z", 10.0)]
+)
 def test_lease_age(renewed: str | None, age: float | None) -> None:
     assert _kubernetes.lease_age(renewed, NOW) == age

@@ -21,7 +21,11 @@ SERVERS = [{"name": name, "node": name, "address": f"10.89.0.2{name[1]}"} for na
 
 
 def out(
-    *, ping: str = "pong", health: str = '{"health":"true","reason":""}', leader: str = HEAD["member_id"], readyz: str = "ok"
+    *,
+    ping: str = "pong",
+    health: str = '{"health":"true","reason":""}',
+    leader: str = HEAD["member_id"],
+    readyz: str = "ok",
 ) -> str:
     status = {"header": HEAD, "raftTerm": "2"} | ({"leader": leader} if leader else {})
     members = {"header": HEAD, "members": MEMBERS}
@@ -35,8 +39,7 @@ def out(
 def test_running_server() -> None:
     look = _look.parse(out())
     assert (look.unit, look.restarts, look.ping, look.ready) == ("active", 2, True, True)
-    assert (look.leader, look.member_id, look.cluster_id, look.revision) == (
-        R1, R1, f"{6392944180960766693:x}", 1435)  # fmt: skip
+    assert (look.leader, look.member_id, look.cluster_id, look.revision) == (R1, R1, f"{6392944180960766693:x}", 1435)
     assert look.members is not None and [member["learner"] for member in look.members] == [False, True, False]
     assert look.seen == (
         "unit active, supervisor answers, etcd healthy, members r1-acac502c, r2-c4a09fbf(learner), unstarted, readyz ok"
@@ -53,14 +56,21 @@ def test_server_without_a_leader() -> None:
     [
         "",
         "@@ unit 0\n",
-        "@@ unit 0\n ActiveState=activating\n NRestarts=\n@@ ping 0\n \n@@ health 0\n \n@@ status 0\n \n@@ members 0\n \n",
-        "@@ ping 0\n curl: (7) Couldn't connect\n@@ health 0\n <html>\n@@ status 0\n {\"code\":14}\n@@ members 0\n {\"code\":14}\n",
+        "@@ unit 0\n NRestarts=\n@@ ping 0\n \n@@ health 0\n \n@@ status 0\n \n@@ members 0\n \n",
+        '@@ ping 0\n curl: (7)\n@@ health 0\n <html>\n@@ status 0\n {"code":14}\n@@ members 0\n {"code":14}\n',
     ],
     ids=["nothing", "no unit", "silent", "errors"],
 )
 def test_what_does_not_answer_is_nothing(text: str) -> None:
     look = _look.parse(text)
-    assert (look.ping, look.ready, look.leader, look.member_id, look.cluster_id, look.revision) == (False, False, None, None, None, 0)
+    assert (look.ping, look.ready, look.leader, look.member_id, look.cluster_id, look.revision) == (
+        False,
+        False,
+        None,
+        None,
+        None,
+        0,
+    )
     assert look.members is None
     assert look.restarts == 0
     assert "supervisor silent" in look.seen and "no member list" in look.seen

@@ -38,19 +38,37 @@ def short(made: Plan) -> list[str]:
 
 def test_whole_recovery_of_rke2() -> None:
     assert short(plan("drill")) == [
-        "3.1 r1 snapshot", "3.2 r1 keep",
-        "4.1 r2 fence", "4.2 r3 fence", "4.3 r1 fence", "4.4 r1 prove",
-        "5.1 r1 reset", "6.1 r1 start",
-        "7.1 r2 rejoin", "7.2 r3 rejoin", "7.3 r1 promote",
-        "8.1 a1 agent", "8.2 r1 settle",
-        "9.1 r1 release", "9.2 r2 release", "9.3 r3 release", "9.4 r1 save", "9.5 r1 verify",
-    ]  # fmt: skip
+        "3.1 r1 snapshot",
+        "3.2 r1 keep",
+        "4.1 r2 fence",
+        "4.2 r3 fence",
+        "4.3 r1 fence",
+        "4.4 r1 prove",
+        "5.1 r1 reset",
+        "6.1 r1 start",
+        "7.1 r2 rejoin",
+        "7.2 r3 rejoin",
+        "7.3 r1 promote",
+        "8.1 a1 agent",
+        "8.2 r1 settle",
+        "9.1 r1 release",
+        "9.2 r2 release",
+        "9.3 r3 release",
+        "9.4 r1 save",
+        "9.5 r1 verify",
+    ]
 
 
 def test_k3s_is_stopped_before_its_datastore_is_copied() -> None:
     """Without quorum it restarts again and again: its gateway may be gone in a second."""
     assert short(plan("drill", "k3s"))[:6] == [
-        "3.1 r1 fence", "3.2 r1 snapshot", "3.3 r1 keep", "4.1 r2 fence", "4.2 r3 fence", "4.3 r1 prove"]  # fmt: skip
+        "3.1 r1 fence",
+        "3.2 r1 snapshot",
+        "3.3 r1 keep",
+        "4.1 r2 fence",
+        "4.2 r3 fence",
+        "4.3 r1 prove",
+    ]
 
 
 def test_a_hung_gateway_is_not_asked_for_a_snapshot() -> None:
@@ -61,7 +79,13 @@ def test_a_hung_gateway_is_not_asked_for_a_snapshot() -> None:
 
 def test_lost_member_is_removed_before_its_host_joins() -> None:
     assert short(plan("one new disk"))[:6] == [
-        "3.1 r1 snapshot", "3.2 r1 keep", "4.1 r3 fence", "7.1 r1 remove", "7.2 r3 rejoin", "7.3 r1 promote"]  # fmt: skip
+        "3.1 r1 snapshot",
+        "3.2 r1 keep",
+        "4.1 r3 fence",
+        "7.1 r1 remove",
+        "7.2 r3 rejoin",
+        "7.3 r1 promote",
+    ]
     assert [member.id for member in stale_members(classify(CASES["one new disk"]))] == ["m3"]
     assert stale_members(classify(CASES["drill"])) == ()
 
@@ -167,7 +191,7 @@ def test_plan_id_does_not_follow_what_is_only_observed() -> None:
 
 def test_expected_time_adds_phases_and_not_nodes() -> None:
     made = plan("drill")
-    longest = {phase: 0 for phase in range(3, 10)}
+    longest = dict.fromkeys(range(3, 10), 0)
     for phase in longest:
         nodes = {action.node for action in made.actions if action.phase == phase}
         times = [sum(a.expect_s for a in made.actions if a.node == node and a.phase == phase) for node in nodes]

@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.requorum.cluster.plugins.module_utils._report import Record, build
 from ansible_collections.requorum.cluster.plugins.module_utils._report_html import render
 from ansible_collections.requorum.cluster.plugins.module_utils._report_text import summary
-from tests.unit.runs import DRILL, HEALTHY, JSON, dead, done, entry, plan, state
+from tests.unit.runs import HEALTHY, JSON, dead, done, entry, plan, state
 from tests.unit.test_report import SCHEMA, problems
 
 ENDED = "2026-11-24T20:17:30.500Z"
@@ -25,9 +25,13 @@ OFF = state(entry("quorum-lost"), dead("r2"), dead("r3"))
 BACK = state(entry("quorum-lost"), entry("wiped", "r2"), entry("wiped", "r3"))
 MADE = plan(BACK)
 BACKUP = {
-    "path": "/root/recoveries/prod/x/backup/r1/snapshot.db", "node_path": "/var/lib/rancher/requorum/x/snapshot.db", "sha256": "ab" * 32,
-    "bytes": 16818208, "revision": 1473, "checks": [{"name": "token", "wanted": "e2e2", "observed": "e2e2", "ok": True}],
-}  # fmt: skip
+    "path": "/root/recoveries/prod/x/backup/r1/snapshot.db",
+    "node_path": "/var/lib/rancher/requorum/x/snapshot.db",
+    "sha256": "ab" * 32,
+    "bytes": 16818208,
+    "revision": 1473,
+    "checks": [{"name": "token", "wanted": "e2e2", "observed": "e2e2", "ok": True}],
+}
 CHECKS = [{"name": "workloads", "wanted": "1 processes go on", "observed": "1 processes go on", "ok": True}]
 
 
@@ -40,9 +44,17 @@ RUNS = {
     "planned": record(MADE, BACK, mode="check"),
     "gate": record(MADE, BACK),
     "recovered": record(
-        MADE, BACK, after=HEALTHY, actions=done(MADE), backup=BACKUP, checks=CHECKS,
-        reset={"node": "r1", "moved": ["/var/lib/rancher/rke2/server/db/etcd-old-1795511600"]}),
-    "not_redundant": record(plan(OFF, powered_off=("r2", "r3")), OFF, after=OFF, actions=done(plan(OFF, powered_off=("r2", "r3")))),
+        MADE,
+        BACK,
+        after=HEALTHY,
+        actions=done(MADE),
+        backup=BACKUP,
+        checks=CHECKS,
+        reset={"node": "r1", "moved": ["/var/lib/rancher/rke2/server/db/etcd-old-1795511600"]},
+    ),
+    "not_redundant": record(
+        plan(OFF, powered_off=("r2", "r3")), OFF, after=OFF, actions=done(plan(OFF, powered_off=("r2", "r3")))
+    ),
     "failed in RESET": record(MADE, BACK, actions=done(MADE, until="reset", fails=True), backup=BACKUP, final=True),
     "failed in REJOIN": record(MADE, BACK, actions=done(MADE, until="rejoin", fails=True), backup=BACKUP, final=True),
     "stopped": record(MADE, BACK, actions=done(MADE, until="fence"), final=True),
@@ -51,12 +63,22 @@ RUNS = {
     "split brain": record(plan(SPLIT), SPLIT),
     "unknown": record(plan(state(dead("r1"), dead("r2"), dead("r3"))), state(dead("r1"), dead("r2"), dead("r3"))),
     "nothing to do": record(plan(TWO), TWO),
-}  # fmt: skip
+}
 OUTCOMES = {
-    "healthy": "healthy", "planned": "planned", "gate": "planned", "recovered": "recovered", "not_redundant": "not_redundant",
-    "failed in RESET": "failed", "failed in REJOIN": "failed", "stopped": "failed", "still running": "planned", "refused": "refused", "split brain": "refused",
-    "unknown": "refused", "nothing to do": "refused",
-}  # fmt: skip
+    "healthy": "healthy",
+    "planned": "planned",
+    "gate": "planned",
+    "recovered": "recovered",
+    "not_redundant": "not_redundant",
+    "failed in RESET": "failed",
+    "failed in REJOIN": "failed",
+    "stopped": "failed",
+    "still running": "planned",
+    "refused": "refused",
+    "split brain": "refused",
+    "unknown": "refused",
+    "nothing to do": "refused",
+}
 
 
 @pytest.mark.parametrize("name", RUNS)
@@ -88,13 +110,21 @@ def test_what_to_type_next() -> None:
 
 
 def test_verdicts_name_the_servers() -> None:
-    assert build(RUNS["recovered"])["verdict"]["sentence"] == "Recovered: 3 of 3 servers are voters and the API answers."
+    assert (
+        build(RUNS["recovered"])["verdict"]["sentence"] == "Recovered: 3 of 3 servers are voters and the API answers."
+    )
     assert build(RUNS["not_redundant"])["verdict"]["sentence"] == "Recovered, not yet redundant: r2, r3 must come back."
     assert build(RUNS["failed in RESET"])["verdict"]["sentence"].startswith("Not finished: r1: it did not work.")
 
 
 def test_point_of_no_return_is_passed_by_the_start() -> None:
-    for name, passed in {"failed in RESET": False, "failed in REJOIN": True, "recovered": True, "planned": False, "healthy": False}.items():
+    for name, passed in {
+        "failed in RESET": False,
+        "failed in REJOIN": True,
+        "recovered": True,
+        "planned": False,
+        "healthy": False,
+    }.items():
         point = build(RUNS[name])["point_of_no_return"]
         assert (point["passed"], point["at"] is not None) == (passed, passed), name
 
@@ -102,8 +132,15 @@ def test_point_of_no_return_is_passed_by_the_start() -> None:
 def test_members_before_and_after() -> None:
     members = build(RUNS["recovered"])["members"]
     assert [(m["node"], m["role"], m["note"]) for m in members["before"]] == [
-        ("r1", "voter", "no leader"), ("r2", "absent", "no datastore"), ("r3", "absent", "no datastore")]  # fmt: skip
-    assert [(m["node"], m["role"], m["leader"]) for m in members["after"]] == [("r1", "voter", True), ("r2", "voter", False), ("r3", "voter", False)]
+        ("r1", "voter", "no leader"),
+        ("r2", "absent", "no datastore"),
+        ("r3", "absent", "no datastore"),
+    ]
+    assert [(m["node"], m["role"], m["leader"]) for m in members["after"]] == [
+        ("r1", "voter", True),
+        ("r2", "voter", False),
+        ("r3", "voter", False),
+    ]
     assert build(RUNS["planned"])["members"]["after"] == []
     assert [m["role"] for m in build(RUNS["refused"])["members"]["before"]] == ["voter", "unreachable", "unreachable"]
 
@@ -111,7 +148,11 @@ def test_members_before_and_after() -> None:
 def test_survivor_and_its_distance_to_the_others() -> None:
     survivor = build(RUNS["recovered"])["survivor"]
     assert survivor["node"] == "r1"
-    assert [(rank["node"], rank["note"]) for rank in survivor["ranking"]] == [("r1", None), ("r2", "datastore absent"), ("r3", "datastore absent")]
+    assert [(rank["node"], rank["note"]) for rank in survivor["ranking"]] == [
+        ("r1", None),
+        ("r2", "datastore absent"),
+        ("r3", "datastore absent"),
+    ]
     assert build(RUNS["healthy"])["survivor"] is None
     assert build(RUNS["unknown"])["survivor"] is None
 
@@ -119,7 +160,10 @@ def test_survivor_and_its_distance_to_the_others() -> None:
 def test_kept_backup_and_workloads() -> None:
     report = build(RUNS["recovered"])
     assert [(kept["node"], kept["what"]) for kept in report["kept"]] == [
-        ("r1", "moved aside by the reset"), ("r1", "snapshot"), ("controller", "the same snapshot, proved")]  # fmt: skip
+        ("r1", "moved aside by the reset"),
+        ("r1", "snapshot"),
+        ("controller", "the same snapshot, proved"),
+    ]
     assert report["backup"]["checks"] == [{"name": "token", "ok": True, "observed": "e2e2"}]
     assert report["workloads"] == {"before": 1, "after": 1, "stopped": []}
     assert build(RUNS["planned"])["backup"] is None and build(RUNS["planned"])["workloads"] is None
@@ -127,9 +171,14 @@ def test_kept_backup_and_workloads() -> None:
 
 def test_datastores_that_a_rejoin_moved_aside_are_listed() -> None:
     actions = copy.deepcopy(RUNS["recovered"].actions)
-    next(a for a in actions if a["verb"] == "rejoin")["result"] = "joins; kept: /var/lib/x/etcd-requorum-1, /var/lib/x/tls-requorum-1"
+    next(a for a in actions if a["verb"] == "rejoin")["result"] = (
+        "joins; kept: /var/lib/x/etcd-requorum-1, /var/lib/x/tls-requorum-1"
+    )
     kept = build(record(MADE, BACK, actions=actions))["kept"]
-    assert [(k["node"], k["path"]) for k in kept] == [("r2", "/var/lib/x/etcd-requorum-1"), ("r2", "/var/lib/x/tls-requorum-1")]
+    assert [(k["node"], k["path"]) for k in kept] == [
+        ("r2", "/var/lib/x/etcd-requorum-1"),
+        ("r2", "/var/lib/x/tls-requorum-1"),
+    ]
 
 
 def test_time_of_the_run() -> None:

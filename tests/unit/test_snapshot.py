@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _snapshot, _tokens
-from tests.unit.datastores import PAGE, branch, database, snapshot, unpacked
+from tests.unit.datastores import PAGE, branch, database, leaf, snapshot, unpacked
 
 TOKEN = _tokens.bootstrap_name("sekret123")
 MEMBERS = {"234c43afee9063f9", "77c97c7d5f0ed9c", "ffbbfb231af65097"}
@@ -113,7 +113,7 @@ def test_cyclic_pages_end_at_once(tmp_path: Path) -> None:
 
 def test_empty_cluster_is_no_backup(tmp_path: Path) -> None:
     """A datastore that etcd just made has buckets and no objects."""
-    from tests.unit.test_bbolt import etcd, leaf
+    from tests.unit.test_bbolt import etcd
 
     proof = prove(write(tmp_path, with_trailer(database(leaf(2, etcd())))), members={"a1"})
     assert wrong(proof) == {"content", "token"}

@@ -43,7 +43,12 @@ def changed(out: str, name: str, payload: str = "", rc: int = 0) -> str:
 
 def test_healthy_server() -> None:
     entry = read(text("healthy"), received=CLOCK - 1.2)
-    assert (entry["reachable"], entry["hostname"], entry["distro"], entry["version"]) == (True, "r1", "rke2", "v1.34.3+rke2r1")
+    assert (entry["reachable"], entry["hostname"], entry["distro"], entry["version"]) == (
+        True,
+        "r1",
+        "rke2",
+        "v1.34.3+rke2r1",
+    )
     assert (entry["os_image"], entry["root"], entry["clock_skew"]) == ("Debian GNU/Linux 12 (bookworm)", True, 1.2)
     assert entry["unread"] == {}
     assert entry["unit"]["ActiveState"] == "active"
@@ -59,9 +64,13 @@ def test_healthy_server() -> None:
 def test_processes_keep_names_with_spaces_and_colons() -> None:
     found = {process["pid"]: process for process in read(text("healthy"))["processes"]}
     assert found[259] == {
-        "pid": 259, "parent": 213, "state": "S", "start": 2713, "name": "etcd",
+        "pid": 259,
+        "parent": 213,
+        "state": "S",
+        "start": 2713,
+        "name": "etcd",
         "args": "etcd --config-file=/var/lib/rancher/rke2/server/db/etcd/config",
-    }  # fmt: skip
+    }
     assert (found[930]["name"], found[930]["args"]) == ("nginx: master p", "")
 
 
@@ -76,9 +85,17 @@ def test_running_etcd() -> None:
     etcd = read(text("healthy"))["etcd"]
     assert etcd["health"] == {"ok": True, "reason": None}
     assert etcd["status"] == {
-        "cluster_id": CLUSTER, "member_id": R1, "revision": 1435, "term": 2, "index": 1601, "leader": R1, "learner": False,
-        "version": "3.6.6", "bytes": 1986560, "errors": [],
-    }  # fmt: skip
+        "cluster_id": CLUSTER,
+        "member_id": R1,
+        "revision": 1435,
+        "term": 2,
+        "index": 1601,
+        "leader": R1,
+        "learner": False,
+        "version": "3.6.6",
+        "bytes": 1986560,
+        "errors": [],
+    }
     assert (etcd["port"], etcd["alarms"]) == (2382, [])
     assert [(member["name"], member["peer_urls"]) for member in etcd["members"]] == [
         ("r2-8699e9e4", ["https://10.89.0.22:2380"]),
@@ -111,8 +128,20 @@ def view(out: str) -> _server.Server:
 
 def test_view_of_a_healthy_server() -> None:
     seen = view(text("healthy"))
-    assert (seen.etcd, seen.store, seen.leader, seen.api, seen.unit, seen.gateway) == ("voting", "intact", True, True, True, True)
-    assert (seen.position, seen.address, seen.member_id, seen.cluster_id) == ((2, 1601, 1435), "10.89.0.21", R1, CLUSTER)
+    assert (seen.etcd, seen.store, seen.leader, seen.api, seen.unit, seen.gateway) == (
+        "voting",
+        "intact",
+        True,
+        True,
+        True,
+        True,
+    )
+    assert (seen.position, seen.address, seen.member_id, seen.cluster_id) == (
+        (2, 1601, 1435),
+        "10.89.0.21",
+        R1,
+        CLUSTER,
+    )
     assert [member.node for member in seen.members] == ["r2", "r1", "r3"]
 
 
@@ -277,7 +306,13 @@ def test_unreachable_node() -> None:
     entry = _state.unreachable("r3", "10.89.0.23", "timed out")
     assert entry["unread"] == {"*": "timed out"}
     seen = _server.view(entry, ["r3"])
-    assert (seen.reachable, seen.powered_off, seen.address, seen.etcd, seen.store) == (False, True, "10.89.0.23", "unknown", "unknown")
+    assert (seen.reachable, seen.powered_off, seen.address, seen.etcd, seen.store) == (
+        False,
+        True,
+        "10.89.0.23",
+        "unknown",
+        "unknown",
+    )
 
 
 @pytest.mark.parametrize("name", ["healthy", "quorum-lost", "rebooted", "wiped"])
@@ -306,12 +341,22 @@ def test_member_addresses() -> None:
         return _server.member({"id": "1", "name": "", "peer_urls": [url] if url else []}).address
 
     assert [address(url) for url in ("https://10.0.0.1:2380", "https://[fd00::1]:2380", "http://r1.lan:2380", "")] == [
-        "10.0.0.1", "fd00::1", "r1.lan", ""]  # fmt: skip
+        "10.0.0.1",
+        "fd00::1",
+        "r1.lan",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(
     ("name", "node"),
-    [("r1-cbc1d285", "r1"), ("a-b-c-cbc1d285", "a-b-c"), ("default", "default"), ("", ""), ("r1-lab-5ecf945", "r1-lab-5ecf945")],
+    [
+        ("r1-cbc1d285", "r1"),
+        ("a-b-c-cbc1d285", "a-b-c"),
+        ("default", "default"),
+        ("", ""),
+        ("r1-lab-5ecf945", "r1-lab-5ecf945"),
+    ],
 )
 def test_node_of_a_member(name: str, node: str) -> None:
     assert _server.Member("1", name, "", False).node == node

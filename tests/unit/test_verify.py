@@ -16,7 +16,9 @@ from tests.unit.runs import DRILL, HEALTHY, JSON, dead, entry, plan, state
 BACKUP, SAVED = {"revision": 1400}, {"path": "/var/lib/rancher/rke2/server/db/snapshots/requorum-after-r1"}
 
 
-def wrong(after: JSON, *, before: JSON = HEALTHY, of: JSON | None = None, backup: JSON = BACKUP, saved: JSON = SAVED) -> dict[str, str]:
+def wrong(
+    after: JSON, *, before: JSON = HEALTHY, of: JSON | None = None, backup: JSON = BACKUP, saved: JSON = SAVED
+) -> dict[str, str]:
     checks = _verify.checks(of or plan(DRILL), before, after, backup=backup, saved=saved)
     return {check.name: check.observed for check in checks if not check.ok}
 
@@ -41,7 +43,9 @@ DAMAGE: dict[str, tuple[Callable[[JSON], Any], set[str]]] = {
     "a member is missing": (lambda s: at("r1", "etcd", "members")(s).pop(), {"voters"}),
     "a member is a learner": (lambda s: at("r1", "etcd", "members")(s)[0].update(learner=True), {"voters", "learners"}),
     "a stranger is a member": (
-        lambda s: at("r1", "etcd", "members")(s).append({"id": "9", "name": "r9-00000009", "peer_urls": ["https://10.89.0.29:2380"]}),
+        lambda s: at("r1", "etcd", "members")(s).append(
+            {"id": "9", "name": "r9-00000009", "peer_urls": ["https://10.89.0.29:2380"]}
+        ),
         {"voters"},
     ),
     "two leaders": (lambda s: at("r2", "etcd", "status")(s).update(leader="ff"), {"leader"}),
@@ -56,15 +60,28 @@ DAMAGE: dict[str, tuple[Callable[[JSON], Any], set[str]]] = {
     "a dead endpoint": (lambda s: at("r1", "api", "endpoints")(s).append("10.89.0.29"), {"API endpoints"}),
     "a Node is not Ready": (lambda s: at("r1", "api", "nodes")(s)[2].update(ready=False), {"Nodes Ready"}),
     "our drop-in lies there": (
-        lambda s: at("r2", "files")(s).update({"/etc/rancher/rke2/config.yaml.d/zz-requorum.yaml": {}}), {"leftovers"}),
+        lambda s: at("r2", "files")(s).update({"/etc/rancher/rke2/config.yaml.d/zz-requorum.yaml": {}}),
+        {"leftovers"},
+    ),
     "a reset-flag lies there": (lambda s: at("r1", "files")(s).update({"/x/server/db/reset-flag": {}}), {"leftovers"}),
     "a pod was restarted": (
-        lambda s: next(p for p in at("r2", "processes")(s) if p["name"].startswith("nginx")).update(pid=77, start=5), {"workloads"}),
+        lambda s: next(p for p in at("r2", "processes")(s) if p["name"].startswith("nginx")).update(pid=77, start=5),
+        {"workloads"},
+    ),
     "only etcd and the API server were restarted": (
-        lambda s: [p.update(start=p["start"] + 9) for p in at("r1", "processes")(s) if p["name"] in ("etcd", "kube-apiserver")], set()),
+        lambda s: [
+            p.update(start=p["start"] + 9) for p in at("r1", "processes")(s) if p["name"] in ("etcd", "kube-apiserver")
+        ],
+        set(),
+    ),
     "a host was restarted with its pods": (
-        lambda s: (at("r3", "processes")(s).clear(), next(e for e in s["nodes"] if e["name"] == "r3").update(boot_id="other")), set()),
-}  # fmt: skip
+        lambda s: (
+            at("r3", "processes")(s).clear(),
+            next(e for e in s["nodes"] if e["name"] == "r3").update(boot_id="other"),
+        ),
+        set(),
+    ),
+}
 
 
 @pytest.mark.parametrize("name", DAMAGE)
@@ -89,7 +106,9 @@ def test_server_that_is_gone_again_is_told_and_nothing_raises() -> None:
 
 
 def test_server_without_a_distribution_is_told_and_nothing_raises() -> None:
-    bare = {key: value for key, value in entry("healthy", "r2").items() if key not in ("etcd", "api", "files", "processes")}
+    bare = {
+        key: value for key, value in entry("healthy", "r2").items() if key not in ("etcd", "api", "files", "processes")
+    }
     assert "API ready on" in wrong(state(entry("healthy"), bare, entry("healthy", "r3")), of=plan(HEALTHY))
 
 

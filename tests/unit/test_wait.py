@@ -24,7 +24,9 @@ class Clock:
             self.now += self.takes
             return self.now - 100 >= done_at, f"look {self.probes}"
 
-        return _wait.wait("a leader", probe, seconds=seconds, say=self.said.append, clock=lambda: self.now, sleep=self.sleep)
+        return _wait.wait(
+            "a leader", probe, seconds=seconds, say=self.said.append, clock=lambda: self.now, sleep=self.sleep
+        )
 
 
 def test_done_at_once_is_silent() -> None:
