@@ -9,7 +9,6 @@ import os
 
 from ansible_collections.requorum.cluster.plugins.action.recovery_plan import write
 from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node
-from ansible_collections.requorum.cluster.plugins.module_utils._distro import RESET_OK
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many, pairs
 
@@ -56,7 +55,7 @@ class ActionModule(PlanAction):
         moved = sorted(set(many(state.out, "old")) - before)
         write(os.path.join(self.run_dir, "reset.json"), {"node": self.host, "moved": moved})
         self.script("reset_end", timeout=60)
-        said = any(RESET_OK in line for line in log)
+        said = unit.get("said") == "yes"
         if unit.get("Result") != "success" or unit.get("ExecMainStatus") != "0" or not said:
             raise RequorumError(
                 f"{self.host}: the reset failed (result {unit.get('Result')}, exit code {unit.get('ExecMainStatus')}): "

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _look
+from ansible_collections.requorum.cluster.plugins.module_utils import _look, _server
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
 
 
@@ -21,13 +21,19 @@ class ActionModule(PlanAction):
             look = _look.parse(done.out)
             if done.rc != 0 or look.members is None:
                 return False, look.seen if done.rc == 0 else done.why
-            for member in look.members:
-                if member["learner"] and member["name"]:  # etcd itself refuses until the learner is in sync
-                    self.script("member", timeout=20, CALL="promote", ID=str(int(member["id"], 16)))
+            for member in map(_server.member, look.members):
+                if member.learner and member.name and self._lives(member):
+                    self.script("member", timeout=20, CALL="promote", ID=str(int(member.id, 16)))
             missing = _look.missing_voters(look, wanted)
-            return not missing and look.leader is not None and look.ready, look.seen
+            seen = look.seen + (f"; missing {', '.join(missing)}" if missing else "")
+            return not missing and look.leader is not None and look.ready, seen
 
         hint = "Members that are voters stay voters; run the same command again, it goes on with the others."
         return self.wait(
             f"{len(wanted)} voters, a leader and /readyz", probe, seconds=self.timeout("rejoin", 900), hint=hint
         )
+
+    def _lives(self, member: _server.Member) -> bool:
+        """etcd refuses a learner that is not in sync, but takes a dead one that was: then the quorum would be lost."""
+        done = self.script("prove", timeout=20, TARGETS=f"{member.address} 2380")
+        return done.out.split() == [member.address, "2380", "open"]

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _look
+from ansible_collections.requorum.cluster.plugins.module_utils import _look, _server
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
 
@@ -21,14 +21,20 @@ class ActionModule(PlanAction):
 
         hint = "The members that are started must find each other; look at the network between them and run it again."
         self.wait("a leader", leader, seconds=self.timeout("leader", 180), hint=hint)
-        for ident in self.plan["remove"]:
-            listed = {member["id"] for member in _look.parse(self.script("look", timeout=20).out).members or ()}
-            if ident in listed:
-                self.script("member", timeout=20, CALL="remove", ID=str(int(ident, 16)))
-        left = {member["id"] for member in _look.parse(self.script("look", timeout=20).out).members or ()}
-        if not left or left & set(self.plan["remove"]):
+        joining = [server for server in self.plan["servers"] if server["need"] == "rejoin"]
+        for member in self._listed(joining):  # they are fenced: whatever is listed for them is dead
+            self.script("member", timeout=20, CALL="remove", ID=str(int(member.id, 16)))
+        left = self._listed(joining)
+        if left:
+            names = ", ".join(member.name or member.id for member in left)
             raise RequorumError(
-                f"{self.host}: old members could not be removed from the list.",
+                f"{self.host}: {names} could not be removed from the member list.",
                 "Look at etcd's log; nothing is lost, run it again.",
             )
-        return f"{len(left)} members are left"
+        return "no member of a joining host is listed"
+
+    def _listed(self, servers: list[dict[str, object]]) -> list[_server.Member]:
+        look = _look.parse(self.script("look", timeout=20).out)
+        if look.members is None:
+            raise RequorumError(f"{self.host}: the member list cannot be read.", "Run the same command again.")
+        return _look.members_of(look, servers)

@@ -22,6 +22,8 @@ class ActionModule(PlanAction):
         me, anchor = servers[self.host], servers[self.plan["survivor"]]
         url = f"https://{anchor['address']}:{DISTROS[self.plan['distro']].supervisor_port}"
         foreign = me["authority"] is not None and me["authority"] != anchor["authority"]
+        left = anchor if self.plan["case"] == "quorum_lost" else me
+        replaced = left["cluster_id"] if left is anchor or me["cluster_id"] != anchor["cluster_id"] else ""
         token = b"" if set(me["tokens"]) & set(anchor["tokens"]) else self._token(anchor["name"])
         done = self.script(
             "start",
@@ -31,6 +33,7 @@ class ActionModule(PlanAction):
             ROLE="join",
             URL=url,
             ASIDE="yes",
+            REPLACED=replaced or "",
             TLS_ASIDE="yes" if foreign else "no",
         )
         if done.rc != 0:

@@ -58,7 +58,6 @@ class ActionModule(NodeAction):
                 for server, entry in zip(servers, entries, strict=False)
             ],
             "members": [asdict(member) for member in case.members],
-            "remove": [member.id for member in _plan.stale_members(case)],
             "ranking": [server.name for server in case.base],
             "enable": any(
                 (entry.get("unit") or {}).get("UnitFileState") == "enabled"
@@ -122,7 +121,7 @@ class ActionModule(NodeAction):
             "revision": server.revision,
             "bytes": server.store_bytes,
             "authority": authority,
-            "tokens": sorted({v for k, v in (entry.get("token") or {}).items() if k != "node-password"}),
+            "tokens": [word for key, word in (entry.get("token") or {}).items() if key == "in-force"],
             "gate": (entry.get("etcd") or {}).get("port") or 2382,
             "error": entry.get("error"),
         }

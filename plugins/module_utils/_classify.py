@@ -99,7 +99,7 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
     refusals = _strangers(servers, members)
     if leading:
         return _standing(servers, base, members, refusals)
-    return _fallen(servers, base, members, refusals)
+    return _fallen(servers, base, members, refusals, named=survivor)
 
 
 def rank(servers: t.Sequence[Server], *, prefer: str = "") -> tuple[Server, ...]:
@@ -138,7 +138,7 @@ def _split(holders: t.Sequence[Server]) -> Case:
             Refusal(
                 "More than one cluster ID is found, so nothing is changed.",
                 ", ".join(s.name for s in holders),
-                "Stop the server of the cluster that is not meant, or name one that is: -e requorum_survivor=NAME.",
+                "Stop the servers of the cluster that is not meant; or name one that is: -e requorum_survivor=NAME.",
             ),
         ),
     )
@@ -204,13 +204,14 @@ def _standing(
 ) -> Case:
     """A leader is seen: what is missing to full strength?"""
     sighted = [server for server in base if server.etcd == "voting"]
+    if not sighted:
+        what = f"{_list([server.name for server in base])} see a leader, but no voter could be read."
+        return Case("unknown", what, refusals=(Refusal(what, "inventory", "Add the voters, or make them reachable."),))
     base = (*sighted, *(server for server in base if server not in sighted))
     needs = tuple((server.name, _need(server, base[0], members)) for server in servers)
     missing = [name for name, need in needs if need != "nothing"]
     if missing:
         text = f"Quorum stands with {len(sighted)} of {len(servers)} servers; {_list(missing)} must come back."
-        if refusals:  # a member outside the inventory does not forbid a rejoin, its removal would
-            text += " " + " ".join(refusal.what for refusal in refusals)
         voters = {member.id for member in members if not member.learner}
         stands = len(voters & {server.member_id for server in sighted}) > len(voters) // 2
         dead = [name for name, need in needs if need == "stays_off"]
@@ -219,7 +220,11 @@ def _standing(
                 f"{_list(dead)} cannot be reached.", _list(dead), "Bring the host back, then run this again."
             )
             return Case("member_lost", text, base, needs, members, (gone,))
-        return Case("member_lost", text, base, needs, members, _must_not_be_fenced(servers, needs, stands))
+        refusals += _must_not_be_fenced(servers, needs, stands)
+        return Case("member_lost", text, base, needs, members, refusals)
+    if refusals:
+        text = f"Quorum stands, with a member more than the inventory has: {' '.join(r.what for r in refusals)}"
+        return Case("member_lost", text, base, needs, members, refusals)
     silent = [server.name for server in servers if not server.api]
     if silent:
         return Case(
@@ -240,7 +245,12 @@ def _standing(
 
 
 def _fallen(
-    servers: t.Sequence[Server], base: tuple[Server, ...], members: tuple[Member, ...], refusals: tuple[Refusal, ...]
+    servers: t.Sequence[Server],
+    base: tuple[Server, ...],
+    members: tuple[Member, ...],
+    refusals: tuple[Refusal, ...],
+    *,
+    named: str,
 ) -> Case:
     """No leader is seen: can enough intact members be started, and if not, can anybody else still make a quorum?"""
     voters = {member.id for member in members if not member.learner}
@@ -262,6 +272,14 @@ def _fallen(
         return Case("quorum_recoverable", text, base, needs, members, refusals)
     for server in servers:
         refusals += tuple(_may_still_run(server))
+    if base[0].member_id not in voters and base[0].name != named:
+        refusals += (
+            Refusal(
+                f"{base[0].name} is no voter in its own member list; its data may be old or not complete.",
+                base[0].name,
+                f"If nothing better exists, say so: -e requorum_survivor={base[0].name}.",
+            ),
+        )
     needs = tuple((s.name, "nothing" if s == base[0] else "rejoin" if s.reachable else "stays_off") for s in servers)
     text = f"Quorum is lost: {len(intact)} of {len(voters)} members intact, {quorum} needed. Survivor: {base[0].name}."
     return Case("quorum_lost", text, base, needs, members, refusals)
@@ -274,6 +292,12 @@ def _may_still_run(server: Server) -> t.Iterator[Refusal]:
             f"{server.name} does not answer and may still run.",
             server.name,
             f'Make it reachable, or cut its power and say so: -e \'{{"requorum_powered_off": ["{server.name}"]}}\'.',
+        )
+    elif server.healthy:
+        yield Refusal(
+            f"etcd on {server.name} reports a quorum, but its part in it could not be read.",
+            server.name,
+            "Look at its gateway (port 2382) and its certificates; nothing is reset while a quorum stands.",
         )
     elif server.reachable and server.powered_off:
         yield Refusal(

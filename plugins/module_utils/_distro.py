@@ -40,6 +40,3 @@ DISTROS = {
 
 HOME = "/var/lib/rancher/requorum"
 """Where a node keeps what a recovery must remember; persistent on Harvester too."""
-
-RESET_OK = "restart without --cluster-reset flag now"
-"""Part of the success line that all versions share; it is printed at level error by newer ones."""

@@ -78,3 +78,9 @@ def missing_voters(look: Look, servers: t.Iterable[t.Mapping[str, t.Any]]) -> li
     voters = [_server.member(entry) for entry in look.members or () if not entry["learner"] and entry["name"]]
     names, places = {voter.node for voter in voters}, {voter.address for voter in voters}
     return [server["name"] for server in servers if server["node"] not in names and server["address"] not in places]
+
+
+def members_of(look: Look, servers: t.Iterable[t.Mapping[str, t.Any]]) -> list[_server.Member]:
+    """Members that belong to these servers, by node name or by peer address."""
+    hosts = {word for server in servers for word in (server["node"], server["address"])}
+    return [m for m in map(_server.member, look.members or ()) if {m.node, m.address} & hosts]

@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 
 from ._classify import Case, Refusal
 from ._distro import Distro
-from ._server import Member, Server
+from ._server import Server
 
 PHASES = ("INSPECT", "PLAN", "BACKUP", "FENCE", "RESET", "START", "REJOIN", "RESYNC", "VERIFY")
 NO_RETURN = "The first write by the API server that START brings up. Until then everything can be put back as it was."
@@ -301,14 +301,14 @@ def _start(b: _Builder, case: Case, survivor: Server, distro: Distro, reset: boo
 
 def _rejoin(b: _Builder, case: Case, survivor: Server, distro: Distro) -> None:
     joiners = case.having("rejoin")
-    for member in stale_members(case):
+    if joiners and case.kind != "quorum_lost":
         b.add(
             7,
             survivor.name,
             "remove",
-            f"Remove the old member {member.name or member.id} at {member.address} from the member list",
-            why="its name would be refused as a duplicate",
-            undo="nothing to undo: its host joins as a new member",
+            f"Remove the old members of {', '.join(joiners)} from the member list, as far as they are listed",
+            why="their names would be refused as duplicates",
+            undo="nothing to undo: the hosts join as new members",
             expect_s=1,
         )
     for name in joiners:
@@ -332,15 +332,6 @@ def _rejoin(b: _Builder, case: Case, survivor: Server, distro: Distro) -> None:
             undo="nothing to undo",
             expect_s=20,
         )
-
-
-def stale_members(case: Case) -> tuple[Member, ...]:
-    """Members of a standing cluster whose hosts will join again under a new member ID."""
-    if case.kind == "quorum_lost" or not case.survivor:
-        return ()
-    joiners = case.having("rejoin")
-    addresses = {server.address for server in case.servers if server.name in joiners}
-    return tuple(member for member in case.members if member.node in joiners or member.address in addresses)
 
 
 def _resync(b: _Builder, distro: Distro, agents: t.Sequence[str], survivor: Server) -> None:

@@ -57,6 +57,8 @@ class Server:
     index: int = 0
     revision: int = 0
     gateway: bool = False
+    healthy: bool = False
+    """/health is true: some quorum stands, also when this server's part in it could not be read."""
     api: bool = False
     unit: bool = True
     """The server's unit is active or activating; etcd of RKE2 goes on when it is not."""
@@ -104,6 +106,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         index=at.get("index", 0),
         revision=at.get("revision", 0),
         gateway=status is not None,
+        healthy=bool(health.get("ok")),
         api=bool((entry.get("api") or {}).get("ready")),
         unit=(entry.get("unit") or {}).get("ActiveState") in ("active", "activating", "reloading"),
         joining=any(path.endswith("/zz-requorum.yaml") for path in entry.get("files") or ()),
@@ -137,8 +140,6 @@ def _etcd(entry: JSON, status: JSON | None, health: JSON) -> Etcd:
         return "learning"
     if status:  # a leader is believed in for seconds after its peers died; /health reads through a quorum
         return "voting" if health and health["ok"] else "unknown"
-    if health.get("ok"):  # etcd says so after a read through the quorum only, which a learner refuses
-        return "voting"
     if "NO LEADER" in (health.get("reason") or ""):
         return "leaderless"
     processes, ports = entry.get("processes"), entry.get("listeners")

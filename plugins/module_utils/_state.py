@@ -182,7 +182,20 @@ def _config(blocks: Blocks) -> JSON | None:
                 merged[key[:-1]] = [*_list(merged.get(key[:-1])), *_list(value)]
             else:
                 merged[key] = value
-    return merged
+    return merged | (flags((blocks.text("flags") or "").split()) if "flags" in blocks.blocks else {})
+
+
+def flags(words: t.Sequence[str]) -> JSON:
+    """Settings of a command line: `--name=value`, `--name value`, `--name`; a repeated one becomes a list."""
+    found: JSON = {}
+    for index, word in enumerate(words):
+        if not word.startswith("--"):
+            continue
+        key, equals, value = word[2:].partition("=")
+        following = words[index + 1] if index + 1 < len(words) else "-"
+        given: t.Any = value if equals else True if following.startswith("-") else following
+        found[key] = [*_list(found[key]), given] if key in found else given
+    return found
 
 
 def _list(value: t.Any) -> list[t.Any]:

@@ -88,7 +88,7 @@ def leftovers(entry: JSON) -> list[str]:
     return [
         f"{entry['name']}:{path}"
         for path in entry.get("files") or ()
-        if path.endswith(("/reset-flag", "/zz-requorum.yaml", "/tombstone"))
+        if path.endswith(("/reset-flag", "/zz-requorum.yaml", "/zz-requorum.conf", "/tombstone"))
     ]
 
 

@@ -100,7 +100,7 @@ STATES = (
     State("no one told a member list",
           tuple(voting(r, members=()) for r in ("r1", "r2", "r3")), "unknown", refused=True),
     State("a member outside the inventory", (*tuple(voting(r, members=FOUR) for r in ("r1", "r2")), wiped("r3")),
-          "member_lost", "r1", "nothing nothing rejoin"),
+          "member_lost", "r1", "nothing nothing rejoin", refused=True),
     State("a host answers although it is named as off", (voting("r1"), voting("r2"), voting("r3", powered_off=True)),
           "healthy", "r1", "nothing nothing nothing"),
     State("three of five stand", (*tuple(voting(r, members=FIVE) for r in ("r1", "r2", "r3")), wiped("r4"), off("r5")),

@@ -30,8 +30,9 @@ find_distro() {
   else
     UNIT=k3s; AGENT=k3s-agent; PORT=6443
   fi
+  ARGS=$(unit_args)
   if [ -z "${DATA:-}" ]; then
-    DATA=$(config_value data-dir)
+    DATA=$(config_value data-dir d)
     DATA=${DATA:-/var/lib/rancher/$DISTRO}
   fi
   SERVER=$DATA/server
@@ -42,25 +43,68 @@ find_distro() {
 
 # Configuration files in the order in which they are merged; the last value of a key wins.
 config_files() {
-  for f in "$CONFIG" "$CONFIG".d/*.yaml "$CONFIG".d/*.yml; do
-    [ -f "$f" ] && printf '%s\n' "$f"
+  for f in "$CONFIG" "$CONFIG".d/*; do
+    case $f in *.yaml | *.yml) [ -f "$f" ] && printf '%s\n' "$f" ;; esac
   done
 }
 
-# Last value of a top-level scalar key, without quotes and comment.
-config_value() {
-  config_files | while IFS= read -r f; do cat "$f"; echo; done |
-    sed -n "s/^[\"']\{0,1\}$1[\"']\{0,1\}[[:space:]]*:[[:space:]]*//p" | tail -n 1 |
-    sed -e 's/[[:space:]]#.*$//' -e 's/[[:space:]]*$//' -e "s/^\"\(.*\)\"$/\1/" -e "s/^'\(.*\)'$/\1/"
+# Arguments of the unit's command line behind `server`, one a line: they win over every file. An argument with a blank in
+# it cannot be told from two.
+unit_args() {
+  systemctl show "$UNIT" -p ExecStart --value 2>/dev/null | sed -n 's/.*argv\[\]=\([^;]*\) ;.*/\1/p' | tr ' ' '\n' | sed '1,/^server$/d'
 }
 
-# The token in force: configuration, token file, then what the server wrote itself.
+# Value of a flag on that command line; the last one wins. flag_value NAME [SHORT]
+flag_value() {
+  printf '%s\n' "$ARGS" | awk -v n="--$1" -v s="-${2:--}" '
+    take { r = $0; take = 0; next }
+    $0 == n || $0 == s { take = 1; next }
+    index($0, n "=") == 1 { r = substr($0, length(n) + 2) }
+    END { print r }'
+}
+
+# Variable of the unit's environment files, which every file and flag overrules.
+env_value() {
+  systemctl show "$UNIT" -p EnvironmentFiles --value 2>/dev/null | sed 's/ (ignore_errors=.*//' | while IFS= read -r f; do
+    [ -f "$f" ] && sed -n "s/^$1=//p" "$f"
+  done | tail -n 1 | sed -e "s/^\"\(.*\)\"$/\1/" -e "s/^'\(.*\)'$/\1/"
+}
+
+# The value in force of a scalar setting: command line, then files (the last one wins).
+config_value() {
+  v=$(flag_value "$@")
+  if [ -n "$v" ]; then printf '%s\n' "$v"; else file_value "$1"; fi
+}
+
+# Last value of a top-level scalar key, without quotes and comment.
+file_value() {
+  config_files | while IFS= read -r f; do cat "$f"; echo; done |
+    sed -n "s/^[\"']\{0,1\}$1[\"']\{0,1\}[[:space:]]*:[[:space:]]*//p" | tail -n 1 | awk -v q="'" '{
+      first = substr($0, 1, 1)
+      if (first != q && first != "\"") {
+        if (first == "#") $0 = ""
+        sub(/[[:space:]]+#.*/, ""); sub(/[[:space:]]+$/, ""); print; next
+      }
+      out = ""
+      for (i = 2; i <= length($0); i++) {
+        c = substr($0, i, 1)
+        if (first == q && c == q && substr($0, i + 1, 1) == q) i++
+        else if (first != q && c == "\\") { i++; c = substr($0, i, 1) }
+        else if (c == first) break
+        out = out c
+      }
+      print out
+    }'
+}
+
+# The token in force: command line, files, token file, environment, then what the server wrote itself.
 token_value() {
-  v=$(config_value token)
+  v=$(config_value token t)
   if [ -z "$v" ]; then
     f=$(config_value token-file)
     [ -n "$f" ] && [ -f "$f" ] && v=$(head -n 1 "$f")
   fi
+  case $DISTRO in rke2) [ -z "$v" ] && v=$(env_value RKE2_TOKEN) ;; k3s) [ -z "$v" ] && v=$(env_value K3S_TOKEN) ;; esac
   [ -z "$v" ] && [ -f "$SERVER/token" ] && v=$(head -n 1 "$SERVER/token")
   printf '%s' "$v"
 }

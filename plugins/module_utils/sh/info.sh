@@ -62,20 +62,35 @@ disk() {
   df -Pk "$d" | tail -n 1
 }
 
-# Secrets are replaced on the node: their values never travel.
+# Secrets are replaced on the node: their values never travel, on whichever line they stand.
 config() {
   config_files | while IFS= read -r f; do
     printf '# file %s\n' "$f"
-    sed "s/^\([\"']\{0,1\}\(token\|agent-token\|etcd-token\|etcd-s3-access-key\|etcd-s3-secret-key\|etcd-s3-session-token\|datastore-endpoint\)[\"']\{0,1\}[[:space:]]*:\).*/\1 hidden/" "$f"
+    awk '
+      /^[[:space:]]*[{]/ { print "form-not-read: true"; skip = 1; depth = -1; next }
+      { match($0, /^[[:space:]]*/); indent = RLENGTH }
+      skip && (/^[[:space:]]*$/ || indent > depth) { next }
+      { skip = 0 }
+      /^[[:space:]]*["\047]?(token|agent-token|etcd-token|etcd-s3-access-key|etcd-s3-secret-key|etcd-s3-session-token|datastore-endpoint)["\047]?[[:space:]]*:/ {
+        sub(/:.*/, ": hidden"); skip = 1; depth = indent
+      }
+      { print }' "$f"
     echo
   done
 }
 
+# The command line, with values of secrets taken out.
+flags() {
+  printf '%s\n' "$ARGS" | awk '
+    hide { print "hidden"; hide = 0; next }
+    /^(-t|--(agent-)?token|--etcd-s3-(access|secret)-key|--etcd-s3-session-token|--datastore-endpoint)$/ { hide = 1 }
+    /^--((agent-)?token|etcd-s3-(access|secret)-key|etcd-s3-session-token|datastore-endpoint)=/ { sub(/=.*/, "=hidden") }
+    { print }'
+}
+
 tokens() {
-  v=$(config_value token)
-  [ -n "$v" ] && printf 'config=%s\n' "$(token_hash "$v")"
-  f=$(config_value token-file)
-  [ -n "$f" ] && [ -f "$f" ] && printf 'token-file=%s\n' "$(token_hash "$(head -n 1 "$f")")"
+  v=$(token_value)
+  [ -n "$v" ] && printf 'in-force=%s\n' "$(token_hash "$v")"
   [ -f "$SERVER/token" ] && printf 'server=%s\n' "$(token_hash "$(head -n 1 "$SERVER/token")")"
   [ -f /etc/rancher/node/password ] && printf 'node-password=%s\n' "$(sha256sum </etc/rancher/node/password | cut -c 1-12)"
   true
@@ -85,7 +100,7 @@ tokens() {
 files() {
   stat -c '%s %Y %F	%n' "$DB/etcd" "$DB/etcd/name" "$DB/etcd/tombstone" "$DB/etcd/member/snap/db" "$DB/etcd/member/wal/"*.wal \
     "$DB/reset-flag" "$DB"/etcd-old-* "$DB"/etcd-requorum-* "$TLS" "$SERVER"/tls-* "$DATA/force-restart" "$DATA/agent/pod-manifests"/* \
-    "$CONFIG.d/zz-requorum.yaml" "$DATA"/agent/etc/*load-balancer.json 2>/dev/null
+    "$CONFIG.d/zz-requorum.yaml" "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf" "$DATA"/agent/etc/*load-balancer.json 2>/dev/null
   true
 }
 
@@ -153,6 +168,7 @@ block listeners listeners
 block mounts mounts
 block disk disk
 block config config
+block flags flags
 block tokens tokens
 block files files
 block snapshots snapshots

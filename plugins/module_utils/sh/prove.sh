@@ -3,17 +3,19 @@
 find_distro || die "neither rke2 nor k3s is installed here"
 knock() {
   if command -v curl >/dev/null 2>&1; then
-    said=$(curl -sS -k -o /dev/null --connect-timeout 2 -m 3 -w '%{time_connect}' "https://$1:$2/" 2>&1)
+    said=$(curl -v -s -k -o /dev/null --connect-timeout 2 -m 3 -w 'connects=%{num_connects}' "https://$1:$2/" 2>&1)
     case $said in
+      *connects=1*) echo open ;;
       *refused*) echo refused ;;
-      *[1-9]*) case ${said##*[!0-9.]} in 0.000000 | "") echo silent ;; *) echo open ;; esac ;;
-      *) echo silent ;;
+      *connects=0*) echo silent ;;
+      *) echo unknown ;;
     esac
   else
     said=$(timeout 4 $KUBECTL get --raw / --server "https://$1:$2" --insecure-skip-tls-verify --kubeconfig /dev/null --request-timeout 2s 2>&1)
     case $said in
       *refused*) echo refused ;;
-      *"no route"* | *timeout* | *"Timeout"* | *deadline* | "") echo silent ;;
+      *"no route"* | *timeout* | *Timeout* | *deadline*) echo silent ;;
+      "") echo unknown ;;
       *) echo open ;;
     esac
   fi

@@ -17,9 +17,13 @@ mkdir -p "$conf.d" || die "/run/requorum cannot be made"
 rm -f "$conf" "$conf.d"/*.yaml
 token=$(token_value)
 [ -n "$token" ] || die "no token is found here; a reset without it would fail after it replaced the datastore"
+for f in $(config_files); do
+  grep -qE '^[[:space:]]*[{]' "$f" && die "$f is written in braces; write one setting a line, then run this again"
+  grep -vE '^[[:space:]]*(#|$)|^---' "$f" | head -n 1 | grep -q '^[[:space:]]' && die "$f is indented as a whole; take the indentation away"
+done
 strip() {
   awk '{ line = $0; sub(/^["'\'']/, "", line) }
-    line ~ /^(server|token|token-file|cluster-init|etcd-s3[a-z0-9-]*)["'\'']?[[:space:]]*\+?:/ { skip = 1; next }
+    line ~ /^(server|token|token-file|cluster-init|log|alsologtostderr|etcd-s3[a-z0-9-]*)["'\'']?[[:space:]]*\+?:/ { skip = 1; next }
     /^[^[:space:]#-]/ { skip = 0 }
     !skip' "$1"
 }
@@ -44,7 +48,22 @@ if [ -z "$RESTORE" ]; then
   note "moved=$DB/etcd|$DB/etcd-requorum-$STAMP"
 fi
 systemctl reset-failed requorum-reset >/dev/null 2>&1
-set -- "$BIN" server "--config=$conf" --cluster-reset
+# Settings on the unit's command line hold for this run too, except those that a reset must not have.
+set -- "$BIN" server
+skip=no
+for word in $ARGS; do
+  case $word in
+    -s | -t | -c | -l | --server | --token | --token-file | --config | --log) skip=yes ;;
+    --server=* | --token=* | --token-file=* | --config=* | --log=* | --alsologtostderr* | --cluster-init*) skip=no ;;
+    --etcd-s3*) case $word in *=*) skip=no ;; *) skip=yes ;; esac ;;
+    *)
+      case $word in -*) skip=no ;; esac
+      [ $skip = no ] && set -- "$@" "$word"
+      skip=no
+      ;;
+  esac
+done
+set -- "$@" "--config=$conf" --cluster-reset
 [ -n "$RESTORE" ] && set -- "$@" "--cluster-reset-restore-path=$RESTORE"
 systemd-run --unit=requorum-reset --remain-after-exit --property=Type=exec --property=KillMode=mixed \
   --property="RuntimeMaxSec=${SECONDS_MAX:-900}" --property=TimeoutStopSec=30 "$@" || die "systemd-run did not start the reset"

@@ -1,4 +1,5 @@
-# Starts the server without waiting. Set by the caller: STAMP, ROLE (alone|member|join), URL and ASIDE, TLS_ASIDE (yes|no) for join.
+# Starts the server without waiting. Set by the caller: STAMP, ROLE (alone|member|join); for join URL, ASIDE and TLS_ASIDE
+# (yes|no), REPLACED (cluster ID that ends on this host, or empty).
 # alone: the survivor after a reset, which must not ask another server. stdin (join): the token, when this host has none.
 find_distro || die "neither rke2 nor k3s is installed here"
 umask 077
@@ -11,8 +12,18 @@ aside() {
   printf 'moved=%s|%s\n' "$1" "$2"
 }
 dropin=$CONFIG.d/zz-requorum.yaml
+# A --server on the unit's command line wins over every file; one more behind it wins over that.
+overrule() {
+  [ -n "$(flag_value server s)" ] || return 0
+  d=/etc/systemd/system/$UNIT.service.d
+  mkdir -p "$d" && printf '[Service]\nExecStart=\nExecStart=%s server %s --server=%s\n' "$BIN" "$(printf '%s' "$ARGS" | tr '\n' ' ')" "$1" \
+    >"$d/zz-requorum.conf" && systemctl daemon-reload || die "$d/zz-requorum.conf cannot be written"
+}
 case $ROLE in
-  alone) [ -n "$(config_value server)" ] && printf 'server: ""\n' >"$dropin" ;;
+  alone)
+    [ -n "$(file_value server)" ] && printf 'server: ""\n' >"$dropin"
+    overrule ""
+    ;;
   join)
     etcd_runs && die "etcd still runs here"
     if [ "$ASIDE" = yes ]; then
@@ -24,6 +35,7 @@ case $ROLE in
       aside "$SERVER/cred" "$SERVER/cred-requorum-$STAMP"
     fi
     for f in "$DATA"/agent/etc/*load-balancer.json; do aside "$f" "$HOME_DIR/$STAMP/${f##*/}"; done
+    [ -n "$REPLACED" ] && note "replaced=$REPLACED"
     token=$(cat)
     {
       printf 'server: %s\n' "$URL"
@@ -31,6 +43,7 @@ case $ROLE in
       [ -n "$token" ] && printf "token: '%s'\n" "$(printf '%s' "$token" | sed "s/'/''/g")"
       true
     } >"$dropin.part" && mv "$dropin.part" "$dropin" || die "$dropin cannot be written"
+    overrule "$URL"
     ;;
 esac
 systemctl reset-failed "$UNIT" >/dev/null 2>&1
