@@ -108,6 +108,24 @@ def generate(ctx: ServerContext, renew: tuple[str, ...] = ()) -> None:
                                  ("client-ca.crt", "client-ca.nochain.crt", 0o644)):
         pki.write(ctx.tls / target, (ctx.tls / source).read_bytes(), mode)
     _credentials(ctx)
+    _settings(ctx)
+
+
+def _settings(ctx: ServerContext) -> None:
+    """D/server/etc: written as the real programs do (sizes as recorded), read by nothing here."""
+    tls = {"caBundle": f"{ctx.tls}/server-ca.crt", "clientKey": f"{ctx.tls}/client-kube-apiserver.key",
+           "clientCert": f"{ctx.tls}/client-kube-apiserver.crt"}
+    tcp = {"url": f"https://127.0.0.1:{ctx.distro.supervisor_port}", "tlsConfig": tls}
+    for name, settings in (
+        ("egress-selector-config", {
+            "kind": "EgressSelectorConfiguration", "apiVersion": "apiserver.k8s.io/v1beta1", "egressSelections": [
+                {"name": "cluster", "connection": {"proxyProtocol": "HTTPConnect", "transport": {"tcp": tcp}}}]}),
+        ("cloud-config", {
+            "lbDefaultPriorityClassName": "system-node-critical", "lbEnabled": False,
+            "lbImage": "rancher/klipper-lb:v0.4.13", "lbNamespace": "kube-system", "nodeEnabled": False,
+            "rootless": False}),
+    ):
+        pki.write(ctx.server / "etc" / f"{name}.yaml", json.dumps(settings, separators=(",", ":")).encode(), 0o600)
 
 
 def _credentials(ctx: ServerContext) -> None:

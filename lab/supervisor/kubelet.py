@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import ssl
 import subprocess
 import sys
@@ -51,6 +52,7 @@ def start_kubelet(distro: Distro, data_dir: Path, node_name: str, node_ip: str,
         threading.Thread(target=kubelet.run, daemon=True, name="kubelet").start()
         return None
     env = proc.child_env({"REQUORUM_LAB_VERSION": distro.version, "REQUORUM_LAB_STATIC": manifests})
+    (logs / "kubelet.log").touch(mode=0o600)
     with (logs / "kubelet.log").open("ab") as sink:
         return subprocess.Popen(argv, executable=sys.executable, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink,
                                 env=env)
@@ -166,10 +168,14 @@ class _Server(ThreadingHTTPServer):
         """A peer that breaks off is no event."""
 
 
+class _DualStack(_Server):
+    address_family = socket.AF_INET6
+
+
 def listen(address: str, port: int, certificate: Path | None) -> None:
     """Serve kubelet's own port in the background."""
     try:
-        server = _Server((address, port), _Health)
+        server = (_Server if address else _DualStack)((address, port), _Health)
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate, certificate.with_suffix(".key"))

@@ -11,10 +11,11 @@ from lab.cluster import Cluster
 
 Marks = dict[str, str]
 
-# What logging in and sudo write on any host.
-_LEFT_OUT = " -o ".join(
-    f"-path {path}" for path in ("/var/log", "/run/log", "/run/systemd/journal", "/run/sudo", "/run/motd.dynamic")
-)
+# Logs, and what logging in and sudo write on any host.
+_LEFT_OUT = " -o ".join([
+    "-name '*.log'",
+    *(f"-path {path}" for path in ("/var/log", "/run/log", "/run/systemd/journal", "/run/sudo", "/run/motd.dynamic")),
+])
 _SCRIPT = f"""\
 export LC_ALL=C
 set -- / /run /tmp /var/lib/rancher /var/lib/kubelet

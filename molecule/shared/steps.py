@@ -21,16 +21,12 @@ OBJECTS = 40
 
 
 def create(name: str, distro: str, inventory: str) -> None:
-    """Make a lab with objects and workloads in it, and link its inventory; nothing is left of one that fails."""
+    """Make a lab with objects and workloads in it, and link its inventory."""
     lab = Lab(name, distro)
     lab.down()  # what a killed run may have left
-    try:
-        lab.up()
-        objects.write_objects(lab, OBJECTS)
-        objects.write_workloads(lab)
-    except BaseException:
-        lab.down()
-        raise
+    lab.up()
+    objects.write_objects(lab, OBJECTS)
+    objects.write_workloads(lab)
     Path(inventory).unlink(missing_ok=True)
     Path(inventory).symlink_to(lab.inventory)
 
@@ -62,7 +58,7 @@ def look(name: str) -> None:
     """Remember every file, process, unit and listener."""
     lab = Lab.load(name)
     _save(lab, "marks", marks.read(lab))
-    _save(lab, "runs", [str(run) for run in _runs(lab)])
+    _save(lab, "runs", _runs(lab))
 
 
 def unchanged(name: str) -> None:
@@ -77,16 +73,19 @@ def unchanged(name: str) -> None:
 def same_actions(name: str) -> None:
     """The run after the one with --check planned the same, and did just that."""
     lab = Lab.load(name)
-    dry, wet, *_ = [run for run in _runs(lab) if str(run) not in _saved(lab, "runs")]
+    known = _saved(lab, "runs")
+    dry, wet, *_ = [Path(folder) for folder in _runs(lab) if folder not in known]
     _expect(not (dry / "actions.jsonl").exists(), f"{dry}: --check has done something")
-    planned = [json.loads((run / "plan.json").read_text())["actions"] for run in (dry, wet)]
+    planned = [json.loads((folder / "plan.json").read_text())["actions"] for folder in (dry, wet)]
     _expect(planned[0] == planned[1], f"the plans of {dry} and {wet} differ")
     done = [json.loads(line) for line in (wet / "actions.jsonl").read_text().splitlines()]
     order = [action["id"] for action in planned[0]]
     # Hosts act side by side, so what was done stands in the order in which it ended.
     done.sort(key=lambda action: order.index(action["id"]))
-    _expect([{key: action[key] for key in planned[0][0]} for action in done] == planned[0],
-            f"{wet}: what was done is not what {dry} had planned")
+    _expect(
+        [{key: action[key] for key in planned[0][0]} for action in done] == planned[0],
+        f"{wet}: what was done is not what {dry} had planned",
+    )
     say(f"{len(done)} actions: {' '.join(order)}")
 
 
@@ -118,8 +117,8 @@ def _workloads(lab: Lab) -> dict[str, str]:
     return {host: objects.workload_process(lab, host) for host in (lab.servers[0], *lab.agents)}
 
 
-def _runs(lab: Lab) -> list[Path]:
-    return sorted((ROOT / "recoveries" / lab.name).glob("*"))
+def _runs(lab: Lab) -> list[str]:
+    return sorted(str(folder) for folder in (ROOT / "recoveries" / lab.name).glob("*"))
 
 
 def _save(lab: Lab, name: str, value: Any) -> None:

@@ -4,15 +4,24 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _kubernetes
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.module_utils import _kubernetes, _look
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, recorded, seconds_since
 
 
 class ActionModule(PlanAction):
     """Wait until every living Node is Ready and the API has exactly its living endpoints."""
 
     VALID = ("plan", "phase", "run_dir", "refused")
-    VERBS = ("settle",)
+    VERBS = ("serve", "settle")
+
+    def do_serve(self) -> str:
+        def probe() -> tuple[bool, str]:
+            done = self.script("look", timeout=20, READYZ="yes")
+            look = _look.parse(done.out)
+            return done.rc == 0 and look.leader is not None and look.ready, look.seen if done.rc == 0 else done.why
+
+        hint = "It is a voter by now; see its own log, then run the same command again."
+        return self.wait("its own /readyz", probe, seconds=self.timeout("settle", 300), hint=hint)
 
     def do_settle(self) -> str:
         for name in self._task.args.get("refused") or ():
@@ -23,7 +32,7 @@ class ActionModule(PlanAction):
 
         def probe() -> tuple[bool, str]:
             done = self.script("nodes", timeout=40)
-            seen = _kubernetes.parse(done.out) if done.rc == 0 else None
+            seen = _kubernetes.parse(done.out, since=self._started()) if done.rc == 0 else None
             if seen is None:
                 return False, f"the API does not answer ({done.why})" if done.rc else "the API answers in part"
             waiting = [f"{name} ({seen.silent.get(name, 'no Node')})" for name in sorted(nodes - seen.ready)]
@@ -38,3 +47,12 @@ class ActionModule(PlanAction):
             hint="Look at the host that is named; run the same command again.",
         )
         return f"{len(nodes)} Nodes Ready; API at {', '.join(addresses)}"
+
+    def _started(self) -> dict[str, float]:
+        """Node -> seconds since this run started it: a Lease from before that is no sign of life."""
+        names = {server["name"]: server["node"] for server in self.plan["servers"]}
+        return {
+            names[entry["node"]]: seconds_since(entry["started"])
+            for entry in recorded(self.run_dir)
+            if entry["verb"] in ("start", "rejoin")
+        }

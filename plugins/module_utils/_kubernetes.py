@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import datetime
+import typing as t
 from dataclasses import dataclass
 
 from . import _state
@@ -24,8 +25,11 @@ class Nodes:
     endpoints: tuple[str, ...]
 
 
-def parse(out: str) -> Nodes | None:
-    """None when the API did not answer everything."""
+def parse(out: str, *, since: t.Mapping[str, float] | None = None) -> Nodes | None:
+    """None when the API did not answer everything.
+
+    since: seconds since a Node was started again; a Lease that is older says nothing of it.
+    """
     lines = [line for line in out.split("\n") if line]
     if len(lines) != 4 or not lines[0].isdigit():
         return None
@@ -39,7 +43,7 @@ def parse(out: str) -> Nodes | None:
         age = lease_age(renewed.get(node["name"]), int(lines[0]))
         if not node["ready"]:
             silent[node["name"]] = "not Ready"
-        elif age is None or age > FRESH_S:
+        elif age is None or age > min(FRESH_S, (since or {}).get(node["name"], FRESH_S)):
             silent[node["name"]] = (
                 "its kubelet has no Lease" if age is None else f"its kubelet reported {age:.0f} s ago"
             )

@@ -142,7 +142,7 @@ def make_plan(case: Case, distro: Distro, *, cluster: str, agents: t.Sequence[st
         _reset(builder, survivor, distro, method)
     _start(builder, case, survivor, distro, reset)
     _rejoin(builder, case, survivor, distro)
-    _resync(builder, distro, agents, survivor)
+    _resync(builder, case, distro, agents, survivor)
     _verify(builder, case, survivor)
     if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in builder.actions):
         return _empty(case, cluster)
@@ -334,7 +334,7 @@ def _rejoin(b: _Builder, case: Case, survivor: Server, distro: Distro) -> None:
         )
 
 
-def _resync(b: _Builder, distro: Distro, agents: t.Sequence[str], survivor: Server) -> None:
+def _resync(b: _Builder, case: Case, distro: Distro, agents: t.Sequence[str], survivor: Server) -> None:
     for name in agents:
         b.add(
             8,
@@ -344,6 +344,16 @@ def _resync(b: _Builder, distro: Distro, agents: t.Sequence[str], survivor: Serv
             why="agents find the cluster again by themselves",
             undo="nothing to undo",
             expect_s=5,
+        )
+    for name in case.having("rejoin", "start", "promote"):
+        b.add(
+            8,
+            name,
+            "serve",
+            "Wait until its own etcd sees the leader and its own API server answers",
+            why="a voter whose API does not come up is only half recovered",
+            undo="nothing to undo",
+            expect_s=20,
         )
     b.add(
         8,

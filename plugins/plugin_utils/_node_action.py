@@ -190,6 +190,11 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def seconds_since(moment: str) -> float:
+    """Seconds since a moment of `now()`, by the controller's clock."""
+    return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(moment)).total_seconds()
+
+
 def append(path: str, entry: JSON) -> None:
     """One JSON line at the end of a file, in one write."""
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="utf-8") as file:

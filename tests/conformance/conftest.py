@@ -7,6 +7,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -66,15 +67,14 @@ def plays(request: pytest.FixtureRequest) -> Iterator[dict[str, Play]]:
     """A lab for each distribution that is asked for, on which its situations are played."""
     binary, images = (request.config.getoption(name, None) for name in ("--binary", "--images"))
     known = set() if binary else {(row.distro, row.check) for row in DEVIATIONS}
-    asked = [item.callspec.params["row"] for item in request.session.items
-             if isinstance(item, pytest.Function) and hasattr(item, "callspec") and "row" in item.callspec.params]
+    asked = [cast("tuple[str, str, str]", item.callspec.params["row"]) for item in request.session.items
+             if isinstance(item, pytest.Function) and "row" in item.fixturenames]
     playing: dict[str, Play] = {}
     for distro in dict.fromkeys(distro for distro, *_ in asked):
         lab = Lab(f"conf-{distro}-{os.getpid()}", distro, servers=3, agents=AGENTS[distro],
                   binary=str(binary.resolve()) if binary else "", images=str(images.resolve()) if images else "")
-        playing[distro] = Play(lab, TABLE[distro], {(row[1], row[2]) for row in asked if row[0] == distro},
-                               {(name.partition("/")[0], name.partition("/")[2]) for where, name in known
-                                if where == distro})
+        playing[distro] = Play(lab, TABLE[distro], {row[1:] for row in asked if row[0] == distro},
+                               {check for where, check in known if where == distro})
     for play in playing.values():
         play.start()
     try:

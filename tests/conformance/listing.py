@@ -31,7 +31,7 @@ LISTINGS = {
         "-rw-r--r--": """
             agent/pod-manifests/etcd.yaml agent/pod-manifests/kube-apiserver.yaml
             agent/pod-manifests/kube-controller-manager.yaml agent/pod-manifests/kube-scheduler.yaml
-            server/manifests/.keep server/tls/client-admin.crt server/tls/client-auth-proxy.crt
+            server/tls/client-admin.crt server/tls/client-auth-proxy.crt
             server/tls/client-ca.crt server/tls/client-ca.nochain.crt server/tls/client-controller.crt
             server/tls/client-kube-apiserver.crt server/tls/client-rke2-cloud-controller.crt
             server/tls/client-scheduler.crt server/tls/client-supervisor.crt server/tls/etcd/client.crt

@@ -18,8 +18,8 @@ class Play(threading.Thread):
     """Makes each situation in turn and looks at what is asked of it; a check's answer is a Future."""
 
     def __init__(self, lab: Lab, situations: Sequence[Situation], asked: set[tuple[str, str]],
-                 known: set[tuple[str, str]]) -> None:
-        """`asked` and `known` hold (situation, check); `known` ones are expected to fail and not waited for."""
+                 known: set[str]) -> None:
+        """`asked` holds (situation, check); `known` has situation/check of those that fail and are not waited for."""
         super().__init__(daemon=True, name=f"play {lab.name}")
         self.stage = Stage(lab)
         self._known, self._stopped = known, threading.Event()
@@ -55,14 +55,15 @@ class Play(threading.Thread):
         say(f"{self.stage.distro} {situation.id}: {time.monotonic() - begun:.1f} s")
 
     def _look(self, situation: Situation, check: Check) -> None:
-        what = f"{self.stage.distro} {situation.id}/{check.id}"
+        name = f"{situation.id}/{check.id}"
+        what = f"{self.stage.distro} {name}"
 
         def probe() -> tuple[bool, str]:
             if self._stopped.is_set():
                 raise CancelledError
             return check.probe(self.stage)
 
-        wait_for(what, probe, 3 if (situation.id, check.id) in self._known else check.within, poll=0.5)
+        wait_for(what, probe, 3 if name in self._known else check.within, poll=0.5)
         end = time.monotonic() + check.holds
         while time.monotonic() < end:
             time.sleep(0.5)

@@ -83,7 +83,8 @@ CASES = (
 
 def first_case(stage: Stage) -> None:
     """Stop the server and keep a copy that every case starts from."""
-    stage.sh("n1", f"systemctl stop k3s; rm -rf {_SAVED}; cp -a --sparse=always $D/server {_SAVED}", 120).ok("copy n1")
+    stage.sh("n1", f"systemctl stop k3s; rm -rf {_SAVED}; cp -a --sparse=always $D/server {_SAVED}; "
+             f"rm -rf {_SAVED}/db/etcd-tmp", 120).ok("copy n1")
 
 
 def _play(case: Case, stage: Stage) -> None:

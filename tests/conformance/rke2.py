@@ -211,7 +211,7 @@ SITUATIONS = (
                  "db/reset-flag", "db/snapshots", "tls", "tls-*", "token"),
         output("modes", "r1", "cd $D/server; ls -ld db/reset-flag db/etcd db/etcd-old-* tls-* db/etcd/name",
                "-rw------- 1 root root    0 ", "drwx------ 3 root root 4096 "),
-        output("new-member-name", "r1", "cat $D/server/db/etcd/name; ! cmp -s $D/server/db/etcd/name /run/requorum/old-name",
+        output("new-member-name", "r1", "cd $D/server/db/etcd; cat name; ! cmp -s name /run/requorum/old-name",
                "r1-"),
         output("only-etcds-manifest", "r1", "ls $D/agent/pod-manifests | tr '\\n' ' '", "etcd.yaml ",
                without=("kube",)),
