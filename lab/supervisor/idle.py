@@ -22,12 +22,18 @@ def api_answers(host: str, port: int) -> bool:
         return False
 
 
+def hold(component: str) -> socket.socket:
+    """Listen on the component's port for as long as the socket lives; K3s does so in its own process."""
+    listener = socket.socket()
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    listener.bind(("127.0.0.1", PORTS[component]))
+    listener.listen()
+    return listener
+
+
 def main(argv: list[str]) -> int:
     """Run until the apiserver has been away for `LEASE` seconds."""
-    with socket.socket() as listener:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(("127.0.0.1", PORTS[Path(argv[0]).name]))
-        listener.listen()
+    with hold(Path(argv[0]).name):
         last = time.monotonic()
         while time.monotonic() - last < LEASE:
             if api_answers("127.0.0.1", 6443):

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -23,6 +24,7 @@ from . import (
     config,
     datastore,
     etcd,
+    idle,
     join,
     listener,
     log,
@@ -56,6 +58,7 @@ class Server:
         self.etcd_child: subprocess.Popen[bytes] | None = None
         self.api_child: subprocess.Popen[bytes] | None = None
         self.node_children: list[subprocess.Popen[bytes]] = []
+        self.held: list[socket.socket] = []
 
     def prepare(self) -> None:
         """Certificates, supervisor port and node identity: the same for a start and a reset."""
@@ -143,6 +146,8 @@ class Server:
         self.state.api_ready = True
         if ctx.distro.static_pods:
             apiserver.write_companions(ctx)
+        else:
+            self.held = [idle.hold(component) for component in idle.PORTS]
         log.info(f"{ctx.distro.name} is up and running")
         children.notify("READY=1")
         node.start_controllers(ctx)

@@ -15,7 +15,7 @@ import marks  # beside this file
 from lab import objects
 from lab.drill import ROOT, lose_quorum
 from lab.labs import Lab
-from lab.progress import LabError, run, say, wait_for
+from lab.progress import LabError, say
 
 OBJECTS = 40
 
@@ -42,8 +42,6 @@ def lose(name: str) -> None:
     lab.wait_ready()
     _save(lab, "before", {"objects": objects.objects(lab), "workloads": _workloads(lab)})
     lose_quorum(lab)
-    for host in lab.servers:
-        _wait_ssh(lab, host)
 
 
 def still(name: str) -> None:
@@ -100,16 +98,6 @@ def recovered(name: str) -> None:
     _expect(len(before["objects"]) == OBJECTS and objects.objects(lab) == before["objects"], "objects are not the same")
     _expect(_workloads(lab) == before["workloads"], f"workloads: {before['workloads']} -> {_workloads(lab)}")
     say(f"{len(lab.servers)} voters, {len(nodes)} nodes Ready, {OBJECTS} objects, workloads never stopped")
-
-
-def _wait_ssh(lab: Lab, host: str) -> None:
-    """Wait until this machine has learned the new network card of a host that was replaced under its old address."""
-
-    def probe() -> tuple[bool, str]:
-        done = run([*lab.ssh_command(host), "true"], timeout=15)
-        return done.rc == 0, done.err.strip()[-100:] or "logged in"
-
-    wait_for(f"ssh of {host}", probe, 60)
 
 
 def _workloads(lab: Lab) -> dict[str, str]:

@@ -12,17 +12,21 @@ description:
   - Verb V(reset). Runs the distribution's own C(server --cluster-reset), with the proved snapshot or in place, as the
     transient systemd unit C(requorum-reset). It has the service's SELinux domain and survives a lost connection; a
     second run attaches to it.
-  - The configuration of that one run lies in C(/run/requorum/reset.yaml) (0600, in memory). It is the one in force
-    without C(server) and S3 settings, and holds the token, which so never stands on a command line.
+  - The configuration of that one run lies in C(/run/requorum/reset.yaml) and C(reset.yaml.d) (0600, in memory). It is
+    the one of the files without C(server), C(cluster-init), logging and S3 settings, and holds the token in force, so
+    that this run needs none on its command line. Settings on the command line of the server's unit are handed on, with
+    the same ones left out.
   - Success is three things together. The unit ended with 0, its log has the success line, and the datastore on disk has
     exactly one member beside a reset-flag.
-  - It refuses to begin when the backup is not proved, when etcd or kube-apiserver still runs, when there is no
-    datastore (the program would "succeed" and make an empty cluster), or when no token is found.
+  - It refuses to begin when the backup is not proved, when etcd still runs, when there is no datastore (the program
+    would "succeed" and make an empty cluster), when no token is found, or when a configuration file is written in
+    braces or indented as a whole, so that settings cannot be taken out of it line by line.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
 notes:
-  - The deadline is C(requorum_timeouts.reset), 900 seconds; systemd ends the unit at the same time.
+  - The deadline is C(requorum_timeouts.reset), 900 seconds. Systemd ends the unit then, and 30 seconds later the wait
+    is given up.
   - The old datastore is moved by the program to C(server/db/etcd-old-<unix seconds>), certificates are copied to
     C(server/tls-<unix seconds>). With the method V(plain), a copy is made before as C(server/db/etcd-requorum-<stamp>).
     The paths stand in C(reset.json) and in the report.
@@ -43,7 +47,9 @@ RETURN = r"""
 requorum_actions:
   description:
     - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
-      C(result).
+      C(result). The result of one that failed begins with C(failed:), says what is wrong, where, and what to do next;
+      no later action of the run is begun on any host, and none that was not begun stands here. The task does not
+      fail; M(requorum.cluster.recovery_report) does at the end.
     - In check mode, C(started), C(ended) and C(seconds) are V(null).
   returned: success
   type: list

@@ -12,13 +12,15 @@ description:
   - Verb V(verify). Takes what M(requorum.cluster.node_info) registered as C(requorum_read_after) on each host and
     checks voters, learners, leader, cluster ID, alarms, revision, API servers, endpoints, Nodes, leftover files, the
     fresh snapshot, and that processes of pods are the same as before.
-  - It fails when one of them does not hold, and says what was wanted and what was observed.
+  - The action fails when one of them does not hold, and says what was wanted and what was observed.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
 notes:
   - C(checks.json) and C(state-after.json) in O(run_dir) hold all checks and the state that they judged.
   - Hosts that were started again meanwhile are left out of the check of processes.
+  - Servers that stay off are left out of the check of voters and learners. Where the quorum stands without them, etcd
+    still lists them.
 seealso:
   - module: requorum.cluster.node_info
   - module: requorum.cluster.recovery_report
@@ -36,7 +38,9 @@ RETURN = r"""
 requorum_actions:
   description:
     - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
-      C(result).
+      C(result). The result of one that failed begins with C(failed:), says what is wrong, where, and what to do next;
+      no later action of the run is begun on any host, and none that was not begun stands here. The task does not
+      fail; M(requorum.cluster.recovery_report) does at the end.
     - In check mode, C(started), C(ended) and C(seconds) are V(null).
   returned: success
   type: list

@@ -11,8 +11,9 @@ author: Requorum contributors
 description:
   - Verb V(prove). From the survivor, knocks at ports 2379, 2380, 6443, the supervisor's (9345 on RKE2) and 22 of every
     other server.
-  - It fails when one of the first four is open, when a port could not be looked at, and when a server that is named as
-    powered off gives any sign of life, a refused connection included.
+  - A port is open when a TCP connection to it is made, whatever is then said on it.
+  - The action fails when one of the first four is open, when a port could not be looked at, and when a server that is
+    named as powered off gives any sign of life, a refused connection included.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
@@ -34,7 +35,9 @@ RETURN = r"""
 requorum_actions:
   description:
     - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
-      C(result).
+      C(result). The result of one that failed begins with C(failed:), says what is wrong, where, and what to do next;
+      no later action of the run is begun on any host, and none that was not begun stands here. The task does not
+      fail; M(requorum.cluster.recovery_report) does at the end.
     - In check mode, C(started), C(ended) and C(seconds) are V(null).
   returned: success
   type: list

@@ -9,8 +9,11 @@ short_description: Promote learners until every server is a voter
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Verb V(promote). Asks etcd on the survivor, twice a second, to promote each learner. etcd refuses until the learner
-    is in sync, so that asking early does no harm; the program's own timer would do it up to 15 seconds later.
+  - Verb V(promote). Asks etcd on the survivor, again and again, to promote each learner that is started and whose peer
+    port 2380 takes a connection from the survivor. etcd refuses until the learner is in sync, so that asking early does
+    no harm; the program's own timer would do it up to 15 seconds later.
+  - The peer port is looked at because etcd also takes a learner that was in sync and has died, which may cost the
+    quorum.
   - It ends when every server that is to come back is a voter, a leader is known, and the API server says C(/readyz).
 extends_documentation_fragment:
   - requorum.cluster._attributes
@@ -32,7 +35,9 @@ RETURN = r"""
 requorum_actions:
   description:
     - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
-      C(result).
+      C(result). The result of one that failed begins with C(failed:), says what is wrong, where, and what to do next;
+      no later action of the run is begun on any host, and none that was not begun stands here. The task does not
+      fail; M(requorum.cluster.recovery_report) does at the end.
     - In check mode, C(started), C(ended) and C(seconds) are V(null).
   returned: success
   type: list

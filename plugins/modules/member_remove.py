@@ -9,10 +9,10 @@ short_description: Remove old members whose hosts join again
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Verb V(remove). Waits until the started members have a leader, then removes from the member list those members whose
-    hosts have lost their datastore. They would be refused as duplicates of themselves.
-  - Only members that C(plan.remove) names are removed, and only in a cluster that has kept its quorum. After a reset
-    there is nothing to remove.
+  - Verb V(remove). Waits until the started members have a leader, then removes every member from the list that belongs
+    to a host which is to join again, by the name of its Node or by its peer address. Such hosts are fenced by then, and
+    would be refused as duplicates of themselves.
+  - It is planned only where nothing is reset. After a reset there is nothing to remove.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
@@ -34,7 +34,9 @@ RETURN = r"""
 requorum_actions:
   description:
     - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
-      C(result).
+      C(result). The result of one that failed begins with C(failed:), says what is wrong, where, and what to do next;
+      no later action of the run is begun on any host, and none that was not begun stands here. The task does not
+      fail; M(requorum.cluster.recovery_report) does at the end.
     - In check mode, C(started), C(ended) and C(seconds) are V(null).
   returned: success
   type: list
@@ -44,9 +46,9 @@ requorum_actions:
       phase: 7
       node: server-1
       verb: remove
-      what: Remove the old member server-3-9d20aa41 at 192.0.2.13 from the member list
+      what: Remove the old members of server-3 from the member list, as far as they are listed
       started: "2026-11-24T09:30:07.120Z"
       ended: "2026-11-24T09:30:10.340Z"
       seconds: 3.22
-      result: "2 members are left"
+      result: "no member of a joining host is listed"
 """

@@ -10,7 +10,7 @@ version_added: 0.1.0
 author: Requorum contributors
 description:
   - Verb V(agent). Asks through the agent's own connection whether its Node is Ready and its Lease is younger than
-    40 seconds. It restarts the agent's unit only when that is not so in time.
+    40 seconds. It restarts the agent's unit only when that is not so in time, or at once when the unit does not run.
   - An agent that still does not report is no failure here; M(requorum.cluster.node_settle) and
     M(requorum.cluster.cluster_verify) judge it.
 extends_documentation_fragment:
@@ -18,6 +18,7 @@ extends_documentation_fragment:
   - requorum.cluster._plan_action
 notes:
   - The deadline is C(requorum_timeouts.agent), 45 seconds, and once more after a restart.
+  - An agent that does not answer over SSH gets no action.
 """
 
 EXAMPLES = r"""
@@ -32,7 +33,9 @@ RETURN = r"""
 requorum_actions:
   description:
     - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
-      C(result).
+      C(result). The result of one that failed begins with C(failed:), says what is wrong, where, and what to do next;
+      no later action of the run is begun on any host, and none that was not begun stands here. The task does not
+      fail; M(requorum.cluster.recovery_report) does at the end.
     - In check mode, C(started), C(ended) and C(seconds) are V(null).
   returned: success
   type: list

@@ -30,9 +30,10 @@ attributes:
 notes:
   - The settings C(requorum_distro) and C(requorum_data_dir) of the inventory are taken into account; see
     P(requorum.cluster.inspect#role).
-  - Deadlines are 3 to 6 seconds for a question to etcd or to the API server, 45 seconds for the whole call.
-  - Values of tokens and S3 keys are replaced on the node and never travel; of a token only the first 12 hex digits of
-    the SHA-256 of its password part are read, which is also the name of its bootstrap key in etcd.
+  - Deadlines are 2 to 6 seconds for a question to etcd or to the API server, 45 seconds for the whole call.
+  - Values of tokens, of S3 keys and of C(datastore-endpoint) in the configuration and on the unit's command line are
+    replaced on the node. Of a token only the first 12 hex digits of the SHA-256 of its password part are read, which is
+    also the name of its bootstrap key in etcd. Arguments of processes and lines of logs are masked on the controller.
   - A node that cannot be reached is reported by Ansible as unreachable; M(requorum.cluster.recovery_plan) takes that as
     a result.
 seealso:
@@ -53,7 +54,9 @@ EXAMPLES = r"""
 
 RETURN = r"""
 requorum_node:
-  description: The node's entry in the cluster state, schema 1. Apart from the first six keys, each may be V(null).
+  description: >-
+    The node's entry in the cluster state, schema 1. Of a node that could not be read, only the first five keys are
+    there; of one without RKE2 and K3s, only those before C(unit). Each of the others may be V(null).
   returned: always
   type: dict
   contains:
@@ -98,7 +101,9 @@ requorum_node:
       type: str
       sample: rke2
     program:
-      description: Path of the program, data directory, configuration file, node name and address that are configured.
+      description: >-
+        Distribution, path of the program, data directory, configuration file, node name and address that are
+        configured, and the line by which the program tells its version.
       type: dict
     version:
       description: Version of the program on disk.
@@ -130,12 +135,16 @@ requorum_node:
       type: dict
       sample: {bytes: 105089261568, free: 61203283968}
     config:
-      description: The merged configuration; later files win, a key that ends with V(+) appends. Secrets read V(hidden).
+      description: >-
+        The merged configuration; later files win, a key that ends with V(+) appends, and the unit's command line wins
+        over all files. Secrets read V(hidden).
       type: dict
     token:
-      description: Where a token was found, and the first 12 hex digits of its hash.
+      description: >-
+        First 12 hex digits of hashes. C(in-force) is the token that a start would use, C(server) the one of
+        C(server/token), C(node-password) the node password.
       type: dict
-      sample: {config: 0b71d4a2c95e, server: 0b71d4a2c95e}
+      sample: {in-force: 0b71d4a2c95e, server: 0b71d4a2c95e, node-password: 5c01e7aa9d34}
     files:
       description: Files and folders that matter to a recovery, with C(bytes), C(mtime) (Unix seconds) and C(directory).
       type: dict
@@ -150,8 +159,8 @@ requorum_node:
       type: dict
     etcd:
       description: >-
-        What a running etcd answers. C(health) from port 2381; C(status), C(members) and C(alarms) from its gateway,
-        C(port) 2382 or, in old versions, 2379.
+        What a running etcd answers. C(health) from port 2381, which is true only after a read through a quorum;
+        C(status), C(members) and C(alarms) from its gateway, C(port) 2382 or, in old versions, 2379.
       type: dict
     api:
       description: C(ping) of the supervisor, C(ready) of the API server, C(nodes), C(endpoints), UID of C(kube-system).

@@ -12,8 +12,12 @@ description:
   - Verb V(rejoin). Moves C(server/db/etcd) to C(server/db/etcd-requorum-<stamp>), writes
     C(config.yaml.d/zz-requorum.yaml) with the survivor's address as C(server), and starts the unit without waiting.
     Local snapshots stay where they are.
+  - A C(--server) on the unit's command line wins over every file. There the systemd drop-in C(zz-requorum.conf) adds
+    one more, which wins over it. M(requorum.cluster.node_release) takes both drop-ins away.
+  - An old C(reset-flag) and the agent's lists of load-balanced servers are moved to
+    C(/var/lib/rancher/requorum/<stamp>).
   - Certificates and credentials are moved aside too when they come from another certificate authority.
-  - A host without a token of this cluster gets the survivor's out of the backup, through standard input.
+  - A host whose token in force is not the survivor's gets the survivor's out of the backup, through standard input.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
@@ -37,7 +41,9 @@ RETURN = r"""
 requorum_actions:
   description:
     - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
-      C(result).
+      C(result). The result of one that failed begins with C(failed:), says what is wrong, where, and what to do next;
+      no later action of the run is begun on any host, and none that was not begun stands here. The task does not
+      fail; M(requorum.cluster.recovery_report) does at the end.
     - In check mode, C(started), C(ended) and C(seconds) are V(null).
   returned: success
   type: list

@@ -9,14 +9,15 @@ short_description: Undo what fencing and joining needed
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Verb V(release). Removes C(config.yaml.d/zz-requorum.yaml), enables the server's unit where it was enabled before,
-    and closes the node's journal. No service is restarted.
+  - Verb V(release). Removes C(config.yaml.d/zz-requorum.yaml) and the systemd drop-in C(zz-requorum.conf), enables the
+    server's unit, and closes the node's journal. No service is restarted.
   - What was moved aside stays where it is.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
 notes:
-  - An empty host that replaced a lost one gets its unit enabled when any server of the cluster had it enabled.
+  - The unit is enabled on every server that is released when any server had it enabled before the run; so it is on an
+    empty host that replaced a lost one. Where none had, it is enabled where the journal says that it was.
 seealso:
   - module: requorum.cluster.node_fence
 """
@@ -33,7 +34,9 @@ RETURN = r"""
 requorum_actions:
   description:
     - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
-      C(result).
+      C(result). The result of one that failed begins with C(failed:), says what is wrong, where, and what to do next;
+      no later action of the run is begun on any host, and none that was not begun stands here. The task does not
+      fail; M(requorum.cluster.recovery_report) does at the end.
     - In check mode, C(started), C(ended) and C(seconds) are V(null).
   returned: success
   type: list

@@ -5,13 +5,17 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_settle
-short_description: Wait until every living Node is Ready
+short_description: Wait until every server serves and every living Node is Ready
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Verb V(settle). Waits until every living Node is Ready with a Lease younger than 40 seconds, and the endpoints of
-    the service C(kubernetes) are exactly the living servers.
-  - Before that, the stored node passwords of O(refused) are removed; each is written again at the host's next request.
+  - Verb V(serve), on each server that was started, promoted or joined again. Waits until its own etcd sees a leader and
+    its own API server says C(/readyz).
+  - Verb V(settle), on the survivor. Waits until every living Node is Ready with a Lease younger than 40 seconds, and
+    the endpoints of the service C(kubernetes) are exactly the living servers. On a host that this run has started, a
+    Lease from before that start does not count.
+  - Before V(settle), the stored node passwords of O(refused) are removed; each is written again at the host's next
+    request.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
@@ -25,7 +29,7 @@ options:
     elements: str
     default: []
 notes:
-  - The deadline is C(requorum_timeouts.settle), 300 seconds.
+  - The deadline is C(requorum_timeouts.settle), 300 seconds for each of the two.
 seealso:
   - module: requorum.cluster.node_agent
 """
@@ -43,7 +47,9 @@ RETURN = r"""
 requorum_actions:
   description:
     - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
-      C(result).
+      C(result). The result of one that failed begins with C(failed:), says what is wrong, where, and what to do next;
+      no later action of the run is begun on any host, and none that was not begun stands here. The task does not
+      fail; M(requorum.cluster.recovery_report) does at the end.
     - In check mode, C(started), C(ended) and C(seconds) are V(null).
   returned: success
   type: list
@@ -53,7 +59,8 @@ requorum_actions:
       phase: 8
       node: server-1
       verb: settle
-      what: Wait until every living Node is Ready and the API has its endpoints
+      what: >-
+        Wait until every living Node is Ready and the API has its endpoints; remove only a refused node password
       started: "2026-11-24T09:30:07.120Z"
       ended: "2026-11-24T09:30:10.340Z"
       seconds: 3.22

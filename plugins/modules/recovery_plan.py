@@ -12,7 +12,8 @@ description:
   - Takes what M(requorum.cluster.node_info) registered as C(requorum_read) on each host, says which case it is, ranks
     the servers that hold the cluster's datastore, and makes the list of actions or says why there is none.
   - It fails closed. A server that does not answer may still run, and what was not read is neither healthy nor dead.
-    A reset is planned only when no quorum stands, none could stand, and no peer may still run.
+    A reset is done only when no quorum stands, none could stand, and no peer may still run. A leader counts only when
+    C(/health) of that etcd is true, which is a read through the quorum.
   - Makes the folder of this run on the controller (0700) and writes C(plan.json) and C(state-before.json) there (0600).
 extends_documentation_fragment:
   - requorum.cluster._attributes
@@ -23,7 +24,8 @@ options:
     required: true
   servers:
     description: >-
-      Inventory names of all servers, the dead ones too. Those of the living members of etcd must be among them.
+      Inventory names of all servers, the dead ones too. Every member that etcd lists must be among them, by its address
+      or by the name of its Node.
     type: list
     elements: str
     required: true
@@ -35,8 +37,12 @@ options:
   survivor:
     description:
       - Name of the server whose datastore shall win. Without it, the one that got furthest is taken, by raft term,
-        applied index and revision, in this order; then a running etcd, free disk and a right clock count.
-      - It also decides between two clusters that are found under one name.
+        applied index and revision, in this order; then the leader, an etcd that answers, free disk and a right clock
+        count. Where a leader is seen, a server that votes comes first.
+      - It also decides between two clusters that are found under one name, unless only the other one has a leader.
+        Without it, the journal of a server that says that its cluster replaced the other decides, under the same
+        condition.
+      - It also allows a survivor that is no voter in its own member list.
     type: str
     default: ""
   method:
@@ -59,8 +65,8 @@ options:
   purpose:
     description:
       - V(recover) plans everything that the case needs.
-      - V(backup) plans phase 3 alone, on the server that got furthest, and stops nothing for it. It is meant for
-        healthy clusters too.
+      - V(backup) plans phase 3 alone, on the best server whose etcd answers, else on one whose etcd is stopped. It stops
+        nothing, and is meant for healthy clusters too.
     type: str
     choices: [recover, backup]
     default: recover
@@ -78,7 +84,7 @@ attributes:
       - Nodes are not touched. The same state gives the same RV(plan.plan_id); each call makes a folder of its own.
 notes:
   - Runs on the controller, with C(hosts=localhost).
-  - Fails when the servers that answer run no single distribution.
+  - Fails when the nodes that answer run no single distribution.
 seealso:
   - module: requorum.cluster.node_info
   - module: requorum.cluster.recovery_report
@@ -115,7 +121,7 @@ plan:
     reason:
       description: The case in one sentence.
       type: str
-      sample: "Quorum is lost: 1 of 3 members intact, 2 needed. server-1 is the survivor."
+      sample: "Quorum is lost: 1 of 3 members intact, 2 needed. Survivor: server-1."
     survivor:
       description: Server whose datastore is kept, empty where there is none.
       type: str
@@ -178,18 +184,28 @@ plan:
     point_of_no_return:
       description: Until when everything can be put back. V(null) without actions.
       type: str
+    saver:
+      description: Server whose datastore is saved first, empty where none is.
+      type: str
+      sample: server-1
+    offline:
+      description: Whether the snapshot is copied from the disk of a stopped etcd, not asked from a running one.
+      type: bool
+      sample: false
     expect_s:
       description: Seconds that the whole plan should take.
       type: int
       sample: 118
     command:
-      description: The command that was typed, without C(--check) and confirmation.
+      description: >-
+        The command that carries it out, with the inventory and the options of this run that decide what is done,
+        without the confirmation.
       type: str
       sample: ansible-playbook recover.yml -i prod
     servers:
       description: >-
-        Each server with its C(need), V(nothing), V(start), V(promote), V(rejoin) or V(stays_off), and what was seen
-        of its datastore.
+        Each server with its C(need), V(nothing), V(start), V(promote), V(rejoin), V(stays_off), or V(unknown) where
+        none could be told, and what was seen of its datastore.
       type: list
       elements: dict
 requorum_run_dir:

@@ -13,6 +13,8 @@ description:
     and prints a summary of 80 columns. What the run did not write is told as not known.
   - C(report.html) is one file that opens without a network. C(report.json) follows C(docs/report.schema.json).
   - Texts that look like tokens, passwords or keys are masked in both.
+  - It fails when the outcome is V(failed), after both files are written. The actions of a run do not fail by
+    themselves, so that the report is always written.
 extends_documentation_fragment:
   - requorum.cluster._attributes
 options:
@@ -20,6 +22,12 @@ options:
     description: Folder of the run on the controller, RV(requorum.cluster.recovery_plan#module:requorum_run_dir).
     type: path
     required: true
+  final:
+    description:
+      - The run is over. What the plan has and is not done by now has failed.
+      - Without it, a plan of which nothing is done yet is V(planned).
+    type: bool
+    default: false
 attributes:
   check_mode:
     support: full
@@ -41,6 +49,7 @@ EXAMPLES = r"""
 - name: Write the report
   requorum.cluster.recovery_report:
     run_dir: "{{ requorum_made.requorum_run_dir }}"
+    final: true
 """
 
 RETURN = r"""
@@ -48,17 +57,17 @@ outcome:
   description: >-
     V(healthy), V(planned) (check mode, or not begun), V(refused), V(recovered), V(not_redundant) (it works, servers are
     missing) or V(failed).
-  returned: success
+  returned: always
   type: str
   sample: recovered
 sentence:
   description: The outcome in one sentence.
-  returned: success
+  returned: always
   type: str
   sample: "Recovered: 3 of 3 servers are voters and the API answers."
 next:
   description: What to do next. V(null) when nothing is left to do.
-  returned: success
+  returned: always
   type: str
   sample: ansible-playbook recover.yml -i prod -e requorum_confirm=prod
 """

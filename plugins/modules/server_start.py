@@ -11,8 +11,9 @@ author: Requorum contributors
 description:
   - Verb V(start). Starts the server's unit without waiting for systemd, which has no limit for it, and goes on as soon
     as the supervisor answers C(/ping). From then on other servers can join.
-  - After a reset, C(server) is overridden by C(config.yaml.d/zz-requorum.yaml), so that the survivor asks no other
-    server.
+  - After a reset, a C(server) in the configuration is overridden by C(config.yaml.d/zz-requorum.yaml), and one on the
+    unit's command line by the systemd drop-in C(zz-requorum.conf), so that the survivor asks no other server.
+    M(requorum.cluster.node_release) takes both away.
   - After a reset, the first write by the API server that comes up is the point of no return.
 extends_documentation_fragment:
   - requorum.cluster._attributes
@@ -34,7 +35,9 @@ RETURN = r"""
 requorum_actions:
   description:
     - The actions of this host and phase, with the keys of the plan, C(started) and C(ended) (UTC), C(seconds) and
-      C(result).
+      C(result). The result of one that failed begins with C(failed:), says what is wrong, where, and what to do next;
+      no later action of the run is begun on any host, and none that was not begun stands here. The task does not
+      fail; M(requorum.cluster.recovery_report) does at the end.
     - In check mode, C(started), C(ended) and C(seconds) are V(null).
   returned: success
   type: list

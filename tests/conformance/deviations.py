@@ -39,6 +39,8 @@ DEVIATIONS: tuple[Deviation, ...] = (
     Deviation("rke2", "", "static pods have no liveness probes: kubelet does not restart a hanging kube-apiserver"),
     Deviation("k3s", "healthy/one-process",
               "etcd and kube-apiserver are children called k3s; in the real program they are threads of it"),
+    Deviation("k3s", "healthy/loopback-certificate",
+              "K3s' kube-apiserver keeps the certificate of its loopback client in files, upstream's in memory"),
     Deviation("k3s", "end/kubernetes-port",
               "upstream's kube-apiserver has no --advertise-port: the endpoints name 6444, where it listens itself"),
     Deviation("k3s", "", "without a leader it ends after 60 s with a line of its own; when and with which words the "

@@ -83,6 +83,8 @@ SITUATIONS = (
                              "127.0.0.1:2382", "127.0.0.1:6444", "127.0.0.1:10257", "127.0.0.1:10259",
                              "127.0.0.1:10248", "*:6443", "*:10250"), "k3s"), "127.0.0.1:10010": "containerd"}),
         fact("one-process", _one_process),
+        output("loopback-certificate", "n1", "ls -l $D/server/tls/temporary-certs",
+               "apiserver-loopback-client__.crt", "apiserver-loopback-client__.key"),
     )),
     Situation("wiped-member", "k3s-wiped-member-n3.txt",
               "quorum stands; n3 loses db/etcd and is started, its old member is still in the list", _wipe, (

@@ -68,7 +68,7 @@ LISTINGS = {
             server/tls/kube-controller-manager/kube-controller-manager.key
             server/tls/kube-scheduler/kube-scheduler.key server/tls/request-header-ca.key server/tls/server-ca.key
             server/tls/service.current.key server/tls/service.key server/tls/serving-kube-apiserver.key
-            server/tls/serving-kubelet.key server/tls/temporary-certs/apiserver-loopback-client__.key
+            server/tls/serving-kubelet.key
         """,
         "-rw-r--r--": """
             server/tls/client-admin.crt server/tls/client-auth-proxy.crt server/tls/client-ca.crt
@@ -79,7 +79,7 @@ LISTINGS = {
             server/tls/etcd/server-client.crt server/tls/kube-controller-manager/kube-controller-manager.crt
             server/tls/kube-scheduler/kube-scheduler.crt server/tls/request-header-ca.crt server/tls/server-ca.crt
             server/tls/server-ca.nochain.crt server/tls/serving-kube-apiserver.crt
-            server/tls/temporary-certs/apiserver-loopback-client__.crt
+           
         """,
         "drwx------": """
             server/cred server/db server/db/etcd server/db/etcd/member server/db/etcd/member/snap
