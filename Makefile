@@ -42,7 +42,7 @@ test-faults: lab-parts ## every other ending of a recovery
 	$(call pytest,tests/lab,$(LIVE) -m "not recovery")
 
 test-molecule: lab-parts ## converge, idempotence and verify of all scenarios
-	$(if $(wildcard molecule/*/molecule.yml),NO_COLOR=1 MOLECULE_GLOB='molecule/*/molecule.yml' molecule test --all)
+	$(if $(wildcard molecule/*/molecule.yml),NO_COLOR=1 MOLECULE_GLOB='molecule/*/molecule.yml' sh -c 'molecule destroy -s default && molecule test --all')
 
 lab-parts: setup-test
 	$(PYTHON) -m lab prepare

@@ -10,9 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import marks  # beside this file
-
-from lab import objects
+from lab import fingerprint, objects
 from lab.drill import ROOT, lose_quorum
 from lab.labs import Lab
 from lab.progress import LabError, say
@@ -55,7 +53,7 @@ def still(name: str) -> None:
 def look(name: str) -> None:
     """Remember every file, process, unit and listener."""
     lab = Lab.load(name)
-    _save(lab, "marks", marks.read(lab))
+    _save(lab, "marks", fingerprint.read(lab))
     _save(lab, "runs", _runs(lab))
 
 
@@ -63,7 +61,7 @@ def unchanged(name: str) -> None:
     """Every file, process, unit and listener is as it was remembered."""
     lab = Lab.load(name)
     before = _saved(lab, "marks")
-    changed = marks.difference(before, marks.read(lab))
+    changed = fingerprint.difference(before, fingerprint.read(lab))
     _expect(not changed, f"{len(changed)} of {len(before)} marks differ:\n" + "\n".join(changed[:40]))
     say(f"{len(before)} marks on {len(lab.spec.hosts)} hosts are the same")
 

@@ -27,7 +27,6 @@ class ActionModule(PlanAction):
             timeout=900,
             STAMP=self.stamp,
             SOURCE=source,
-            GATE=str(me["gate"]),
         )
         target = os.path.join(self._folder(), "snapshot.db")
         size = int(saved["bytes"])

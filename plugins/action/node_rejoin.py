@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import glob
 import os
 import tarfile
 
@@ -24,7 +25,7 @@ class ActionModule(PlanAction):
         foreign = me["authority"] is not None and me["authority"] != anchor["authority"]
         left = anchor if self.plan["case"] == "quorum_lost" else me
         replaced = left["cluster_id"] if left is anchor or me["cluster_id"] != anchor["cluster_id"] else ""
-        token = b"" if set(me["tokens"]) & set(anchor["tokens"]) else self._token(anchor["name"])
+        token = b"" if set(me["tokens"]) & set(anchor["tokens"]) else self._token()
         done = self.script(
             "start",
             timeout=120,
@@ -44,11 +45,12 @@ class ActionModule(PlanAction):
         moved = [entry.split("|")[1] for entry in many(done.out, "moved")]
         return f"started, joins {url}; kept: {', '.join(moved) or 'nothing was there'}"
 
-    def _token(self, anchor: str) -> bytes:
-        """The survivor's token out of the backup; it goes to the node through stdin only."""
-        with tarfile.open(os.path.join(self.run_dir, "backup", anchor, "files.tar")) as archive:
-            for member in archive:
-                if member.name.endswith("/server/token"):
-                    file = archive.extractfile(member)
-                    return file.read().strip() if file else b""
+    def _token(self) -> bytes:
+        """The token in force, out of the backup; it goes to the node through stdin only."""
+        for path in glob.glob(os.path.join(self.run_dir, "backup", "*", "files.tar")):
+            with tarfile.open(path) as archive:
+                for member in archive:
+                    if member.name.endswith(f"/{self.stamp}/token"):
+                        file = archive.extractfile(member)
+                        return file.read().strip() if file else b""
         return b""

@@ -76,8 +76,9 @@ class ActionModule(NodeAction):
 
     def _command(self) -> str:
         """What was typed, as far as it decides what is done: for the lines that say what to type next."""
+        playbook = "playbooks/backup.yml" if self._task.args.get("purpose") == "backup" else "recover.yml"
         words = [
-            "ansible-playbook recover.yml",
+            f"ansible-playbook {playbook}",
             *(f"-i {shlex.quote(str(source))}" for source in self.vars.get("ansible_inventory_sources") or ()),
         ]
         for name in ("survivor", "method", "powered_off"):
@@ -122,7 +123,6 @@ class ActionModule(NodeAction):
             "bytes": server.store_bytes,
             "authority": authority,
             "tokens": [word for key, word in (entry.get("token") or {}).items() if key == "in-force"],
-            "gate": (entry.get("etcd") or {}).get("port") or 2382,
             "error": entry.get("error"),
         }
 

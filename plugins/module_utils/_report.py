@@ -132,6 +132,8 @@ def _next(outcome: str, record: Record) -> str | None:
     plan = record.plan
     if outcome == "planned":
         return f"{plan['command']} -e requorum_confirm={plan['cluster']} -e requorum_plan_id={plan['plan_id']}"
+    if outcome == "failed" and all(action["phase"] == 3 for action in plan["actions"]):
+        return str(plan["command"])
     if outcome in ("failed", "not_redundant"):
         return f"{plan['command']} -e requorum_confirm={plan['cluster']}"
     return None

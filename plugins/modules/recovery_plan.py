@@ -65,8 +65,8 @@ options:
   purpose:
     description:
       - V(recover) plans everything that the case needs.
-      - V(backup) plans phase 3 alone, on the best server whose etcd answers, else on one whose etcd is stopped. It stops
-        nothing, and is meant for healthy clusters too.
+      - V(backup) plans phase 3 alone, on the best server whose etcd answers, else on one whose etcd is stopped. It
+        stops nothing, and is meant for healthy clusters too.
     type: str
     choices: [recover, backup]
     default: recover

@@ -158,6 +158,8 @@ class PlanAction(NodeAction):
                 outcome = f"failed: {error}"
             except AnsibleConnectionFailure as error:
                 outcome = f"failed: {self.host} does not answer any more: {str(error).strip().splitlines()[-1][:200]}"
+            except Exception as error:  # a fault of ours must brake the run too, not only end this task
+                outcome = f"failed: {type(error).__name__}: {error}"
             if outcome.startswith("failed"):
                 display.error(f"{self.host}: {outcome}")
             times = {"started": started, "ended": now(), "seconds": round(time.monotonic() - clock, 2)}

@@ -79,7 +79,6 @@ LISTINGS = {
             server/tls/etcd/server-client.crt server/tls/kube-controller-manager/kube-controller-manager.crt
             server/tls/kube-scheduler/kube-scheduler.crt server/tls/request-header-ca.crt server/tls/server-ca.crt
             server/tls/server-ca.nochain.crt server/tls/serving-kube-apiserver.crt
-           
         """,
         "drwx------": """
             server/cred server/db server/db/etcd server/db/etcd/member server/db/etcd/member/snap

@@ -8,7 +8,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from lab import objects
+from lab import fingerprint, objects
 from lab.drill import Run
 from lab.labs import Lab
 
@@ -50,6 +50,20 @@ def outcome(run: Run) -> str:
     assert run.report, run.out[-4000:]
     print(run.out[-6000:])
     return str(run.report["verdict"]["outcome"])  # type: ignore[index]
+
+
+def quiet(lab: Lab) -> list[str]:
+    """Hosts on which nothing happens by itself after `lose_quorum`: K3s without quorum restarts again and again."""
+    first, second, _third = lab.servers
+    return [second, *lab.agents, *([first] if lab.spec.distro == "rke2" else [])]
+
+
+def touched(lab: Lab, before: fingerprint.Marks, *, quiet: list[str] | None = None) -> list[str]:
+    """What is different now: everything on quiet hosts, configuration and our own folder on the others."""
+    still = [*lab.servers, *lab.agents] if quiet is None else quiet
+    ours = ("/etc/", "/var/lib/rancher/requorum", "/run/requorum")
+    lines = fingerprint.difference(before, fingerprint.read(lab))
+    return [line for line in lines if line.split()[0] in still or line.split()[2].startswith(ours)]
 
 
 def voters(lab: Lab) -> list[str]:

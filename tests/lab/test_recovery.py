@@ -46,7 +46,7 @@ def test_lost_quorum_is_recovered_with_everything_kept(lab: Lab) -> None:
     secrets = story.every_secret(lab)
     lose_quorum(lab)
     hosts = [*lab.servers, *lab.agents]
-    files = {host: fingerprint.files(lab, host) for host in hosts}
+    marks = fingerprint.read(lab)
     workloads = {host: objects.workload_process(lab, host) for host in hosts}
     assert workloads[first] and workloads[lab.agents[0]]
 
@@ -55,8 +55,7 @@ def test_lost_quorum_is_recovered_with_everything_kept(lab: Lab) -> None:
     assert story.outcome(check) == "planned"
     assert story.plan(check)["case"] == "quorum_lost"
     assert story.plan(check)["survivor"] == first
-    for host in hosts:
-        assert fingerprint.files(lab, host) == files[host], f"--check changed {host}"
+    assert story.touched(lab, marks, quiet=story.quiet(lab)) == []
 
     with watched_arguments(lab) as arguments:
         run = playbook(lab, "recover.yml", *confirm(lab), "-e", f"requorum_plan_id={story.plan(check)['plan_id']}")
@@ -116,13 +115,13 @@ def test_living_peers_keep_their_workloads(rke2: Lab) -> None:
 
 
 def test_backup_of_a_healthy_cluster_changes_nothing(lab: Lab) -> None:
-    leader = {host: fingerprint.processes(lab, host) for host in lab.servers}
+    marks = fingerprint.read(lab)
     run = playbook(lab, "playbooks/backup.yml")
     assert run.rc == 0, run.out
     assert run.folder
     backup = json.loads((run.folder / "backup.json").read_text("utf-8"))
     assert all(check["ok"] for check in backup["checks"])
-    assert {host: fingerprint.processes(lab, host) for host in lab.servers} == leader
+    assert [line for line in story.touched(lab, marks) if " process " in line or " unit " in line] == []
 
 
 def test_power_is_back_before_the_run_and_nothing_is_reset(rke2: Lab) -> None:

@@ -142,8 +142,16 @@ kube() { timeout "${WAIT:-6}" $KUBECTL --kubeconfig "$SERVER/cred/admin.kubeconf
 
 # Whether an etcd runs here; K3s has it inside its own process, so its ports count too.
 etcd_runs() {
-  [ -n "$(pids_of etcd)" ] || grep -hqE ':(094B|094C) [0-9A-F:]* 0A ' /proc/net/tcp /proc/net/tcp6
+  [ -n "$(pids_of etcd)" ] || listens 2379 || listens 2380
 }
+
+# Whether anything listens on a TCP port of this host.
+listens() {
+  grep -hqE ":$(printf '%04X' "$1") [0-9A-F:]* 0A " /proc/net/tcp /proc/net/tcp6 2>/dev/null
+}
+
+# Port of etcd's JSON gateway: a listener of its own, in older versions the client port.
+gate() { if listens 2382; then echo 2382; else echo 2379; fi; }
 
 # Processes by exact name as the kernel has it (15 characters), from /proc: "pid" a line.
 pids_of() {

@@ -69,7 +69,6 @@ for c in etcd kube-apiserver kubelet; do
   for p in $(pids_of $c); do printf 'left=%s %s\n' "$p" "$c"; done
 done
 for port in 2379 2380 2381 "$PORT"; do
-  hex=$(printf '%04X' "$port")
-  grep -hq ":$hex [0-9A-F:]* 0A " /proc/net/tcp /proc/net/tcp6 && printf 'port=%s\n' "$port"
+  listens "$port" && printf 'port=%s\n' "$port"
 done
 printf 'unit=%s\n' "$(systemctl show "$UNIT" -p ActiveState --value)"

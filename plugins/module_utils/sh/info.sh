@@ -122,21 +122,12 @@ wal() {
 health() { WAIT=3 get http://127.0.0.1:2381/health; }
 
 gateway() {
-  GATE=2382
+  g=$(gate)
   WAIT=3
-  s=$(post 2382 /v3/maintenance/status '{}' 2>&1)
-  r=$?
-  case $s in
-    *refused* | *"Failed to connect"* | *"t connect to server"*) # versions before the listener of its own
-      GATE=2379
-      s=$(post 2379 /v3/maintenance/status '{}' 2>&1)
-      r=$?
-      ;;
-  esac
-  [ $r = 0 ] || { printf '%s\n' "$s"; return 1; }
-  printf '%s\n' "$GATE" "$s"
-  post "$GATE" /v3/cluster/member/list '{}' && echo
-  post "$GATE" /v3/maintenance/alarm '{"action":"GET"}' && echo
+  s=$(post "$g" /v3/maintenance/status '{}' 2>&1) || { printf '%s\n' "$s"; return 1; }
+  printf '%s\n' "$g" "$s"
+  post "$g" /v3/cluster/member/list '{}' && echo
+  post "$g" /v3/maintenance/alarm '{"action":"GET"}' && echo
 }
 
 certificates() {

@@ -53,8 +53,8 @@ set -- "$BIN" server
 skip=no
 for word in $ARGS; do
   case $word in
-    -s | -t | -c | -l | --server | --token | --token-file | --config | --log) skip=yes ;;
-    --server=* | --token=* | --token-file=* | --config=* | --log=* | --alsologtostderr* | --cluster-init*) skip=no ;;
+    -s | -t | -c | -l | --server | --token | --agent-token | --token-file | --config | --log) skip=yes ;;
+    --server=* | --token=* | --agent-token=* | --token-file=* | --config=* | --log=* | --alsologtostderr* | --cluster-init*) skip=no ;;
     --etcd-s3*) case $word in *=*) skip=no ;; *) skip=yes ;; esac ;;
     *)
       case $word in -*) skip=no ;; esac

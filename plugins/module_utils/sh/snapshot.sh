@@ -1,4 +1,4 @@
-# Saves a snapshot with its sha256 trailer below the node's own folder. Set by the caller: STAMP, SOURCE (gateway|disk), GATE.
+# Saves a snapshot with its sha256 trailer below the node's own folder. Set by the caller: STAMP, SOURCE (gateway|disk).
 # Output: "path=..", "bytes=..".
 find_distro || die "neither rke2 nor k3s is installed here"
 umask 077
@@ -6,7 +6,7 @@ to=$HOME_DIR/$STAMP
 mkdir -p "$to" && chmod 700 "$HOME_DIR" || die "$to cannot be made"
 if [ "$SOURCE" = gateway ]; then
   WAIT=600
-  post "${GATE:-2382}" /v3/maintenance/snapshot '{}' | sed -n 's/.*"blob":[ ]*"\([^"]*\)".*/\1/p' | base64 -d >"$to/snapshot.part" ||
+  post "$(gate)" /v3/maintenance/snapshot '{}' | sed -n 's/.*"blob":[ ]*"\([^"]*\)".*/\1/p' | base64 -d >"$to/snapshot.part" ||
     die "etcd's gateway gave no snapshot"
 else
   etcd_runs && die "etcd still runs: its file cannot be copied"
