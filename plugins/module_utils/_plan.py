@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, replace
 
 from ._classify import Case, Refusal
 from ._distro import Distro
-from ._server import Server
+from ._steps import STEPS
 
 PHASES = ("INSPECT", "PLAN", "BACKUP", "FENCE", "RESET", "START", "REJOIN", "RESYNC", "VERIFY")
 NO_RETURN = "The first write by the API server that START brings up. Until then everything can be put back as it was."
@@ -89,17 +89,6 @@ class Plan:
         }
 
 
-class _Builder:
-    """Collects actions and numbers them."""
-
-    def __init__(self) -> None:
-        self.actions: list[Action] = []
-
-    def add(self, phase: int, node: str, verb: str, what: str, *, why: str, undo: str, expect_s: int) -> None:
-        ident = f"{phase}.{sum(action.phase == phase for action in self.actions) + 1}"
-        self.actions.append(Action(ident, phase, node, verb, what, why, False, undo, expect_s))
-
-
 @dataclass(frozen=True)
 class Source:
     """Where the snapshot comes from before anything is touched."""
@@ -129,32 +118,18 @@ def make_plan(case: Case, distro: Distro, *, cluster: str, agents: t.Sequence[st
 
     method: auto or restore (snapshot of the survivor, then restore it) or plain (reset in place).
     """
-    survivor = case.survivor
-    method = "plain" if method == "plain" else "restore"
-    if not survivor or case.kind not in ("member_lost", "quorum_recoverable", "quorum_lost"):
+    if not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", "quorum_lost"):
         return _empty(case, cluster)
-    reset = case.kind == "quorum_lost"
+    reset = "plain" if method == "plain" else "restore"
     source = find_source(case, distro)
-    builder = _Builder()
-    _backup(builder, source, survivor, distro)
-    _fence(builder, case, survivor, distro, reset and not (source and source.stop))
-    if reset:
-        _reset(builder, survivor, distro, method)
-    _start(builder, case, survivor, distro, reset)
-    _rejoin(builder, case, survivor, distro)
-    _resync(builder, case, distro, agents, survivor)
-    _verify(builder, case, survivor)
-    if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in builder.actions):
+    actions = _actions(_steps(case, source, agents, reset), case, distro, source)
+    if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
         return _empty(case, cluster)
     lost, loss = _loss(case)
-    return Plan(
-        cluster=cluster,
-        case=case.kind,
-        reason=case.reason,
-        survivor=survivor.name,
-        method=method if reset else "none",
-        actions=tuple(builder.actions),
-        refusals=case.refusals,
+    return replace(
+        _empty(case, cluster),
+        method=reset if case.kind == "quorum_lost" else "none",
+        actions=actions,
         loss=loss,
         lost=lost,
         saver=source.node if source else "",
@@ -166,7 +141,7 @@ def backup_plan(case: Case, distro: Distro, *, cluster: str) -> Plan:
     """Only save and prove. Nothing is stopped for it."""
     if not case.survivor:
         return _empty(case, cluster)
-    source, builder = find_source(case, distro), _Builder()
+    source = find_source(case, distro)
     if source is None or source.stop:
         name = case.survivor.name
         refusal = Refusal(
@@ -175,8 +150,8 @@ def backup_plan(case: Case, distro: Distro, *, cluster: str) -> Plan:
             "recover.yml stops it before it copies; or stop the unit yourself and run this again.",
         )
         return replace(_empty(case, cluster), refusals=(refusal,))
-    _save(builder, source.node, source.offline)
-    actions = tuple(builder.actions)
+    steps = [("snapshot", source.node), ("keep", source.node)]
+    actions = _actions(steps, case, distro, source)
     return replace(_empty(case, cluster), actions=actions, refusals=(), saver=source.node, offline=source.offline)
 
 
@@ -185,217 +160,61 @@ def _empty(case: Case, cluster: str) -> Plan:
     return Plan(cluster, case.kind, case.reason, survivor, "none", (), case.refusals, "Nothing is lost.")
 
 
-def _backup(b: _Builder, source: Source | None, survivor: Server, distro: Distro) -> None:
-    if source is None:  # intact members that run without a leader: nothing on disk is changed by starting the others
-        _keep(b, survivor.name)
-        return
-    if source.stop:
-        _stop(b, 3, source.node, distro, "its datastore is copied while nothing writes to it")
-    _save(b, source.node, source.offline)
+def _steps(case: Case, source: Source | None, agents: t.Sequence[str], reset: str) -> t.Iterator[tuple[str, str]]:
+    """(key of STEPS, node) in the one right order."""
+    survivor, joiners = case.base[0].name, case.having("rejoin")
+    lost = case.kind == "quorum_lost"
+    if source and source.stop:
+        yield "stop to copy", source.node
+    if source:  # without one, intact members run without a leader: starting the others changes nothing on disk
+        yield "snapshot", source.node
+    yield "keep", source.node if source else survivor
+    yield from (("fence", name) for name in joiners)
+    if lost:
+        if not (source and source.stop):
+            yield "stop to reset", survivor
+        yield "prove", survivor
+        yield reset, survivor
+        yield "start alone", survivor
+    yield from (("start", name) for name in case.having("start"))
+    if joiners and not lost:
+        yield "remove", survivor
+    yield from (("rejoin", name) for name in joiners)
+    coming = case.having("rejoin", "start", "promote")
+    if coming:
+        yield "promote", survivor
+    yield from (("agent", name) for name in agents)
+    yield from (("serve", name) for name in coming)
+    yield "settle", survivor
+    yield from (("release", name) for name, need in case.needs if need != "stays_off")
+    yield "save", survivor
+    yield "verify", survivor
 
 
-def _save(b: _Builder, node: str, from_disk: bool) -> None:
-    source = (
-        "the file member/snap/db, with its sha256 appended" if from_disk else "the running etcd through its gateway"
-    )
-    b.add(
-        3,
-        node,
-        "snapshot",
-        f"Save a snapshot from {source}; copy it to the controller and prove it there",
-        why="nothing is touched before it is proved",
-        undo="nothing to undo",
-        expect_s=3,
-    )
-    _keep(b, node)
-
-
-def _keep(b: _Builder, node: str) -> None:
-    b.add(
-        3,
-        node,
-        "keep",
-        "Copy tls/, cred/, token, configuration and node password to the controller",
-        why="a snapshot is worth nothing without its token",
-        undo="nothing to undo",
-        expect_s=2,
-    )
-
-
-def _stop(b: _Builder, phase: int, node: str, distro: Distro, why: str) -> None:
-    what = (
-        f"Stop and disable {distro.server_unit}; take away etcd and kube-apiserver only"
-        if distro.static_pods
-        else f"Stop and disable {distro.server_unit}"
-    )
-    b.add(
-        phase,
-        node,
-        "fence",
-        what,
-        why=why,
-        undo=f"systemctl enable --now {distro.server_unit} on {node}",
-        expect_s=3 if distro.static_pods else 8,
-    )
-
-
-def _fence(b: _Builder, case: Case, survivor: Server, distro: Distro, stop_survivor: bool) -> None:
-    for name in case.having("rejoin"):
-        _stop(b, 4, name, distro, "its old datastore must not run beside the new one")
-    if stop_survivor:
-        _stop(b, 4, survivor.name, distro, "the reset needs its ports and its datastore")
-    if case.kind == "quorum_lost":
-        peers = ", ".join(name for name, _need in case.needs if name != survivor.name)
-        b.add(
-            4,
-            survivor.name,
-            "prove",
-            f"See from {survivor.name} that no etcd and no supervisor of {peers} answers",
-            why="two clusters must never run at once",
-            undo="nothing to undo",
-            expect_s=3,
-        )
-
-
-def _reset(b: _Builder, survivor: Server, distro: Distro, method: str) -> None:
-    if method == "restore":
-        what = f"{distro.name} server --cluster-reset from the proved snapshot, as a transient unit"
-        undo = (
-            "before START: mv server/db/etcd-old-* back to server/db/etcd, tls-* back to tls, remove reset-flag; "
-            "paths stand in the report"
-        )
-    else:
-        what = f"{distro.name} server --cluster-reset in place, as a transient unit"
-        undo = (
-            "before START: put the copy of db/etcd back that was made before the reset; its path stands in the report"
-        )
-    b.add(
-        5,
-        survivor.name,
-        "reset",
-        what,
-        why="it makes the survivor the only member of a new cluster with the old data",
-        undo=undo,
-        expect_s=12,
-    )
-
-
-def _start(b: _Builder, case: Case, survivor: Server, distro: Distro, reset: bool) -> None:
-    names = (survivor.name,) if reset else case.having("start")
-    for name in names:
-        why = (
-            "one member, one leader: POINT OF NO RETURN is its first write"
-            if reset
-            else "its datastore is intact and belongs to this cluster"
-        )
-        b.add(
-            6,
-            name,
-            "start",
-            f"Start {distro.server_unit}",
-            why=why,
-            undo=f"systemctl stop {distro.server_unit} on {name}",
-            expect_s=25 if reset else 15,
-        )
-
-
-def _rejoin(b: _Builder, case: Case, survivor: Server, distro: Distro) -> None:
-    joiners = case.having("rejoin")
-    if joiners and case.kind != "quorum_lost":
-        b.add(
-            7,
-            survivor.name,
-            "remove",
-            f"Remove the old members of {', '.join(joiners)} from the member list, as far as they are listed",
-            why="their names would be refused as duplicates",
-            undo="nothing to undo: the hosts join as new members",
-            expect_s=1,
-        )
-    for name in joiners:
-        b.add(
-            7,
-            name,
-            "rejoin",
-            f"Move the old datastore aside (if any), point {name} at {survivor.name}, start {distro.server_unit}",
-            why=f"{name} holds no datastore of this cluster",
-            undo=f"stop {name}, mv server/db/etcd-requorum-* back to server/db/etcd",
-            expect_s=30,
-        )
-    if joiners or case.having("promote", "start"):
-        voters = ", ".join(name for name, need in case.needs if need != "stays_off")
-        b.add(
-            7,
-            survivor.name,
-            "promote",
-            f"Promote each learner as soon as it is in sync, until {voters} are voters",
-            why="waiting for the program's own 15 s ticker is slower",
-            undo="nothing to undo",
-            expect_s=20,
-        )
-
-
-def _resync(b: _Builder, case: Case, distro: Distro, agents: t.Sequence[str], survivor: Server) -> None:
-    for name in agents:
-        b.add(
-            8,
-            name,
-            "agent",
-            f"Wait until its Node reports again; restart {distro.agent_unit} only if it does not",
-            why="agents find the cluster again by themselves",
-            undo="nothing to undo",
-            expect_s=5,
-        )
-    for name in case.having("rejoin", "start", "promote"):
-        b.add(
-            8,
-            name,
-            "serve",
-            "Wait until its own etcd sees the leader and its own API server answers",
-            why="a voter whose API does not come up is only half recovered",
-            undo="nothing to undo",
-            expect_s=20,
-        )
-    b.add(
-        8,
-        survivor.name,
-        "settle",
-        "Wait until every living Node is Ready and the API has its endpoints; remove only a refused node password",
-        why="the cluster must work, not only its members",
-        undo="the secret is written again by itself",
-        expect_s=15,
-    )
-
-
-def _verify(b: _Builder, case: Case, survivor: Server) -> None:
-    for name, need in case.needs:
-        if need != "stays_off":
-            b.add(
-                9,
-                name,
-                "release",
-                "Take our drop-in away, let the unit start at boot again, close the journal",
-                why="the host must come back by itself",
-                undo="nothing to undo",
-                expect_s=1,
-            )
-    b.add(
-        9,
-        survivor.name,
-        "save",
-        "Save a fresh snapshot with the distribution's own program",
-        why="the next fault starts from here",
-        undo="nothing to undo",
-        expect_s=3,
-    )
-    b.add(
-        9,
-        survivor.name,
-        "verify",
-        "Check members, leader, alarms, API, endpoints, Nodes, workloads and leftovers",
-        why="no success is taken from an exit code",
-        undo="nothing to undo",
-        expect_s=3,
-    )
+def _actions(
+    steps: t.Iterable[tuple[str, str]], case: Case, distro: Distro, source: Source | None
+) -> tuple[Action, ...]:
+    """Steps with the names of this case in their words, numbered within their phase."""
+    survivor = case.base[0].name
+    words = {
+        "unit": distro.server_unit,
+        "agent_unit": distro.agent_unit,
+        "program": distro.name,
+        "survivor": survivor,
+        "joiners": ", ".join(case.having("rejoin")),
+        "peers": ", ".join(name for name, _need in case.needs if name != survivor),
+        "voters": ", ".join(name for name, need in case.needs if need != "stays_off"),
+        "source": "the file member/snap/db, with its sha256 appended"
+        if source and source.offline
+        else "the running etcd through its gateway",
+    }
+    made: list[Action] = []
+    for key, node in steps:
+        step = STEPS[key]
+        what, why, undo = (text.format(node=node, **words) for text in (step.what, step.why, step.undo))
+        number = f"{step.phase}.{sum(action.phase == step.phase for action in made) + 1}"
+        made.append(Action(number, step.phase, node, step.verb, what, why, False, undo, step.expect_s))
+    return tuple(made)
 
 
 def _loss(case: Case) -> tuple[int | None, str]:

@@ -94,6 +94,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         address=next((m.address for m in members if m.id == identity.get("member_id")), "")
         or program.get("node_ip")
         or host,
+        powered_off=name in powered_off,
         node=program.get("node_name") or entry.get("hostname") or "",
         etcd=_etcd(entry, status, health),
         store=_store(store, status, health),

@@ -11,6 +11,7 @@ import pytest
 
 from lab import objects
 from lab.labs import Lab
+from lab.progress import LabError, say
 
 
 @pytest.fixture(scope="session")
@@ -18,12 +19,22 @@ def clusters() -> Iterator[Callable[[str], Lab]]:
     """Build a lab when its distribution is asked for the first time; take all down at the end."""
     made: dict[str, Lab] = {}
 
+    def build(distro: str) -> Lab:
+        lab = made[distro] = Lab(f"test-{distro}-{os.getpid()}", distro)
+        lab.up()
+        objects.write_objects(lab)
+        objects.write_workloads(lab)
+        return lab
+
     def cluster(distro: str) -> Lab:
         if distro not in made:
-            made[distro] = lab = Lab(f"test-{distro}-{os.getpid()}", distro)
-            lab.up()
-            objects.write_objects(lab)
-            objects.write_workloads(lab)
+            return build(distro)
+        try:
+            made[distro].wait_ready(deadline=120)
+        except LabError as error:
+            say(f"{made[distro].name} was left broken, so it is built anew: {error}")
+            made[distro].down()
+            return build(distro)
         return made[distro]
 
     yield cluster
@@ -35,14 +46,10 @@ def clusters() -> Iterator[Callable[[str], Lab]]:
 @pytest.fixture(params=["rke2", "k3s"])
 def lab(request: pytest.FixtureRequest, clusters: Callable[[str], Lab]) -> Lab:
     """A healthy cluster of three servers and an agent with 40 objects and a workload on every host."""
-    cluster = clusters(request.param)
-    cluster.wait_ready()
-    return cluster
+    return clusters(request.param)
 
 
 @pytest.fixture
 def rke2(clusters: Callable[[str], Lab]) -> Lab:
     """The same, only RKE2."""
-    cluster = clusters("rke2")
-    cluster.wait_ready()
-    return cluster
+    return clusters("rke2")

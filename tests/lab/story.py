@@ -16,12 +16,10 @@ ROOT = Path(__file__).parents[2]
 
 
 def stop(lab: Lab, host: str) -> None:
-    """Stop a server as a person would who knows that RKE2's etcd outlives its unit; it stays off at the next boot."""
-    lab.sh(
-        host,
-        f"systemctl disable --now {lab.spec.unit(host)}; pkill -KILL -x etcd; pkill -KILL -x kube-apiserver; true",
-        120,
-    )
+    """Stop a server as a person would who knows that RKE2's static pods outlive its unit; it stays off at the next boot."""
+    names = "etcd kube-apiserver kube-controller kube-scheduler"
+    kill = f"for name in {names}; do pkill -KILL -x $name; done; true"
+    lab.sh(host, f"systemctl disable --now {lab.spec.unit(host)}; {kill}", 120).ok(f"stop {host}")
 
 
 def plan(run: Run) -> dict[str, Any]:

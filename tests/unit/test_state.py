@@ -361,3 +361,10 @@ def test_member_addresses() -> None:
 )
 def test_node_of_a_member(name: str, node: str) -> None:
     assert _server.Member("1", name, "", False).node == node
+
+
+def test_a_host_that_answers_keeps_what_a_person_said_of_it() -> None:
+    """Named as powered off and reachable: both stand in the view, so that the contradiction is refused."""
+    entry = _state.node("r1", "10.0.0.1", text("healthy"), received=0.0)
+    assert _server.view(entry, ["r1"]).powered_off
+    assert not _server.view(entry, ["r2"]).powered_off

@@ -1,0 +1,156 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""The words of a plan: what each step does, why, how it is undone, how many seconds it takes.
+
+Seconds are those of real servers on two cores (three RKE2 hosts, facts of recorded runs), not of the lab.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+NOTHING = "nothing to undo"
+
+
+@dataclass(frozen=True)
+class Step:
+    """One kind of step; texts have placeholders for the nodes and units of a case."""
+
+    phase: int
+    verb: str
+    what: str
+    why: str
+    expect_s: int
+    undo: str = NOTHING
+
+
+_TAKE_AWAY = "Stop and disable {unit}; take away etcd and kube-apiserver only"
+_BACK_ON = "systemctl enable --now {unit} on {node}"
+_RESET_WHY = "it makes the survivor the only member of a new cluster with the old data"
+
+STEPS = {
+    "stop to copy": Step(3, "fence", _TAKE_AWAY, "its datastore is copied while nothing writes to it", 3, _BACK_ON),
+    "snapshot": Step(
+        3,
+        "snapshot",
+        "Save a snapshot from {source}; copy it to the controller and prove it there",
+        "nothing is touched before it is proved",
+        3,
+    ),
+    "keep": Step(
+        3,
+        "keep",
+        "Copy tls/, cred/, token, configuration and node password to the controller",
+        "a snapshot is worth nothing without its token",
+        2,
+    ),
+    "fence": Step(4, "fence", _TAKE_AWAY, "its old datastore must not run beside the new one", 3, _BACK_ON),
+    "stop to reset": Step(4, "fence", _TAKE_AWAY, "the reset needs its ports and its datastore", 3, _BACK_ON),
+    "prove": Step(
+        4,
+        "prove",
+        "See from {node} that no etcd and no supervisor of {peers} answers",
+        "two clusters must never run at once",
+        3,
+    ),
+    "restore": Step(
+        5,
+        "reset",
+        "{program} server --cluster-reset from the proved snapshot, as a transient unit",
+        _RESET_WHY,
+        12,
+        "before START: mv server/db/etcd-old-* back to server/db/etcd, tls-* back to tls, remove reset-flag; "
+        "paths stand in the report",
+    ),
+    "plain": Step(
+        5,
+        "reset",
+        "{program} server --cluster-reset in place, as a transient unit",
+        _RESET_WHY,
+        12,
+        "before START: put the copy of db/etcd back that was made before the reset; its path stands in the report",
+    ),
+    "start alone": Step(
+        6,
+        "start",
+        "Start {unit}",
+        "one member, one leader: POINT OF NO RETURN is its first write",
+        25,
+        "systemctl stop {unit} on {node}",
+    ),
+    "start": Step(
+        6,
+        "start",
+        "Start {unit}",
+        "its datastore is intact and belongs to this cluster",
+        15,
+        "systemctl stop {unit} on {node}",
+    ),
+    "remove": Step(
+        7,
+        "remove",
+        "Remove the old members of {joiners} from the member list, as far as they are listed",
+        "their names would be refused as duplicates",
+        1,
+        "nothing to undo: the hosts join as new members",
+    ),
+    "rejoin": Step(
+        7,
+        "rejoin",
+        "Move the old datastore aside (if any), point {node} at {survivor}, start {unit}",
+        "{node} holds no datastore of this cluster",
+        30,
+        "stop {node}, mv server/db/etcd-requorum-* back to server/db/etcd",
+    ),
+    "promote": Step(
+        7,
+        "promote",
+        "Promote each learner as soon as it is in sync, until {voters} are voters",
+        "waiting for the program's own 15 s ticker is slower",
+        20,
+    ),
+    "agent": Step(
+        8,
+        "agent",
+        "Wait until its Node reports again; restart {agent_unit} only if it does not",
+        "agents find the cluster again by themselves",
+        5,
+    ),
+    "serve": Step(
+        8,
+        "serve",
+        "Wait until its own etcd sees the leader and its own API server answers",
+        "a voter whose API does not come up is only half recovered",
+        20,
+    ),
+    "settle": Step(
+        8,
+        "settle",
+        "Wait until every living Node is Ready and the API has its endpoints; remove only a refused node password",
+        "the cluster must work, not only its members",
+        15,
+        "the secret is written again by itself",
+    ),
+    "release": Step(
+        9,
+        "release",
+        "Take our drop-in away, let the unit start at boot again, close the journal",
+        "the host must come back by itself",
+        1,
+    ),
+    "save": Step(
+        9,
+        "save",
+        "Save a fresh snapshot with the distribution's own program",
+        "the next fault starts from here",
+        3,
+    ),
+    "verify": Step(
+        9,
+        "verify",
+        "Check members, leader, alarms, API, endpoints, Nodes, workloads and leftovers",
+        "no success is taken from an exit code",
+        3,
+    ),
+}
