@@ -112,7 +112,7 @@ def generate(ctx: ServerContext, renew: tuple[str, ...] = ()) -> None:
 
 
 def _settings(ctx: ServerContext) -> None:
-    """D/server/etc: written as the real programs do (sizes as recorded), read by nothing here."""
+    """D/server/etc: files of the recorded listing; their content is of our own, nothing here reads it."""
     tls = {"caBundle": f"{ctx.tls}/server-ca.crt", "clientKey": f"{ctx.tls}/client-kube-apiserver.key",
            "clientCert": f"{ctx.tls}/client-kube-apiserver.crt"}
     tcp = {"url": f"https://127.0.0.1:{ctx.distro.supervisor_port}", "tlsConfig": tls}

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from tests.conformance import common
+from tests.conformance import common, healthy
 from tests.conformance.common import power_off
 from tests.conformance.resets import CASES, case_situation, first_case
 from tests.conformance.table import (
@@ -76,8 +76,8 @@ SITUATIONS = (
         *(unit(host, "active", NRestarts="0") for host in ("n1", "n2", "n3", "a1")),
         ready("n1", "n1", "n2", "n3", "a1"),
     )),
-    Situation("healthy", "k3s-healthy-n1.txt", "a snapshot is taken", common.healthy, (
-        *common.healthy_checks("k3s"),
+    Situation("healthy", "k3s-healthy-n1.txt", "a snapshot is taken", healthy.note_and_save, (
+        *healthy.checks("k3s"),
         listening("ports", "n1", {
             **dict.fromkeys(("IP:2379", "IP:2380", "127.0.0.1:2379", "127.0.0.1:2380", "127.0.0.1:2381",
                              "127.0.0.1:2382", "127.0.0.1:6444", "127.0.0.1:10257", "127.0.0.1:10259",

@@ -75,5 +75,5 @@ class Play(threading.Thread):
         self._stopped.set()
         if self.is_alive():
             self.stage.lab.down()
-            self.join(60)
+            self.join(20)
         self.stage.lab.down()

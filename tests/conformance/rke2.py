@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from lab.progress import wait_for
-from tests.conformance import common
+from tests.conformance import common, healthy
 from tests.conformance.common import SUCCESS, power_off, power_on
 from tests.conformance.table import (
     Situation,
@@ -119,8 +119,8 @@ SITUATIONS = (
         *(unit(host, "active", NRestarts="0") for host in ("r1", "r2", "r3")),
         ready("r1", "r1", "r2", "r3"),
     )),
-    Situation("healthy", "rke2-healthy-r1.txt", "a snapshot is taken", common.healthy, (
-        *common.healthy_checks("rke2"),
+    Situation("healthy", "rke2-healthy-r1.txt", "a snapshot is taken", healthy.note_and_save, (
+        *healthy.checks("rke2"),
         listening("ports", "r1", {
             "IP:2379": "etcd", "IP:2380": "etcd", "127.0.0.1:2379": "etcd", "127.0.0.1:2380": "etcd",
             "127.0.0.1:2381": "etcd", "127.0.0.1:2382": "etcd", "127.0.0.1:10259": "kube-scheduler",

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def stop(lab: Lab, host: str) -> None:
-    """Stop a server as a person would who knows that RKE2's static pods outlive its unit; it stays off at the next boot."""
+    """Stop a server as a person would who knows that RKE2's static pods outlive its unit; it stays off after a boot."""
     names = "etcd kube-apiserver kube-controller kube-scheduler"
     kill = f"for name in {names}; do pkill -KILL -x $name; done; true"
     lab.sh(host, f"systemctl disable --now {lab.spec.unit(host)}; {kill}", 120).ok(f"stop {host}")
