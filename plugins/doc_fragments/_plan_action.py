@@ -46,9 +46,9 @@ attributes:
 notes:
   - Runs on the controller as an action plugin. The node needs an account that becomes root, C(/bin/sh), coreutils and
     systemd; no Python, no sftp and no port forwarding.
-  - An action that fails does not fail its task; its result begins with C(failed:) and says what is wrong, where, and what
-    to do next. No later action of the run is begun on any host, and M(requorum.cluster.recovery_report) fails the run.
-    Running the whole playbook again is always safe, since the plan is made anew from what is found.
+  - An action that fails does not fail its task; its result begins with C(failed:) and says what is wrong, where,
+    and what to do next. No later action of the run is begun on any host, and M(requorum.cluster.recovery_report)
+    fails the run. Running the whole playbook again is always safe, since the plan is made anew from what is found.
 seealso:
   - module: requorum.cluster.recovery_plan
 """

@@ -6,7 +6,7 @@ if [ "$RESTART" = yes ]; then
 fi
 n=$(config_value node-name)
 n=${n:-$(cat /proc/sys/kernel/hostname)}
-me() { timeout 3 $KUBECTL --kubeconfig "$DATA/agent/kubelet.kubeconfig" --request-timeout 2s "$@" 2>/dev/null; }
+me() { kubectl 3 --kubeconfig "$DATA/agent/kubelet.kubeconfig" --request-timeout 2s "$@" 2>/dev/null; }
 printf 'unit=%s\nnode=%s\nclock=%s\n' "$(systemctl show "$AGENT" -p ActiveState --value)" "$n" "$(date +%s)"
 printf 'ready=%s\n' "$(me get node "$n" -o 'jsonpath={.status.conditions[?(@.type=="Ready")].status}' | tail -n 1 | cut -c 1-120)"
 printf 'renewed=%s\n' "$(me -n kube-node-lease get lease "$n" -o 'jsonpath={.spec.renewTime}' | tail -n 1 | cut -c 1-120)"

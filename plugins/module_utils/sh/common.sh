@@ -38,7 +38,6 @@ find_distro() {
   SERVER=$DATA/server
   DB=$SERVER/db
   TLS=$SERVER/tls
-  if [ "$DISTRO" = rke2 ]; then KUBECTL=$DATA/bin/kubectl; else KUBECTL="$BIN kubectl"; fi
 }
 
 # Configuration files in the order in which they are merged; the last value of a key wins.
@@ -116,13 +115,20 @@ token_hash() {
   printf '%s' "$t" | sha256sum | cut -c 1-12
 }
 
+# kubectl SECONDS ARGUMENTS: the distribution's own, never longer than its deadline.
+kubectl() {
+  deadline=$1
+  shift
+  if [ "$DISTRO" = rke2 ]; then timeout "$deadline" "$DATA/bin/kubectl" "$@"; else timeout "$deadline" "$BIN" kubectl "$@"; fi
+}
+
 # post PORT PATH JSON: etcd's JSON gateway with the client certificate of the server. curl, else the distribution's kubectl.
 post() {
   if command -v curl >/dev/null 2>&1; then
     curl -s -S -m "${WAIT:-4}" --cacert "$TLS/etcd/server-ca.crt" --cert "$TLS/etcd/client.crt" --key "$TLS/etcd/client.key" \
       -d "$3" "https://127.0.0.1:$1$2"
   else
-    printf '%s' "$3" | timeout "${WAIT:-4}" $KUBECTL create --raw "$2" -f - --server "https://127.0.0.1:$1" --kubeconfig /dev/null \
+    printf '%s' "$3" | kubectl "${WAIT:-4}" create --raw "$2" -f - --server "https://127.0.0.1:$1" --kubeconfig /dev/null \
       --certificate-authority "$TLS/etcd/server-ca.crt" --client-certificate "$TLS/etcd/client.crt" --client-key "$TLS/etcd/client.key"
   fi
 }
@@ -133,12 +139,12 @@ get() {
     curl -s -S -k -m "${WAIT:-4}" "$1"
   else
     p=${1#*://*/}
-    timeout "${WAIT:-4}" $KUBECTL get --raw "/$p" --server "${1%/"$p"}" --insecure-skip-tls-verify --kubeconfig /dev/null
+    kubectl "${WAIT:-4}" get --raw "/$p" --server "${1%/"$p"}" --insecure-skip-tls-verify --kubeconfig /dev/null
   fi
 }
 
 # kube ARGS: kubectl as administrator, never longer than its deadline.
-kube() { timeout "${WAIT:-6}" $KUBECTL --kubeconfig "$SERVER/cred/admin.kubeconfig" "$@"; }
+kube() { kubectl "${WAIT:-6}" --kubeconfig "$SERVER/cred/admin.kubeconfig" "$@"; }
 
 # Whether an etcd runs here; K3s has it inside its own process, so its ports count too.
 etcd_runs() {

@@ -11,7 +11,7 @@ knock() {
       *) echo unknown ;;
     esac
   else
-    said=$(timeout 4 $KUBECTL get --raw / --server "https://$1:$2" --insecure-skip-tls-verify --kubeconfig /dev/null --request-timeout 2s 2>&1)
+    said=$(kubectl 4 get --raw / --server "https://$1:$2" --insecure-skip-tls-verify --kubeconfig /dev/null --request-timeout 2s 2>&1)
     case $said in
       *refused*) echo refused ;;
       *"no route"* | *timeout* | *Timeout* | *deadline*) echo silent ;;
