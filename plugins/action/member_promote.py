@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _look, _server
+from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
 
 
@@ -15,6 +16,7 @@ class ActionModule(PlanAction):
 
     def do_promote(self) -> str:
         wanted = [server for server in self.plan["servers"] if server["need"] != "stays_off"]
+        missing: list[str] = []
 
         def probe() -> tuple[bool, str]:
             done = self.script("look", timeout=20, READYZ="yes")
@@ -24,14 +26,17 @@ class ActionModule(PlanAction):
             for member in map(_server.member, look.members):
                 if member.learner and member.name and self._lives(member):
                     self.script("member", timeout=20, CALL="promote", ID=str(int(member.id, 16)))
-            missing = _look.missing_voters(look, wanted)
+            missing[:] = _look.missing_voters(look, wanted)
             seen = look.seen + (f"; missing {', '.join(missing)}" if missing else "")
             return not missing and look.leader is not None and look.ready, seen
 
-        hint = "Members that are voters stay voters; run the same command again, it goes on with the others."
-        return self.wait(
-            f"{len(wanted)} voters, a leader and /readyz", probe, seconds=self.timeout("rejoin", 900), hint=hint
-        )
+        def hint() -> str:
+            unit = DISTROS[self.plan["distro"]].server_unit
+            where = f"Read on {', '.join(missing)}: journalctl -u {unit} -n 50. " if missing else ""
+            return f"{where}Members that are voters stay voters; the same command goes on with the others."
+
+        what = f"{len(wanted)} voters, a leader and /readyz"
+        return self.wait(what, probe, seconds=self.timeout("rejoin", 900), hint=hint)
 
     def _lives(self, member: _server.Member) -> bool:
         """etcd refuses a learner that is not in sync, but takes a dead one that was: then the quorum would be lost."""

@@ -84,15 +84,16 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         """Progress in Ansible's own output, for terminals of 80 columns."""
         display.display(textwrap.fill(f"{self.host}: {text}", 79, initial_indent="  ", subsequent_indent="    "))
 
-    def wait(self, what: str, probe: t.Callable[[], tuple[bool, str]], *, seconds: float, hint: str) -> str:
+    def wait(
+        self, what: str, probe: t.Callable[[], tuple[bool, str]], *, seconds: float, hint: str | t.Callable[[], str]
+    ) -> str:
         """Wait with a deadline; when it passes, say which log lines explain it and what to type next."""
         try:
             return _wait.wait(what, probe, seconds=seconds, say=self.say)
         except _wait.Expired as expired:
             lines = self.script("logs", timeout=15).out.strip()
-            raise RequorumError(
-                f"{self.host}: {expired}" + (f" Its log says:\n{lines}\n" if lines else ""), hint
-            ) from expired
+            said = f" Its log says:\n{lines}\n" if lines else ""
+            raise RequorumError(f"{self.host}: {expired}{said}", hint() if callable(hint) else hint) from expired
 
     def pull(self, path: str, size: int, target: str) -> str:
         """Copy a file of the node to the controller (0600), hashed while it passes; the sha256 of what arrived."""
