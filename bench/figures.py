@@ -77,9 +77,9 @@ def measure(distro: str) -> dict[str, object]:
         lab.wait_ready()
         lose_quorum(lab)
         whole, peak, run = timed(lab, "recover.yml", *confirm(lab))
-        phases = {phase["name"]: phase["seconds"] for phase in run.report["phases"]}  # type: ignore[attr-defined]
+        phases = {phase["name"]: phase["seconds"] for phase in run.report["phases"]}
         return {"up": up, "inspect": inspect, "check": check, "recovery": whole, "memory": peak, "phases": phases,
-                "outcome": run.report["verdict"]["outcome"]}  # type: ignore[index]  # fmt: skip
+                "outcome": run.report["verdict"]["outcome"]}  # fmt: skip
     finally:
         lab.down()
 

@@ -12,6 +12,7 @@ import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from . import faults, objects
 from .labs import Lab
@@ -31,7 +32,7 @@ class Run:
     """Folder of the run with plan.json, report.json and so on."""
 
     @property
-    def report(self) -> dict[str, object]:
+    def report(self) -> dict[str, Any]:
         return dict(json.loads((self.folder / "report.json").read_text("utf-8"))) if self.folder else {}
 
 

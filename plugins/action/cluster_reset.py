@@ -4,13 +4,11 @@
 
 from __future__ import annotations
 
-import json
 import os
 
-from ansible_collections.requorum.cluster.plugins.action.recovery_plan import write
 from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many, pairs
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, many, pairs, write
 
 BACK = "Its old datastore lies beside the new one (paths in the report); running the same command again is safe."
 
@@ -21,8 +19,7 @@ class ActionModule(PlanAction):
     VERBS = ("reset",)
 
     def do_reset(self) -> str:
-        with open(os.path.join(self.run_dir, "backup.json"), encoding="utf-8") as file:
-            backup = json.load(file)
+        backup = load(self.run_dir, "backup.json", {"checks": [{"ok": False}]})
         if not all(check["ok"] for check in backup["checks"]):
             raise RequorumError("The backup is not proved.", "Nothing was reset.")
         me = next(server for server in self.plan["servers"] if server["name"] == self.host)

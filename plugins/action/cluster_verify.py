@@ -8,10 +8,9 @@ import json
 import os
 from dataclasses import asdict
 
-from ansible_collections.requorum.cluster.plugins.action.recovery_plan import write
 from ansible_collections.requorum.cluster.plugins.module_utils import _state, _verify
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, write
 
 
 class ActionModule(PlanAction):
@@ -24,10 +23,10 @@ class ActionModule(PlanAction):
         write(os.path.join(self.run_dir, "state-after.json"), after)
         checks = _verify.checks(
             self.plan,
-            self._load("state-before.json"),
+            load(self.run_dir, "state-before.json", {}),
             after,
-            backup=self._load("backup.json"),
-            saved=self._load("after.json"),
+            backup=load(self.run_dir, "backup.json", {}),
+            saved=load(self.run_dir, "after.json", {}),
         )
         write(os.path.join(self.run_dir, "checks.json"), [asdict(check) for check in checks])
         wrong = [f"{check.name}: {check.observed} (wanted {check.wanted})" for check in checks if not check.ok]
@@ -46,10 +45,3 @@ class ActionModule(PlanAction):
         if read.get("requorum_node"):
             return dict(json.loads(json.dumps(read["requorum_node"])))
         return _state.unreachable(name, name, "was not read again")
-
-    def _load(self, name: str) -> dict[str, object]:
-        try:
-            with open(os.path.join(self.run_dir, name), encoding="utf-8") as file:
-                return dict(json.load(file))
-        except FileNotFoundError:
-            return {}

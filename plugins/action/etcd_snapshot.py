@@ -6,10 +6,9 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.requorum.cluster.plugins.action.recovery_plan import write
 from ansible_collections.requorum.cluster.plugins.module_utils import _snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, write
 
 
 class ActionModule(PlanAction):

@@ -33,7 +33,6 @@ class ActionModule(PlanAction):
             STAMP=self.stamp,
             ROLE="join",
             URL=url,
-            ASIDE="yes",
             REPLACED=replaced or "",
             TLS_ASIDE="yes" if foreign else "no",
         )

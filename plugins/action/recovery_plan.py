@@ -13,7 +13,7 @@ from dataclasses import asdict
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _classify, _distro, _plan, _server, _state
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now, write
 
 
 class ActionModule(NodeAction):
@@ -125,10 +125,3 @@ class ActionModule(NodeAction):
             "tokens": [word for key, word in (entry.get("token") or {}).items() if key == "in-force"],
             "error": entry.get("error"),
         }
-
-
-def write(path: str, content: t.Any) -> None:
-    """A JSON file that only its owner reads."""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1)
-        file.write("\n")

@@ -4,15 +4,19 @@
 
 from __future__ import annotations
 
-import json
 import os
 import typing as t
 
 from ansible.utils.display import Display
 
-from ansible_collections.requorum.cluster.plugins.action.recovery_plan import write
 from ansible_collections.requorum.cluster.plugins.module_utils import _report, _report_html, _report_text, _timeline
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now, recorded
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
+    NodeAction,
+    load,
+    now,
+    recorded,
+    write,
+)
 
 
 class ActionModule(NodeAction):
@@ -23,13 +27,13 @@ class ActionModule(NodeAction):
     def act(self) -> dict[str, t.Any]:
         folder = str(self._task.args["run_dir"])
         record = _report.Record(
-            plan=self._load(folder, "plan.json", {}),
-            before=self._load(folder, "state-before.json", {}),
-            after=self._load(folder, "state-after.json", {}),
+            plan=load(folder, "plan.json", {}),
+            before=load(folder, "state-before.json", {}),
+            after=load(folder, "state-after.json", {}),
             actions=recorded(folder),
-            backup=self._load(folder, "backup.json", {}),
-            reset=self._load(folder, "reset.json", {}),
-            checks=self._load(folder, "checks.json", []),
+            backup=load(folder, "backup.json", {}),
+            reset=load(folder, "reset.json", {}),
+            checks=load(folder, "checks.json", []),
             events=_timeline.read(self._text(folder, "timeline.jsonl")),
             mode="check" if self._task.check_mode else "run",
             final=bool(self._task.args.get("final")),
@@ -37,13 +41,7 @@ class ActionModule(NodeAction):
         )
         report = _report.build(record)
         write(os.path.join(folder, "report.json"), report)
-        html = _report_html.render(report)
-        with open(
-            os.open(os.path.join(folder, "report.html"), os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600),
-            "w",
-            encoding="utf-8",
-        ) as file:
-            file.write(html)
+        write(os.path.join(folder, "report.html"), _report_html.render(report))
         Display().display(_report_text.summary(report, folder))
         verdict = {key: report["verdict"][key] for key in ("outcome", "sentence", "next")}
         failed = {"failed": True, "msg": verdict["sentence"]} if verdict["outcome"] == "failed" else {}
@@ -56,7 +54,3 @@ class ActionModule(NodeAction):
                 return file.read()
         except FileNotFoundError:
             return ""
-
-    def _load(self, folder: str, name: str, missing: t.Any) -> t.Any:
-        text = self._text(folder, name)
-        return json.loads(text) if text else missing

@@ -211,3 +211,18 @@ def recorded(run_dir: str) -> list[JSON]:
             return [json.loads(line) for line in file]
     except FileNotFoundError:
         return []
+
+
+def write(path: str, content: t.Any) -> None:
+    """A JSON file that only its owner reads; a text is written as it is."""
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
+        file.write(content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
+
+
+def load(run_dir: str, name: str, missing: t.Any) -> t.Any:
+    """A JSON file of a run's folder; `missing` where the run did not get as far."""
+    try:
+        with open(os.path.join(run_dir, name), encoding="utf-8") as file:
+            return json.load(file)
+    except FileNotFoundError:
+        return missing

@@ -47,7 +47,7 @@ def outcome(run: Run) -> str:
     """The report's verdict; with the run's output at hand when a test fails."""
     assert run.report, run.out[-4000:]
     print(run.out[-6000:])
-    return str(run.report["verdict"]["outcome"])  # type: ignore[index]
+    return str(run.report["verdict"]["outcome"])
 
 
 def quiet(lab: Lab) -> list[str]:

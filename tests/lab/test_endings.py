@@ -27,7 +27,7 @@ def test_servers_that_stay_off_and_come_back_later(lab: Lab) -> None:
     assert story.outcome(alone) == "not_redundant"
     assert story.voters(lab) == [first]
     assert story.count(lab) == 40
-    assert "requorum_confirm" in str(alone.report["verdict"]["next"])  # type: ignore[index]
+    assert "requorum_confirm" in str(alone.report["verdict"]["next"])
 
     for host in (second, third):  # they come back with their old datastores: another cluster by now
         faults.power_on(lab, host)

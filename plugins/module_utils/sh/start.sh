@@ -1,4 +1,4 @@
-# Starts the server without waiting. Set by the caller: STAMP, ROLE (alone|member|join); for join URL, ASIDE and TLS_ASIDE
+# Starts the server without waiting. Set by the caller: STAMP, ROLE (alone|member|join); for join URL, TLS_ASIDE
 # (yes|no), REPLACED (cluster ID that ends on this host, or empty).
 # alone: the survivor after a reset, which must not ask another server. stdin (join): the token, when this host has none.
 find_distro || die "neither rke2 nor k3s is installed here"
@@ -26,10 +26,8 @@ case $ROLE in
     ;;
   join)
     etcd_runs && die "etcd still runs here"
-    if [ "$ASIDE" = yes ]; then
-      aside "$DB/etcd" "$DB/etcd-requorum-$STAMP"
-      aside "$DB/reset-flag" "$HOME_DIR/$STAMP/reset-flag"
-    fi
+    aside "$DB/etcd" "$DB/etcd-requorum-$STAMP"
+    aside "$DB/reset-flag" "$HOME_DIR/$STAMP/reset-flag"
     if [ "$TLS_ASIDE" = yes ]; then
       aside "$TLS" "$SERVER/tls-requorum-$STAMP"
       aside "$SERVER/cred" "$SERVER/cred-requorum-$STAMP"
