@@ -5,11 +5,10 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import os
 import platform
-import re
 import tarfile
+import tempfile
 import threading
 import time
 import urllib.request
@@ -28,6 +27,8 @@ _STALL_S = 30.0
 ETCD_BASE = "https://github.com/etcd-io/etcd/releases/download"
 KUBERNETES_BASE = "https://dl.k8s.io"
 KUBERNETES = "1.34.3"
+_HASHES = {64: "sha256", 128: "sha512"}
+"""Length of a hex digest -> its name."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +36,10 @@ class Release:
     """One official file."""
 
     url: str
-    sha256: str | None
-    """None: no pin is known to us; taken at run time from `<url>.sha256`, published beside the file."""
-    members: tuple[str, ...] = ()
-    """Programs in the archive; empty: the file is itself the program."""
+    pin: str
+    """Hex digest that the project publishes: sha256 of etcd's, sha512 of Kubernetes' archives."""
+    programs: tuple[str, ...]
+    """Their names in the archive, in whichever folder."""
 
     @property
     def name(self) -> str:
@@ -52,18 +53,13 @@ class Part:
 
     name: str
     version: str
-    releases: tuple[Release, ...]
+    release: Release
     module: gobuild.Module
-
-    @property
-    def programs(self) -> tuple[str, ...]:
-        """Names of the programs."""
-        return tuple(self.module.programs)
 
     @property
     def release_folder(self) -> str:
         """Name in the cache when downloaded."""
-        return f"{self.name}-{self.version}-{digest(*(f'{r.name} {r.sha256}' for r in self.releases))}"
+        return f"{self.name}-{self.version}-{digest(self.release.name, self.release.pin)}"
 
     @property
     def built_folder(self) -> str:
@@ -79,16 +75,16 @@ def etcd_part(series: str = "3.6", base: str = ETCD_BASE) -> Part:
         "3.5": ("3.5.21", "adddda4b06718e68671ffabff2f8cee48488ba61ad82900e639d108f2148501c"),
     }[series]
     archive = Release(f"{base}/v{version}/etcd-v{version}-linux-amd64.tar.gz", sha256, ("etcd", "etcdctl", "etcdutl"))
-    return Part("etcd", version, (archive,), gobuild.etcd(series))
+    return Part("etcd", version, archive, gobuild.etcd(series))
 
 
 def kubernetes_part(base: str = KUBERNETES_BASE) -> Part:
     """kube-apiserver and kubectl."""
-    folder = f"{base}/v{KUBERNETES}/bin/linux/amd64"
-    return Part("kubernetes", KUBERNETES, (
-        Release(f"{folder}/kube-apiserver", None),
-        Release(f"{folder}/kubectl", "ab60ca5f0fd60c1eb81b52909e67060e3ba0bd27e55a8ac147cbc2172ff14212"),
-    ), gobuild.kubernetes(KUBERNETES))
+    # Pin: CHANGELOG/CHANGELOG-1.34.md of Kubernetes, "Server Binaries" of the release.
+    archive = Release(f"{base}/v{KUBERNETES}/kubernetes-server-linux-amd64.tar.gz",
+                      "6dacc62cf3def4873c680bd308fa88eb0ee857e4ca4e19723921172f7e6d4f7f"
+                      "774ea7742d59fa051807856896affb4fe86e55fc2612e2c3f729e5e10cde3200", ("kube-apiserver", "kubectl"))
+    return Part("kubernetes", KUBERNETES, archive, gobuild.kubernetes(KUBERNETES))
 
 
 def _open(url: str) -> IO[bytes]:
@@ -113,45 +109,30 @@ def _open(url: str) -> IO[bytes]:
 
 def fetch(release: Release, target: Path) -> None:
     """Download into folder `target`; raises OSError when it cannot be had, LabError when it is not the pinned file."""
-    expected = release.sha256
-    if expected is None:
-        with _open(release.url + ".sha256") as reply:
-            said = reply.read(256).decode("ascii", "replace")
-        if not (match := re.match(r"[0-9a-f]{64}\b", said)):
-            raise LabError(f"{release.url}.sha256: no sha256 in it")
-        expected = match[0]
-    body, seen, told = io.BytesIO(), hashlib.sha256(), time.monotonic()
-    with _open(release.url) as reply:
+    seen, size, told = hashlib.new(_HASHES[len(release.pin)]), 0, time.monotonic()
+    with _open(release.url) as reply, tempfile.TemporaryFile() as body:
         while block := reply.read(1 << 18):
             seen.update(block)
-            body.write(block)
+            size += body.write(block)
             if time.monotonic() - told > 5:
                 told = time.monotonic()
-                say(f"downloading {release.name}: {body.tell() >> 20} MiB")
-    if seen.hexdigest() != expected:
-        raise LabError(f"{release.url}: sha256 {seen.hexdigest()} instead of {expected}; refused")
-    body.seek(0)
-    if not release.members:
-        _program(target / release.name, body)
-        return
-    with tarfile.open(fileobj=body) as archive:
-        found = {os.path.basename(member.name): member for member in archive if member.isfile()}
-        for name in release.members:
-            stream = archive.extractfile(found[name]) if name in found else None
-            if stream is None:
-                raise LabError(f"{release.url}: no {name} in it")
-            _program(target / name, stream)
-
-
-def _program(path: Path, stream: IO[bytes]) -> None:
-    path.write_bytes(stream.read())
-    path.chmod(0o755)
+                say(f"downloading {release.name}: {size >> 20} MiB")
+        if seen.hexdigest() != release.pin:
+            raise LabError(f"{release.url}: {seen.name} {seen.hexdigest()} instead of {release.pin}; refused")
+        body.seek(0)
+        with tarfile.open(fileobj=body) as archive:
+            found = {os.path.basename(member.name): member for member in archive if member.isfile()}
+            for name in release.programs:
+                stream = archive.extractfile(found[name]) if name in found else None
+                if stream is None:
+                    raise LabError(f"{release.url}: no {name} in it")
+                (target / name).write_bytes(stream.read())
+                (target / name).chmod(0o755)
 
 
 def _download(part: Part, target: Path) -> None:
     say(f"{part.name} {part.version}: trying the official release files")
-    for release in part.releases:
-        fetch(release, target)
+    fetch(part.release, target)
 
 
 def provide(part: Part, root: Path | None = None,

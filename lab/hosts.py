@@ -16,9 +16,11 @@ from lab.spec import Host, Spec
 from lab.supervisor.install import HostFile, host_files
 
 _BIN, _STANDIN, _IMAGES = "/opt/lab/bin", "/opt/lab/standin", "/srv/images"
-# What a real program needs beyond the stand-in: with systemd's cgroups its containerd does not start in a container,
-# and a node becomes Ready when there is any network configuration.
+# What a real program needs beyond the stand-in: with systemd's cgroups neither its containerd nor its kubelet starts in
+# a container, and a node becomes Ready when there is any network configuration.
 _REAL = {
+    "{config}.d/10-real.yaml": 'kubelet-arg+: ["cgroup-driver=cgroupfs", "cgroups-per-qos=false", '
+                               '"enforce-node-allocatable="]\n',
     "/etc/systemd/system/{unit}.service.d/real.conf": "[Service]\nUnsetEnvironment=INVOCATION_ID\n",
     "/etc/cni/net.d/10-lab.conflist": '{"cniVersion": "1.0.0", "name": "lab", "plugins": [{"type": "loopback"}]}\n',
 }
@@ -112,7 +114,8 @@ def files(spec: Spec, host: Host) -> dict[str, HostFile]:
     content = host_files(spec.supervisor, host.role, token=spec.token, server=server, node_ip=host.ip, pace=spec.pace)
     if spec.binary:
         del content[spec.supervisor.binary]
-        content |= {path.format(unit=spec.unit(host.name)): HostFile(0o644, text) for path, text in _REAL.items()}
+        names = {"unit": spec.unit(host.name), "config": spec.supervisor.config}
+        content |= {path.format(**names): HostFile(0o644, text) for path, text in _REAL.items()}
     return content
 
 

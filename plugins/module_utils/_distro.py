@@ -19,24 +19,8 @@ class Distro:
     static_pods: bool
     """etcd and kube-apiserver are static pods, which outlive the unit (RKE2); K3s runs them in its own process."""
 
-    @property
-    def data_dir(self) -> str:
-        return f"/var/lib/rancher/{self.name}"
-
-    @property
-    def config(self) -> str:
-        return f"/etc/rancher/{self.name}/config.yaml"
-
-    @property
-    def annotation(self) -> str:
-        """Prefix of etcd's annotations on Node objects."""
-        return f"etcd.{self.name}.cattle.io"
-
 
 DISTROS = {
     "rke2": Distro("rke2", "rke2-server", "rke2-agent", 9345, True),
     "k3s": Distro("k3s", "k3s", "k3s-agent", 6443, False),
 }
-
-HOME = "/var/lib/rancher/requorum"
-"""Where a node keeps what a recovery must remember; persistent on Harvester too."""

@@ -62,8 +62,6 @@ class Server:
     api: bool = False
     unit: bool = True
     """The server's unit is active or activating; etcd of RKE2 goes on when it is not."""
-    joining: bool = False
-    """Our join drop-in lies there: an earlier run has started it."""
     replaced: frozenset[str] = field(default_factory=frozenset)
     """Cluster IDs that a recovery has replaced, from this node's journal."""
     free: int = 0
@@ -110,7 +108,6 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         healthy=bool(health.get("ok")),
         api=bool((entry.get("api") or {}).get("ready")),
         unit=(entry.get("unit") or {}).get("ActiveState") in ("active", "activating", "reloading"),
-        joining=any(path.endswith("/zz-requorum.yaml") for path in entry.get("files") or ()),
         replaced=frozenset(
             line.split("=", 1)[1] for line in entry.get("journal") or () if line.startswith("replaced=")
         ),

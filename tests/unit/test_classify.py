@@ -197,7 +197,7 @@ STATES = (
           "split_brain", refused=True),
     State("interrupted while a peer joins",
           (voting("r1", **{**NEW, "members": of("r1 r2", learners="r2")}, replaced=frozenset("A")),
-          learning("r2", cluster_id="B", members=of("r1 r2", learners="r2"), joining=True), stopped("r3")),
+          learning("r2", cluster_id="B", members=of("r1 r2", learners="r2")), stopped("r3")),
           "member_lost", "r1", "nothing promote rejoin"),
     # --- two clusters
     State("two clusters lead", (voting("r1"), voting("r2", cluster_id="B"), voting("r3")), "split_brain", refused=True),

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Where the programs come from: official files with the right sha256, else Go modules."""
+"""Where the programs come from: official files with the right digest, else Go modules."""
 
 from __future__ import annotations
 
@@ -59,23 +59,29 @@ def pretend_to_build(module: Module, target: Path) -> None:
         (target / name).write_text("built")
 
 
-def etcd_archive(folder: Path) -> str:
-    """Put an archive like etcd's there; return its sha256."""
+def archive(path: Path, content: dict[str, str]) -> bytes:
+    """Write an archive with these files; return its bytes."""
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
-        for name in ("etcd", "etcdctl", "etcdutl", "README.md"):
-            entry = tarfile.TarInfo(f"etcd-v3.6.6-linux-amd64/{name}")
-            entry.size = len(name)
-            tar.addfile(entry, io.BytesIO(name.encode()))
-    path = folder / "v3.6.6" / "etcd-v3.6.6-linux-amd64.tar.gz"
+        for name, text in content.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(text)
+            tar.addfile(entry, io.BytesIO(text.encode()))
     path.parent.mkdir()
     path.write_bytes(buffer.getvalue())
-    return hashlib.sha256(buffer.getvalue()).hexdigest()
+    return buffer.getvalue()
+
+
+def etcd_archive(folder: Path) -> str:
+    """Put an archive like etcd's there; return its sha256."""
+    content = archive(folder / "v3.6.6" / "etcd-v3.6.6-linux-amd64.tar.gz",
+                      {f"etcd-v3.6.6-linux-amd64/{name}": name for name in ("etcd", "etcdctl", "etcdutl", "README.md")})
+    return hashlib.sha256(content).hexdigest()
 
 
 def etcd_part(base: str, sha256: str) -> binaries.Part:
     part = binaries.etcd_part("3.6", base)
-    return replace(part, releases=(replace(part.releases[0], sha256=sha256),))
+    return replace(part, release=replace(part.release, pin=sha256))
 
 
 @pytest.fixture(autouse=True)
@@ -106,7 +112,7 @@ def test_a_file_with_another_sha256_is_refused_and_nothing_of_it_is_kept(
     etcd_archive(folder)
     part = etcd_part(url, "0" * 64)
     with pytest.raises(LabError, match=f"instead of {'0' * 64}; refused"):
-        binaries.fetch(part.releases[0], cache)
+        binaries.fetch(part.release, cache)
     assert list(cache.iterdir()) == []
     got = binaries.provide(part, cache, pretend_to_build)
     assert (got / "etcd").read_text() == "built"
@@ -134,23 +140,24 @@ def test_a_host_that_never_answers_is_given_up_soon(
     assert "building from Go modules" in capsys.readouterr().err
 
 
-def test_kube_apiserver_is_checked_against_the_sum_published_beside_it(site: tuple[Path, str], cache: Path) -> None:
+def test_kube_apiserver_and_kubectl_come_from_one_archive_checked_by_its_sha512(
+        site: tuple[Path, str], cache: Path) -> None:
     folder, url = site
-    (folder / "v1.34.3/bin/linux/amd64").mkdir(parents=True)
-    program = folder / "v1.34.3/bin/linux/amd64/kube-apiserver"
-    program.write_bytes(b"apiserver")
-    release = binaries.kubernetes_part(url).releases[0]
-    with pytest.raises(OSError, match="404"):
-        binaries.fetch(release, cache)
-    program.with_suffix(".sha256").write_text(hashlib.sha256(b"apiserver").hexdigest() + "\n")
-    binaries.fetch(release, cache)
+    content = archive(folder / "v1.34.3/kubernetes-server-linux-amd64.tar.gz",
+                      {f"kubernetes/server/bin/{name}": name for name in ("kube-apiserver", "kubectl", "kubelet")})
+    part = binaries.kubernetes_part(url)
+    with pytest.raises(LabError, match=r"sha512 .* refused"):
+        binaries.fetch(part.release, cache)
+    binaries.fetch(replace(part.release, pin=hashlib.sha512(content).hexdigest()), cache)
+    assert sorted(path.name for path in cache.iterdir()) == ["kube-apiserver", "kubectl"]
     assert os.access(cache / "kube-apiserver", os.X_OK)
-    program.with_suffix(".sha256").write_text("f" * 64)
-    with pytest.raises(LabError, match="refused"):
-        binaries.fetch(release, cache)
-    program.with_suffix(".sha256").write_text("")
-    with pytest.raises(LabError, match="no sha256"):
-        binaries.fetch(release, cache)
+
+
+def test_an_archive_without_the_program_is_refused(site: tuple[Path, str], cache: Path) -> None:
+    folder, url = site
+    content = archive(folder / "v3.6.6" / "etcd-v3.6.6-linux-amd64.tar.gz", {"etcd-v3.6.6-linux-amd64/etcd": "etcd"})
+    with pytest.raises(LabError, match="no etcdctl in it"):
+        binaries.fetch(etcd_part(url, hashlib.sha256(content).hexdigest()).release, cache)
 
 
 def test_all_programs_end_in_one_folder_named_after_what_went_in(cache: Path) -> None:
@@ -163,11 +170,11 @@ def test_all_programs_end_in_one_folder_named_after_what_went_in(cache: Path) ->
 
 @pytest.mark.parametrize(("series", "version"), [("3.6", "3.6.6"), ("3.5", "3.5.21")])
 def test_official_addresses(series: str, version: str) -> None:
-    release = binaries.etcd_part(series).releases[0]
+    release = binaries.etcd_part(series).release
     assert release.url == (f"https://github.com/etcd-io/etcd/releases/download/v{version}/"
                            f"etcd-v{version}-linux-amd64.tar.gz")
-    assert [r.url for r in binaries.kubernetes_part().releases] == [
-        "https://dl.k8s.io/v1.34.3/bin/linux/amd64/kube-apiserver", "https://dl.k8s.io/v1.34.3/bin/linux/amd64/kubectl"]
+    assert (binaries.kubernetes_part().release.url
+            == "https://dl.k8s.io/v1.34.3/kubernetes-server-linux-amd64.tar.gz")
 
 
 def test_the_modules_pin_the_versions_of_the_releases(root: Path) -> None:

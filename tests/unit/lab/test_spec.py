@@ -91,6 +91,7 @@ def test_a_real_program_is_not_covered_by_the_link_to_the_stand_in() -> None:
     played, real = hosts.files(SPEC, host), hosts.files(replace(SPEC, binary="/srv/rke2"), host)
     assert played["/usr/local/bin/rke2"].link
     assert "/usr/local/bin/rke2" not in real
+    assert "cgroup-driver=cgroupfs" in real["/etc/rancher/rke2/config.yaml.d/10-real.yaml"].content
     assert "UnsetEnvironment=INVOCATION_ID" in real["/etc/systemd/system/rke2-server.service.d/real.conf"].content
     assert "server: https://10.89.7.11:9345" in real["/etc/rancher/rke2/config.yaml"].content
     assert "server:" not in hosts.files(SPEC, SPEC.hosts[0])["/etc/rancher/rke2/config.yaml"].content
