@@ -3,8 +3,9 @@
 # PRIVATE to the collection: it may change at any time.
 """Read a bbolt file (etcd's member/snap/db) without etcd, from a disk or through a node.
 
-Nothing here does I/O: a reader is a generator that yields the ranges it needs and is sent their bytes. `drive` runs one
-over any `read_many`, so that one round trip to a node serves a whole level of the tree.
+Nothing here does I/O: a reader is a generator that yields requests and is sent an answer to each. `drive` runs one over
+`local` (a file at hand) or over `_node.read_many`, where all requests of one step are one round trip; a whole way
+down a tree is one request, so that no level of a tree costs a trip of its own.
 Layout: bbolt's page.go and bucket.go.
 """
 
@@ -14,14 +15,47 @@ import struct
 import typing as t
 from dataclasses import dataclass
 
-Range = tuple[int, int]
+ReadAt = t.Callable[[int, int], bytes]
 T = t.TypeVar("T")
-Reader = t.Generator[list[Range], list[bytes], T]
+U = t.TypeVar("U")
+
+
+class Range(t.NamedTuple):
+    """These bytes; fewer only at the end of the file."""
+
+    offset: int
+    size: int
+
+
+class Tree(t.NamedTuple):
+    """The pages below one, level by level, each with its overflow pages; with `last` only the way to the last leaf."""
+
+    page: int
+    page_size: int
+    last: bool
+
+
+class Tail(t.NamedTuple):
+    """Of another file: where its data end, and what precedes that place."""
+
+    path: str
+    window: int
+
+
+Request = Range | Tree | Tail
+Answers = t.Callable[[t.Sequence[Request]], list[bytes]]
+Reader = t.Generator[t.Sequence[Request], list[bytes], T]
 
 MAGIC, VERSION = 0xED0CDAED, 2
-BRANCH, LEAF = 0x01, 0x02
+BRANCH, LEAF, META, FREELIST = 0x01, 0x02, 0x04, 0x10
 HEADER = 16
+NO_FREELIST = 0xFFFFFFFFFFFFFFFF
+PAGE_SIZES = (4096, 8192, 16384, 32768, 65536)
 MAX_DEPTH = 32
+MAX_PAGES = 16
+"""Pages of one Tree, without overflow pages: more than any way down has, or any of the small buckets."""
+MAX_OVERFLOW = 8 << 20
+"""Bytes: a leaf holds up to four of the largest entries, 1.5 MiB each, before bbolt splits it."""
 
 
 class BadFile(ValueError):
@@ -37,6 +71,7 @@ class Meta:
     high_water: int
     """Number of pages in use; the file has at least as many."""
     txid: int
+    freelist: int = NO_FREELIST
 
 
 @dataclass(frozen=True)
@@ -60,29 +95,26 @@ def _meta(raw: bytes) -> Meta | None:
     if len(raw) < HEADER + 64:
         return None
     body = raw[HEADER : HEADER + 64]
-    magic, version, page_size, _flags, root, _seq, _free, high_water, txid, checksum = struct.unpack(
+    magic, version, page_size, _flags, root, _seq, freelist, high_water, txid, checksum = struct.unpack(
         "<IIIIQQQQQQ", body
     )
     if magic != MAGIC or version != VERSION or checksum != fnv1a(body[:56]):
         return None
-    if not 512 <= page_size <= 1 << 16 or page_size & (page_size - 1):
+    if page_size not in PAGE_SIZES:
         return None
-    return Meta(page_size, root, high_water, txid)
+    return Meta(page_size, root, high_water, txid, freelist)
 
 
 def metas(size: int) -> Reader[Meta]:
-    """Both meta pages; the second one lies one page (4 KiB to 64 KiB) after the first."""
-    if size < 2 * 4096:
+    """Both meta pages; the second one lies one page after the first."""
+    if size < 2 * PAGE_SIZES[0]:
         raise BadFile(f"a datastore has at least two pages, this file has {size} bytes")
-    head = (yield [(0, 8192)])[0]
-    found = [_meta(head), _meta(head[4096:])]
-    if found[0] and found[0].page_size != 4096:
-        found[1] = _meta((yield [(found[0].page_size, 256)])[0])
-    if not any(found):
-        for page_size in (8192, 16384, 32768, 65536):
-            if page_size + 256 <= size:
-                found.append(_meta((yield [(page_size, 256)])[0]))
-    valid = [meta for meta in found if meta]
+    places = [0, *(place for place in PAGE_SIZES if place + HEADER + 64 <= size)]
+    answers = yield [Range(place, HEADER + 64) for place in places]
+    found = {place: meta for place, raw in zip(places, answers, strict=True) if (meta := _meta(raw))}
+    first = found.pop(0, None)
+    second = next((meta for place, meta in found.items() if place == (first or meta).page_size), None)
+    valid = [meta for meta in (first, second) if meta]
     if not valid:
         raise BadFile("neither meta page is valid (magic, version or checksum)")
     newest = max(valid, key=lambda meta: meta.txid)
@@ -91,7 +123,7 @@ def metas(size: int) -> Reader[Meta]:
     return newest
 
 
-def _page(raw: bytes, number: int) -> tuple[int, int, int]:
+def page(raw: bytes, number: int) -> tuple[int, int, int]:
     """(flags, count, overflow) of a page header, checked against the page's own number."""
     if len(raw) < HEADER:
         raise BadFile(f"page {number} is cut off")
@@ -101,15 +133,15 @@ def _page(raw: bytes, number: int) -> tuple[int, int, int]:
     return flags, count, overflow
 
 
-def _branches(raw: bytes, count: int) -> list[int]:
+def branches(raw: bytes, count: int) -> list[int]:
     end = HEADER + 16 * count
     if end > len(raw):
         raise BadFile("a branch page is cut off")
     return [struct.unpack_from("<IIQ", raw, offset)[2] for offset in range(HEADER, end, 16)]
 
 
-def _items(raw: bytes, count: int) -> list[Item]:
-    items: list[Item] = []
+def items(raw: bytes, count: int) -> list[Item]:
+    found: list[Item] = []
     for offset in range(HEADER, HEADER + 16 * count, 16):
         if offset + 16 > len(raw):
             raise BadFile("a leaf page is cut off")
@@ -117,98 +149,124 @@ def _items(raw: bytes, count: int) -> list[Item]:
         start = offset + pos
         if start + ksize + vsize > len(raw):
             raise BadFile("an entry reaches beyond its page")
-        items.append(Item(raw[start : start + ksize], raw[start + ksize : start + ksize + vsize], bool(flags & 1)))
-    return items
+        found.append(Item(raw[start : start + ksize], raw[start + ksize : start + ksize + vsize], bool(flags & 1)))
+    return found
 
 
-def _load(meta: Meta, numbers: t.Sequence[int]) -> Reader[list[bytes]]:
-    """Whole pages, overflow pages included: one round trip, a second one where pages overflow."""
-    size = meta.page_size
-    for number in numbers:
-        if not 2 <= number < meta.high_water:
+def _visit(tree: Tree, take: ReadAt, high_water: int) -> t.Iterator[tuple[int, int, bytes]]:
+    """(flags, count, whole page) of each page of a Tree, in order; what `sh/pages.sh` does on a node."""
+    pending, size = [tree.page], tree.page_size
+    for _page in range(MAX_PAGES):
+        if not pending:
+            return
+        number = pending.pop(0)
+        if not 2 <= number < high_water:
             raise BadFile(f"page {number} is outside the file")
-    raws = yield [(number * size, size) for number in numbers]
-    more = {index: _page(raw, numbers[index])[2] for index, raw in enumerate(raws)}
-    long = [index for index, overflow in more.items() if overflow]
-    for index in long:
-        if numbers[index] + more[index] >= meta.high_water:
-            raise BadFile(f"page {numbers[index]} overflows beyond the file")
-    if long:
-        rest = yield [((numbers[index] + 1) * size, more[index] * size) for index in long]
-        for index, tail in zip(long, rest, strict=True):
-            raws[index] += tail
-    return raws
+        raw = take(number * size, size)
+        flags, count, overflow = page(raw, number)
+        if number + overflow >= high_water or overflow * size > MAX_OVERFLOW:
+            raise BadFile(f"page {number} overflows beyond the file, or more than any entry needs")
+        raw += take((number + 1) * size, overflow * size) if overflow else b""
+        if len(raw) < (1 + overflow) * size:
+            raise BadFile(f"page {number} is cut off")
+        yield flags, count, raw
+        if flags == BRANCH:
+            below = branches(raw, count)
+            pending += below[-1:] if tree.last else below
+    if pending:
+        raise BadFile(f"the tree below page {tree.page} has more pages than any real one: its pages form a cycle")
 
 
-def children(item: Item, meta: Meta) -> Reader[list[Item]]:
-    """All items of a small bucket (inline or with its own pages)."""
-    return (yield from _walk(item, meta, lambda pages: pages))
+class Part(t.NamedTuple):
+    """Items of a bucket: all of them, or those of its last leaf."""
+
+    items: list[Item]
+    whole: bool
 
 
-def last(item: Item, meta: Meta) -> Reader[list[Item]]:
-    """Items of the rightmost leaf of a bucket: one page per level is read."""
-    return (yield from _walk(item, meta, lambda pages: pages[-1:]))
+def parts(meta: Meta, wanted: t.Sequence[tuple[Item | None, bool]]) -> Reader[list[Part]]:
+    """Small buckets, and the last leaf of those asked for with True, in one round trip; a missing bucket is empty."""
+    roots = [_root(item) for item, _last in wanted]
+    trees = [Tree(root, meta.page_size, last) for root, (_item, last) in zip(roots, wanted, strict=True) if root]
+    for tree in trees:
+        if not 2 <= tree.page < meta.high_water:
+            raise BadFile(f"page {tree.page} is outside the file")
+    answers = iter((yield trees) if trees else [])
+    asked = iter(trees)
+    return [
+        _part(next(asked), next(answers), meta) if root else Part(_inline(item), True)
+        for root, (item, _last) in zip(roots, wanted, strict=True)
+    ]
 
 
-def _walk(item: Item, meta: Meta, choose: t.Callable[[list[int]], list[int]]) -> Reader[list[Item]]:
-    root = struct.unpack_from("<Q", item.value)[0] if len(item.value) >= HEADER else 0
-    if root == 0:
-        raw = item.value[HEADER:]
-        return _items(raw, struct.unpack_from("<H", raw, 10)[0]) if len(raw) >= HEADER else []
-    items: list[Item] = []
-    level, seen = [root], 0
-    for _depth in range(MAX_DEPTH):
-        below: list[int] = []
-        seen += len(level)
-        if seen > meta.high_water:
-            raise BadFile("the tree has more pages than the file: its pages form a cycle")
-        raws = yield from _load(meta, level)
-        for number, raw in zip(level, raws, strict=True):
-            flags, count, _overflow = _page(raw, number)
-            if flags == BRANCH:
-                below += _branches(raw, count)
-            else:
-                items += _items(raw, count)
-        if not below:
-            return items
-        level = choose(below)
-    raise BadFile("the tree is deeper than any real one: its pages form a cycle")
+def _root(item: Item | None) -> int:
+    return int(struct.unpack_from("<Q", item.value)[0]) if item and len(item.value) >= HEADER else 0
+
+
+def _inline(item: Item | None) -> list[Item]:
+    """A bucket without pages of its own lies within its header."""
+    raw = item.value[HEADER:] if item else b""
+    return items(raw, page(raw, 0)[1]) if raw else []
+
+
+def _part(tree: Tree, raw: bytes, meta: Meta) -> Part:
+    place = 0
+
+    def take(_offset: int, size: int) -> bytes:
+        nonlocal place
+        place += size
+        return raw[place - size : place]
+
+    pages = list(_visit(tree, take, meta.high_water))
+    leaves = [items(body, count) for flags, count, body in pages if flags == LEAF]
+    return Part([item for leaf in leaves for item in leaf], not tree.last or len(pages) == 1)
 
 
 def buckets(meta: Meta) -> Reader[dict[str, Item]]:
     """The top level buckets by name."""
     root = Item(b"", struct.pack("<QQ", meta.root, 0), True)
-    found = yield from children(root, meta)
-    return {item.key.decode("utf-8", "replace"): item for item in found if item.bucket}
+    found = (yield from parts(meta, [(root, False)]))[0]
+    return {item.key.decode("utf-8", "replace"): item for item in found.items if item.bucket}
 
 
-def drive(reader: Reader[T], read_many: t.Callable[[list[Range]], list[bytes]]) -> T:
-    """Run a reader over `read_many(ranges) -> bytes of each`."""
+def drive(reader: Reader[T], answers: Answers) -> T:
+    """Run a reader; each step is one call of `answers`."""
     try:
-        ranges = next(reader)
+        requests = next(reader)
         while True:
-            ranges = reader.send(read_many(ranges))
+            requests = reader.send(answers(requests))
     except StopIteration as stop:
         return t.cast(T, stop.value)
 
 
-def scan(item: Item, meta: Meta, read_many: t.Callable[[list[Range]], list[bytes]]) -> t.Iterator[Item]:
-    """All items of a bucket of any size, leaf by leaf; every page's number is checked, none is read twice."""
-    root = struct.unpack_from("<Q", item.value)[0] if len(item.value) >= HEADER else 0
-    if root == 0:
-        raw = item.value[HEADER:]
-        yield from _items(raw, struct.unpack_from("<H", raw, 10)[0]) if len(raw) >= HEADER else ()
-        return
-    seen: set[int] = set()
-    pending = [root]
+def local(read_at: ReadAt) -> Answers:
+    """The answers of a file at hand."""
+
+    def answer(request: Request) -> bytes:
+        if isinstance(request, Range):
+            return read_at(*request)
+        if isinstance(request, Tree):
+            return b"".join(raw for _flags, _count, raw in _visit(request, read_at, 1 << 48))
+        raise NotImplementedError("a WAL at hand is read as a whole")
+
+    return lambda requests: [answer(request) for request in requests]
+
+
+def both(first: Reader[T], second: Reader[U]) -> Reader[tuple[T | BadFile, U | BadFile]]:
+    """Two readers in the same round trips; the fault of one does not end the other."""
+    results: list[t.Any] = [None, None]
+    pending: dict[int, tuple[Reader[t.Any], list[bytes] | None]] = {0: (first, None), 1: (second, None)}
     while pending:
-        number = pending.pop()
-        if number in seen:
-            raise BadFile(f"page {number} is reached twice: the tree is damaged")
-        seen.add(number)
-        raw = drive(_load(meta, [number]), read_many)[0]
-        flags, count, _overflow = _page(raw, number)
-        if flags == BRANCH:
-            pending += reversed(_branches(raw, count))
-        else:
-            yield from _items(raw, count)
+        asked: dict[int, t.Sequence[Request]] = {}
+        for index, (reader, answer) in pending.items():
+            try:
+                asked[index] = next(reader) if answer is None else reader.send(answer)
+            except StopIteration as stop:
+                results[index] = stop.value
+            except BadFile as error:
+                results[index] = error
+        if not asked:
+            break
+        answers = iter((yield [request for requests in asked.values() for request in requests]))
+        pending = {i: ((first, second)[i], [next(answers) for _one in requests]) for i, requests in asked.items()}
+    return results[0], results[1]

@@ -112,8 +112,9 @@ def rank(servers: t.Sequence[Server], *, prefer: str = "") -> tuple[Server, ...]
                 [-n for n in s.position],
                 not s.leader,
                 not s.gateway,
-                -s.free // (1 << 30),
-                abs(s.skew),
+                # Coarse, so that two looks at one state rank alike.
+                -s.free.bit_length(),
+                abs(s.skew) // 5,
                 s.name,
             ),
         )
@@ -145,7 +146,7 @@ def _split(holders: t.Sequence[Server]) -> Case:
 
 
 def _nothing_holds(servers: t.Sequence[Server]) -> Case:
-    unread = [server.name for server in servers if not server.reachable or server.store == "unknown"]
+    unread = [s.name for s in servers if s.store == "unknown" and not (s.powered_off and not s.reachable)]
     if unread:
         return Case(
             "unknown",
@@ -158,14 +159,17 @@ def _nothing_holds(servers: t.Sequence[Server]) -> Case:
                 ),
             ),
         )
+    away = [server.name for server in servers if not server.reachable]
+    hope = f" {_list(away)} may still hold one." if away else ""
     return Case(
         "datastore_lost",
-        "No server has a datastore any more.",
+        f"No server that answers has a datastore any more.{hope}",
         refusals=(
             Refusal(
                 "Only a snapshot can help.",
                 _list([s.name for s in servers]),
-                "Look for one: local snapshots, S3, backups of an earlier recovery.",
+                "See what there is by playbooks/snapshots.yml, then restore the best one: "
+                "-e requorum_method=restore -e requorum_snapshot=newest.",
             ),
         ),
     )
@@ -271,7 +275,7 @@ def _fallen(
         refusals += _must_not_be_fenced(servers, needs, True)
         return Case("quorum_recoverable", text, base, needs, members, refusals)
     for server in servers:
-        refusals += tuple(_may_still_run(server))
+        refusals += tuple(may_still_run(server))
     if base[0].member_id not in voters and base[0].name != named:
         refusals += (
             Refusal(
@@ -285,7 +289,7 @@ def _fallen(
     return Case("quorum_lost", text, base, needs, members, refusals)
 
 
-def _may_still_run(server: Server) -> t.Iterator[Refusal]:
+def may_still_run(server: Server) -> t.Iterator[Refusal]:
     """What forbids a reset: nobody knows whether this server still votes somewhere."""
     if not server.reachable and not server.powered_off:
         yield Refusal(

@@ -3,17 +3,20 @@
 # PRIVATE to the collection: it may change at any time.
 """What an etcd datastore says about itself while no etcd runs: identity, members, how far it got.
 
-Sources: etcd's schema (buckets meta, members, cluster, key), WAL records (walpb), facts/rke2.md 7.
+Sources: etcd's server/storage/schema (3.5 and 3.6), server/storage/mvcc/store.go.
 """
 
 from __future__ import annotations
 
 import json
-import struct
 import typing as t
 from dataclasses import dataclass
 
 from . import _bbolt
+
+SMALL, LARGE = ("meta", "members", "cluster", "alarm", "auth"), ("key", "lease")
+"""Buckets that are read whole, and those of which only the last leaf is read."""
+ALARMS = {1: "NOSPACE", 2: "CORRUPT"}
 
 
 @dataclass(frozen=True)
@@ -29,14 +32,37 @@ class Member:
 
 @dataclass(frozen=True)
 class Datastore:
-    """How far a datastore got: enough to rank it and to tell whose it is."""
+    """What the small buckets of a datastore say, and its last revision: whose it is and how far it got."""
 
     revision: int
     term: int
     index: int
-    """consistent_index: the last raft entry that is applied in the db."""
+    """consistent_index: the last raft entry that is applied in the db, and its term."""
     members: tuple[Member, ...]
     storage_version: str
+    """Empty before etcd 3.6."""
+    cluster_version: str = ""
+    compacted: int = 0
+    """finishedCompactRev: older revisions of keys are gone."""
+    compacting: int = 0
+    """scheduledCompactRev: greater than `compacted` while a compaction is under way."""
+    voters: tuple[str, ...] = ()
+    learners: tuple[str, ...] = ()
+    """The conf state: member IDs in raft's own view, which the member list should agree with."""
+    alarms: tuple[str, ...] = ()
+    """`NOSPACE` or `CORRUPT`, and the ID of the member: "NOSPACE 234c43afee9063f9"."""
+    leases: int | None = None
+    """None where they fill more than one page and were not counted."""
+    auth: bool = False
+    """Whether clients need a user."""
+
+    @property
+    def etcd(self) -> str:
+        """Minor release that wrote it: `3.6`; empty where neither version is written yet.
+
+        Both are looked at: a server of 3.6 that was killed early has written only the cluster's.
+        """
+        return max(self.storage_version, self.cluster_version)[:3]
 
 
 def protobuf(data: bytes) -> t.Iterator[tuple[int, int | bytes]]:
@@ -45,6 +71,8 @@ def protobuf(data: bytes) -> t.Iterator[tuple[int, int | bytes]]:
     while position < len(data):
         tag, position = _varint(data, position)
         kind = tag & 7
+        if tag < 8:
+            raise _bbolt.BadFile("a record has a field without number")
         if kind == 0:
             value, position = _varint(data, position)
             yield tag >> 3, value
@@ -72,26 +100,61 @@ def _varint(data: bytes, position: int) -> tuple[int, int]:
 
 
 def summary(size: int) -> _bbolt.Reader[Datastore]:
-    """Read a stopped server's datastore by a handful of pages."""
+    """Read a stopped server's datastore by a handful of pages in three round trips."""
     meta = yield from _bbolt.metas(size)
     top = yield from _bbolt.buckets(meta)
     for name in ("meta", "members", "key"):
         if name not in top:
             raise _bbolt.BadFile(f"bucket {name} is missing: this is no etcd datastore")
-    facts = {item.key: item.value for item in (yield from _bbolt.children(top["meta"], meta))}
-    members = yield from _bbolt.children(top["members"], meta)
-    tail = yield from _bbolt.last(top["key"], meta)
+    wanted = [(top.get(name), name in LARGE) for name in SMALL + LARGE]
+    facts, members, cluster, alarms, auth, key, lease = yield from _bbolt.parts(meta, wanted)
+    said = {item.key: item.value for part in (facts, cluster, auth) for item in part.items}
+    voters, learners = _conf_state(said.get(b"confState"))
     return Datastore(
-        revision=max((struct.unpack_from(">Q", item.key)[0] for item in tail if len(item.key) >= 17), default=0),
-        term=_number(facts.get(b"term")),
-        index=_number(facts.get(b"consistent_index")),
-        members=tuple(sorted((_member(item) for item in members), key=lambda member: member.id)),
-        storage_version=facts.get(b"storageVersion", b"").decode("ascii", "replace"),
+        revision=max((_number(item.key[:8]) for item in key.items if len(item.key) >= 17), default=0),
+        term=_number(said.get(b"term")),
+        index=_number(said.get(b"consistent_index")),
+        members=tuple(sorted((_member(item) for item in members.items), key=lambda member: member.id)),
+        storage_version=said.get(b"storageVersion", b"").decode("ascii", "replace"),
+        cluster_version=said.get(b"clusterVersion", b"").decode("ascii", "replace"),
+        compacted=_number(said.get(b"finishedCompactRev", b"")[:8]),
+        compacting=_number(said.get(b"scheduledCompactRev", b"")[:8]),
+        voters=voters,
+        learners=learners,
+        alarms=tuple(_alarm(item.key) for item in alarms.items),
+        leases=len(lease.items) if lease.whole else None,
+        auth=said.get(b"authEnabled") == b"\1",
     )
 
 
 def _number(raw: bytes | None) -> int:
     return int.from_bytes(raw, "big") if raw and len(raw) == 8 else 0
+
+
+def number(message: dict[int, int | bytes], field: int) -> int:
+    """A varint of a protobuf message; one that is not there is 0."""
+    value = message.get(field, 0)
+    if isinstance(value, bytes):
+        raise _bbolt.BadFile(f"field {field} of a record is no number")
+    return value
+
+
+def _alarm(key: bytes) -> str:
+    message = dict(protobuf(key))
+    kind = number(message, 2)
+    return f"{ALARMS.get(kind, f'alarm {kind}')} {number(message, 1):x}"
+
+
+def _conf_state(raw: bytes | None) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """(voters, learners); unknown before etcd 3.5."""
+    try:
+        state = json.loads(raw) if raw else {}
+        voters, learners = (
+            tuple(f"{int(ident):x}" for ident in state.get(name) or ()) for name in ("voters", "learners")
+        )
+    except (ValueError, TypeError, AttributeError, RecursionError, OverflowError) as error:
+        raise _bbolt.BadFile(f"the conf state cannot be read: {error}") from error
+    return voters, learners
 
 
 def _member(item: _bbolt.Item) -> Member:
@@ -105,27 +168,3 @@ def _member(item: _bbolt.Item) -> Member:
         )
     except (ValueError, TypeError, AttributeError, RecursionError) as error:
         raise _bbolt.BadFile(f"a member entry cannot be read: {error}") from error
-
-
-def wal_identity(head: bytes) -> tuple[str, str]:
-    """(member ID, cluster ID), hexadecimal, from the first bytes of any WAL segment.
-
-    A segment starts with a crc record and the metadata record; before each record stand 8 bytes of length, whose upper
-    byte holds the padding.
-    """
-    position = 0
-    for _record in range(4):
-        if position + 8 > len(head):
-            break
-        field = struct.unpack_from("<Q", head, position)[0]
-        size = field & 0x00FFFFFFFFFFFFFF
-        padding = (field >> 56) & 0x7 if field >> 63 else 0
-        body = head[position + 8 : position + 8 + size]
-        if size == 0 or len(body) < size:
-            break
-        fields = dict(protobuf(body))
-        if fields.get(1) == 1 and isinstance(fields.get(3), bytes):
-            ids = dict(protobuf(t.cast(bytes, fields[3])))
-            return f"{int(ids.get(1, 0)):x}", f"{int(ids.get(2, 0)):x}"
-        position += 8 + size + padding
-    raise _bbolt.BadFile("the WAL has no metadata record at its start")

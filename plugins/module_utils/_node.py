@@ -17,6 +17,8 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
+from . import _bbolt
+
 SCRIPTS = Path(__file__).parent / "sh"
 
 
@@ -79,17 +81,24 @@ def result(mark: str, out: str, err: str) -> Done:
     return Done(int(rc), body.removesuffix("\n"), err)
 
 
-def read_many(node: Node, path: str) -> t.Callable[[list[tuple[int, int]]], list[bytes]]:
-    """Reader of ranges of a file on a node, one round trip for all of them."""
+def read_many(node: Node, path: str) -> _bbolt.Answers:
+    """Answers to requests about a file on a node, one round trip for all of them."""
 
-    def read(ranges: list[tuple[int, int]]) -> list[bytes]:
-        quoted = shlex.quote(path)
-        text = f"[ -f {quoted} ] || {{ echo 'it is no file' >&2; exit 1; }}\n" + "".join(
-            f"tail -c +{offset + 1} {quoted} | head -c {size} | base64 | tr -d '\\n'; echo\n" for offset, size in ranges
-        )
-        done = node.run(text, timeout=30)
+    def read(requests: t.Sequence[_bbolt.Request]) -> list[bytes]:
+        calls = "".join(f"{_call(request)}\n" for request in requests)
+        done = node.run(script("pages", FILE=path) + calls, timeout=30)
         if done.rc != 0:
             raise OSError(f"{path} cannot be read: {done.why}")
-        return [base64.b64decode(line) for line in (done.out + "\n").split("\n")[: len(ranges)]]
+        lines = (done.out + "\n").split("\n")[: len(requests)]
+        return [b"".join(map(base64.b64decode, line.split())) for line in lines]
 
     return read
+
+
+def _call(request: _bbolt.Request) -> str:
+    """One line for sh/pages.sh."""
+    if isinstance(request, _bbolt.Tree):
+        return f"tree {request.page} {request.page_size} {int(request.last)}"
+    if isinstance(request, _bbolt.Tail):
+        return f"end {shlex.quote(request.path)} {request.window}"
+    return f"range {request.offset} {request.size}"

@@ -9,16 +9,20 @@ are never invented while it runs.
 
 from __future__ import annotations
 
+import datetime
 import hashlib
 import json
 import typing as t
 from dataclasses import asdict, dataclass, replace
 
+from ._catalog import Row
 from ._classify import Case, Refusal
 from ._distro import Distro
 from ._steps import STEPS
 
 PHASES = ("INSPECT", "PLAN", "BACKUP", "FENCE", "RESET", "START", "REJOIN", "RESYNC", "VERIFY")
+RESETS = ("quorum_lost", "datastore_lost")
+"""Cases in which the cluster is made anew from one server."""
 NO_RETURN = "The first write by the API server that START brings up. Until then everything can be put back as it was."
 
 
@@ -55,6 +59,8 @@ class Plan:
     """Server whose datastore is saved first."""
     offline: bool = False
     """The snapshot is copied from disk while etcd is stopped, not asked from a running etcd."""
+    snapshot: dict[str, t.Any] | None = None
+    """The one that is restored, where the user chose one: its row of the table of snapshots."""
 
     @property
     def plan_id(self) -> str:
@@ -106,6 +112,8 @@ def find_source(case: Case, distro: Distro) -> Source | None:
     K3s without quorum restarts again and again: what answers now may not answer in a second, so it is copied from disk.
     """
     steady = [server for server in case.base if server.gateway and (distro.static_pods or server.etcd == "voting")]
+    if case.kind == "datastore_lost":
+        return None
     if case.kind == "quorum_lost":
         survivor = case.base[0]
         return Source(survivor.name, False) if survivor in steady else Source(survivor.name, True, stop=True)
@@ -113,27 +121,39 @@ def find_source(case: Case, distro: Distro) -> Source | None:
     return Source(steady[0].name, False) if steady else Source(idle[0].name, True) if idle else None
 
 
-def make_plan(case: Case, distro: Distro, *, cluster: str, agents: t.Sequence[str], method: str = "auto") -> Plan:
+def make_plan(
+    case: Case,
+    distro: Distro,
+    *,
+    cluster: str,
+    agents: t.Sequence[str],
+    method: str = "auto",
+    chosen: Row | None = None,
+    bare: t.Collection[str] = (),
+) -> Plan:
     """The plan for a case.
 
     method: auto or restore (snapshot of the survivor, then restore it) or plain (reset in place).
+    chosen: the snapshot that is restored instead of the survivor's own.
+    bare: servers without configuration, of which it was kept beside that snapshot.
     """
-    if not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", "quorum_lost"):
+    if not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
         return _empty(case, cluster)
     reset = "plain" if method == "plain" else "restore"
     source = find_source(case, distro)
-    actions = _actions(_steps(case, source, agents, reset), case, distro, source)
+    actions = _actions(_steps(case, source, agents, reset, chosen, bare), case, distro, source, chosen)
     if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
         return _empty(case, cluster)
-    lost, loss = _loss(case)
+    lost, loss = _loss(case, chosen)
     return replace(
         _empty(case, cluster),
-        method=reset if case.kind == "quorum_lost" else "none",
+        method=reset if case.kind in RESETS else "none",
         actions=actions,
         loss=loss,
         lost=lost,
         saver=source.node if source else "",
         offline=bool(source and source.offline),
+        snapshot={**asdict(chosen.stored), "name": chosen.stored.name, "why": chosen.why} if chosen else None,
     )
 
 
@@ -150,7 +170,7 @@ def backup_plan(case: Case, distro: Distro, *, cluster: str) -> Plan:
             "recover.yml stops it before it copies; or stop the unit yourself and run this again.",
         )
         return replace(_empty(case, cluster), refusals=(refusal,))
-    steps = [("snapshot", source.node), ("keep", source.node)]
+    steps = [("snapshot", source.node), *(("keep", server.name) for server in case.servers if server.reachable)]
     actions = _actions(steps, case, distro, source)
     return replace(_empty(case, cluster), actions=actions, refusals=(), saver=source.node, offline=source.offline)
 
@@ -160,16 +180,28 @@ def _empty(case: Case, cluster: str) -> Plan:
     return Plan(cluster, case.kind, case.reason, survivor, "none", (), case.refusals, "Nothing is lost.")
 
 
-def _steps(case: Case, source: Source | None, agents: t.Sequence[str], reset: str) -> t.Iterator[tuple[str, str]]:
+def _steps(
+    case: Case,
+    source: Source | None,
+    agents: t.Sequence[str],
+    reset: str,
+    chosen: Row | None,
+    bare: t.Collection[str],
+) -> t.Iterator[tuple[str, str]]:
     """(key of STEPS, node) in the one right order."""
     survivor, joiners = case.base[0].name, case.having("rejoin")
-    lost = case.kind == "quorum_lost"
+    lost = case.kind in RESETS
     if source and source.stop:
         yield "stop to copy", source.node
     if source:  # without one, intact members run without a leader: starting the others changes nothing on disk
         yield "snapshot", source.node
-    yield "keep", source.node if source else survivor
+    yield from (("keep", server.name) for server in case.servers if server.reachable)
+    if chosen:
+        if chosen.stored.place == "node":
+            yield "fetch", chosen.stored.host
+        yield "deliver", survivor
     yield from (("fence", name) for name in joiners)
+    yield from (("furnish", name) for name in (*joiners, survivor) if name in bare)
     if lost:
         if not (source and source.stop):
             yield "stop to reset", survivor
@@ -192,7 +224,7 @@ def _steps(case: Case, source: Source | None, agents: t.Sequence[str], reset: st
 
 
 def _actions(
-    steps: t.Iterable[tuple[str, str]], case: Case, distro: Distro, source: Source | None
+    steps: t.Iterable[tuple[str, str]], case: Case, distro: Distro, source: Source | None, chosen: Row | None = None
 ) -> tuple[Action, ...]:
     """Steps with the names of this case in their words, numbered within their phase."""
     survivor = case.base[0].name
@@ -204,6 +236,7 @@ def _actions(
         "joiners": ", ".join(case.having("rejoin")),
         "peers": ", ".join(name for name, _need in case.needs if name != survivor),
         "voters": ", ".join(name for name, need in case.needs if need != "stays_off"),
+        "snapshot": chosen.stored.name if chosen else "",
         "source": "the file member/snap/db, with its sha256 appended"
         if source and source.offline
         else "the running etcd through its gateway",
@@ -217,9 +250,14 @@ def _actions(
     return tuple(made)
 
 
-def _loss(case: Case) -> tuple[int | None, str]:
+def _loss(case: Case, chosen: Row | None) -> tuple[int | None, str]:
     """(revisions that are given up, sentence)."""
     survivor = case.base[0]
+    if chosen:
+        written = datetime.datetime.fromtimestamp(chosen.stored.time, datetime.UTC).strftime("%F %T")
+        apart = (survivor.revision or 0) - (chosen.stored.revision or 0)
+        held = f" ({survivor.name} holds {apart} revisions more, which are kept aside)" if survivor.revision else ""
+        return apart if survivor.revision else None, f"Everything written after {written} UTC is lost{held}."
     stale = [s for s in case.servers if s.store == "intact" and s.cluster_id not in (None, survivor.cluster_id)]
     if stale:
         names = ", ".join(f"{server.name} (revision {server.revision})" for server in stale)

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import typing as t
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 
 from . import _findings, _server, _timeline, _verify
+from ._plan import RESETS
 
 JSON = dict[str, t.Any]
 VERSION = "0.1.0"
@@ -27,6 +28,8 @@ class Record:
     reset: JSON = field(default_factory=dict)
     checks: list[JSON] = field(default_factory=list)
     events: list[JSON] = field(default_factory=list)
+    newest: JSON | None = None
+    """The newest proved backup off the node: name, time (Unix seconds), revision."""
     mode: str = "run"
     final: bool = False
     """The run is over: what is not done by now has failed."""
@@ -78,12 +81,13 @@ def build(record: Record) -> JSON:
         | {"checks": [{"name": c["name"], "ok": c["ok"], "observed": c["observed"]} for c in record.backup["checks"]]}
         if record.backup
         else None,
+        "newest_backup": _newest(record),
         "workloads": _workloads(record),
         "checks": record.checks,
         "point_of_no_return": {
             "sentence": plan["point_of_no_return"] or "Nothing is changed.",
-            "passed": plan["case"] == "quorum_lost" and started_api is not None,
-            "at": started_api if plan["case"] == "quorum_lost" else None,
+            "passed": plan["case"] in RESETS and started_api is not None,
+            "at": started_api if plan["case"] in RESETS else None,
         },
         "refusals": plan["refusals"],
     }
@@ -170,7 +174,9 @@ def _survivor(plan: JSON) -> JSON | None:
         if name not in plan["ranking"]
     ]
     reason = (
-        "its datastore got furthest (raft term, applied index, revision)"
+        "it restores the snapshot"
+        if plan["case"] == "datastore_lost"
+        else "its datastore got furthest (raft term, applied index, revision)"
         if len(plan["ranking"]) > 1
         else "it is the only one with an intact datastore"
     )
@@ -227,7 +233,7 @@ def _kept(record: Record) -> list[JSON]:
     if record.backup:
         kept.append(
             {
-                "node": record.plan["saver"],
+                "node": record.plan["saver"] or record.plan["survivor"],
                 "path": record.backup["node_path"],
                 "bytes": record.backup["bytes"],
                 "what": "snapshot",
@@ -242,6 +248,20 @@ def _kept(record: Record) -> list[JSON]:
             }
         )
     return kept
+
+
+def _newest(record: Record) -> JSON | None:
+    """The newest proved backup off the node, and how old it was when the run ended."""
+    if record.newest is None:
+        return None
+    made = datetime.fromtimestamp(record.newest["time"], UTC)
+    age = (datetime.fromisoformat(record.ended) - made).total_seconds() if record.ended else None
+    return {
+        "name": record.newest["name"],
+        "made": made.isoformat().replace("+00:00", "Z"),
+        "age_s": None if age is None else round(max(0.0, age)),
+        "revision": record.newest["revision"],
+    }
 
 
 def _workloads(record: Record) -> JSON | None:

@@ -33,6 +33,7 @@ def render(report: Mapping[str, Any]) -> str:
         outcome=words.OUTCOMES.get(data.get("verdict", {}).get("outcome"), words.UNKNOWN_OUTCOME),
         case=words.CASES.get(data.get("verdict", {}).get("case"), ""), phases=words.PHASE_WORDS,
         distro=words.DISTROS.get(data.get("distro"), ""), settled=words.settled(data),
+        newest_backup=words.newest_backup(data),
         kept_bytes=sum(entry.get("bytes") or 0 for entry in data.get("kept") or ()))
 
 

@@ -24,7 +24,7 @@ def summary(report: Mapping[str, Any], folder: str | None = None) -> str:
     """Return the summary of a report; with the run's folder it ends with the paths of the report's files."""
     data = mask_all(report)
     blocks = (_verdict(data), _refusals(data), _findings(data), _steps(data), _loss(data), _members(data),
-              _checks(data), _back(data), _next(data), _files(folder))
+              _checks(data), _backup(data), _back(data), _next(data), _files(folder))
     return "\n\n".join(text for text in ("\n".join(block) for block in blocks) if text) + "\n"
 
 
@@ -105,6 +105,11 @@ def _checks(report: Mapping[str, Any]) -> Iterator[str]:
     for check in missed:
         how = "not checked" if check.get("ok") is None else f"observed {words.value(check.get('observed'))}"
         yield from _wrap(f"{check['name']}: wanted {words.value(check.get('wanted'))}, {how}", "  - ")
+
+
+def _backup(report: Mapping[str, Any]) -> Iterator[str]:
+    if age := words.newest_backup(report):
+        yield f"NEWEST PROVED BACKUP OFF THE NODE: {age}"
 
 
 def _back(report: Mapping[str, Any]) -> Iterator[str]:

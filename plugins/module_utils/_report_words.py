@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from . import _retention
 from ._timeline import PHASES
 
 
@@ -74,6 +75,17 @@ def value(observed: Any) -> str:
     if observed is None:
         return "not known"
     return {True: "yes", False: "no"}[observed] if isinstance(observed, bool) else str(observed)
+
+
+def newest_backup(report: Mapping[str, Any]) -> str:
+    """Age of the newest proved backup off the node; empty in a report that does not tell it."""
+    if "newest_backup" not in report:
+        return ""
+    backup = report["newest_backup"]
+    if not backup:
+        return "none"
+    age = "age not known" if backup.get("age_s") is None else f"{_retention.duration(backup['age_s'])} old"
+    return age if backup.get("revision") is None else f"{age}, revision {backup['revision']}"
 
 
 def steps(report: Mapping[str, Any]) -> list[dict[str, Any]]:

@@ -56,6 +56,8 @@ class Server:
     term: int = 0
     index: int = 0
     revision: int = 0
+    committed: int = 0
+    """The last entry that is known to be committed: of the write-ahead log, where that is ahead of `index`."""
     gateway: bool = False
     healthy: bool = False
     """/health is true: some quorum stands, also when this server's part in it could not be read."""
@@ -69,9 +71,14 @@ class Server:
     skew: float = 0.0
 
     @property
-    def position(self) -> tuple[int, int, int]:
-        """How far its datastore got, most significant first."""
-        return self.term, self.index, self.revision
+    def position(self) -> tuple[int, int, int, int]:
+        """How far its datastore got, most significant first.
+
+        A restore takes the db alone, so what the db has applied comes first. What only the log holds (at most the last
+        100 ms before a crash) decides between equals; a plain reset replays it up to the commit index, which etcd
+        writes so late that it is often behind the db.
+        """
+        return self.term, self.index, self.revision, self.committed
 
 
 def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
@@ -104,6 +111,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         term=at.get("term", 0),
         index=at.get("index", 0),
         revision=at.get("revision", 0),
+        committed=max(at.get("index", 0), ((store or {}).get("wal") or {}).get("commit", 0) if at is summary else 0),
         gateway=status is not None,
         healthy=bool(health.get("ok")),
         api=bool((entry.get("api") or {}).get("ready")),

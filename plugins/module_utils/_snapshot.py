@@ -9,15 +9,13 @@ datastore away, and the token only after they replaced it (facts/rke2.md 1.1, 1.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import typing as t
 from dataclasses import dataclass
 
-from . import _bbolt, _datastore
+from . import _bbolt, _contents, _datastore, _image, _structure, _versions
 
-TRAILER = 32
-REGISTRY, BOOTSTRAP = b"/registry/", b"/bootstrap/"
+QUOTA = 2 << 30
+"""etcd's own, where quota-backend-bytes is not set."""
 
 
 @dataclass(frozen=True)
@@ -31,6 +29,25 @@ class Check:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """What the cluster at hand expects of a snapshot; what is not given is not checked.
+
+    Level quick reads no keys: token, kube-system and the versions of the nodes are checked at level full only.
+    """
+
+    token_hashes: t.Collection[str] | None = None
+    """First 12 hex digits of sha256(password) of every token at hand: one must name the bootstrap key."""
+    member_ids: t.Collection[str] = ()
+    """Hexadecimal."""
+    system_uid: str = ""
+    """UID of the namespace kube-system: it stays the same for as long as a cluster lives."""
+    version: str = ""
+    """Of the server that shall restore it: v1.34.3+rke2r1."""
+    quota: int | None = None
+    """quota-backend-bytes of that server."""
+
+
+@dataclass(frozen=True)
 class Proof:
     """Outcome of `prove`. Nothing may go on unless `ok`."""
 
@@ -39,6 +56,9 @@ class Proof:
     """Of the whole file, trailer included; empty when it could not be read."""
     bytes: int
     datastore: _datastore.Datastore | None
+    level: t.Literal["quick", "full"] = "full"
+    bootstrap: tuple[str, ...] = ()
+    """Names of the bootstrap keys; read at level full only."""
 
     @property
     def ok(self) -> bool:
@@ -50,88 +70,82 @@ class Proof:
         return "; ".join(f"{check.name}: {check.observed}" for check in self.checks if not check.ok)
 
 
-def prove(path: str, *, token_hashes: t.Collection[str], member_ids: t.Collection[str]) -> Proof:
-    """Read a snapshot file on the controller and judge it.
+def prove(path: str, wanted: Wanted, level: t.Literal["quick", "full"] = "full") -> Proof:
+    """Read a snapshot on the controller and judge it.
 
-    token_hashes: first 12 hex digits of sha256(password) of every token at hand; one of them must be the name of the
-    bootstrap key. member_ids: hexadecimal IDs of the cluster at hand; an empty collection leaves that check out.
+    quick: trailer, metas, buckets, members. full: also every page of the structure and every key.
     """
     try:
-        return _prove(path, token_hashes, member_ids)
-    except (OSError, _bbolt.BadFile) as error:
-        return Proof((Check("structure", "an etcd snapshot", str(error), False),), "", 0, None)
+        with _image.opened(path) as image:
+            return _prove(image, wanted, level)
+    except _bbolt.BadFile as error:
+        return Proof((Check("structure", "an etcd snapshot", str(error), False),), "", 0, None, level)
 
 
-def _prove(path: str, token_hashes: t.Collection[str], member_ids: t.Collection[str]) -> Proof:
-    size = os.path.getsize(path)
-    whole, image, trailer = _digests(path, size)
-    checks = [
-        Check(
-            "sha256 trailer",
-            trailer.hex()[:12],
-            image[:12] if size % 512 == TRAILER else "the file has no trailer",
-            size % 512 == TRAILER and trailer.hex() == image,
-        )
-    ]
-    with open(path, "rb") as file:
+def _prove(image: _image.Image, wanted: Wanted, level: t.Literal["quick", "full"]) -> Proof:
+    inner, whole = image.digests()
+    checks = [trailer(image, inner)]
+    datastore = _bbolt.drive(_datastore.summary(image.size), _bbolt.local(image.read_at))
+    seen = f"revision {datastore.revision}"
+    contents = _contents.Contents()
+    if level == "full":
+        found = _structure.check(image.read_at, image.size, contents.visit)
+        seen += f", {found.branch + found.leaf + found.overflow} pages in order"
+    checks.append(Check("structure", "an etcd datastore", seen, datastore.revision > 0))
+    if level == "full":
+        checks += _of_contents(contents, wanted)
+    if wanted.member_ids:
+        ids = {member.id for member in datastore.members}
+        same = bool(ids & set(wanted.member_ids))
+        checks.append(Check("cluster", f"a member of {_list(wanted.member_ids)}", _list(ids) or "no member", same))
+    if wanted.version:
+        checks.append(_etcd_version(datastore, wanted.version))
+    if wanted.quota is not None:
+        size = f"{image.size} bytes"
+        checks.append(Check("size", f"less than the quota of {wanted.quota} bytes", size, image.size < wanted.quota))
+    return Proof(tuple(checks), whole, image.total, datastore, level, tuple(sorted(contents.bootstrap)))
 
-        def read_many(ranges: list[_bbolt.Range]) -> list[bytes]:
-            found = []
-            for offset, length in ranges:
-                file.seek(offset)
-                found.append(file.read(length))
-            return found
 
-        length = size - TRAILER if size % 512 == TRAILER else size
-        datastore = _bbolt.drive(_datastore.summary(length), read_many)
-        checks.append(Check("structure", "an etcd datastore", f"revision {datastore.revision}", datastore.revision > 0))
-        objects, keys = _content(length, read_many)
-    checks.append(Check("content", "objects below /registry/", f"{objects} objects", objects > 0))
-    ids = {member.id for member in datastore.members}
-    if member_ids:
-        checks.append(
-            Check("cluster", f"a member of {_list(member_ids)}", _list(ids) or "no member", bool(ids & set(member_ids)))
-        )
-    checks.append(
-        Check(
-            "token",
-            f"bootstrap key of {_list(token_hashes)}",
-            _list(keys) or "no bootstrap key",
-            bool(keys & set(token_hashes)),
-        )
+def trailer(image: _image.Image, digest: str) -> Check:
+    """The sum at the end of a snapshot."""
+    if image.trailer is None:
+        return Check("sha256 trailer", digest[:12], "the file has no trailer", False)
+    return Check("sha256 trailer", digest[:12], image.trailer.hex()[:12], image.trailer.hex() == digest)
+
+
+def _of_contents(contents: _contents.Contents, wanted: Wanted) -> t.Iterator[Check]:
+    uid = contents.system_uid
+    yield Check(
+        "content",
+        "objects below /registry/, kube-system among them",
+        f"{contents.revisions} revisions, {len(contents.namespaces)} namespaces, {len(contents.nodes)} nodes",
+        contents.has_system,
     )
-    return Proof(tuple(checks), whole, size, datastore)
+    if wanted.system_uid:
+        seen = f"UID {uid}" if uid else "no UID could be read"
+        yield Check("kube-system", f"UID {wanted.system_uid}", seen, wanted.system_uid == uid)
+    if wanted.token_hashes is not None:
+        keys = set(contents.bootstrap)
+        yield Check(
+            "token",
+            f"bootstrap key of {_list(wanted.token_hashes) or 'no token at hand'}",
+            _list(keys) or "no bootstrap key",
+            bool(keys & set(wanted.token_hashes)),
+        )
+    if wanted.version and contents.version:
+        yield Check(
+            "kubernetes",
+            f"not newer than {wanted.version}",
+            f"written by servers up to {contents.version}",
+            _versions.minor(contents.version) <= _versions.minor(wanted.version),
+        )
+
+
+def _etcd_version(datastore: _datastore.Datastore, version: str) -> Check:
+    runs = _versions.etcd(version)
+    seen = f"etcd {datastore.etcd}" if datastore.etcd else "no version, as etcd before 3.6 leaves it"
+    return Check("etcd", f"no newer than etcd {runs} of {version}", seen, datastore.etcd <= runs)
 
 
 def _list(words: t.Collection[str]) -> str:
     return ", ".join(sorted(words))
-
-
-def _digests(path: str, size: int) -> tuple[str, str, bytes]:
-    """(sha256 of the file, sha256 of all but the trailer, trailer), in one pass and constant memory."""
-    image, trailer, left = hashlib.sha256(), b"", size - TRAILER
-    with open(path, "rb") as file:
-        while chunk := file.read(1 << 20):
-            image.update(chunk[: max(left, 0)])
-            trailer += chunk[max(left, 0) :]
-            left -= len(chunk)
-    whole = image.copy()
-    whole.update(trailer)
-    return whole.hexdigest(), image.hexdigest(), trailer
-
-
-def _content(size: int, read_many: t.Callable[[list[_bbolt.Range]], list[bytes]]) -> tuple[int, set[str]]:
-    """(number of live objects, names of the bootstrap keys); a key that was deleted last does not count."""
-    meta = _bbolt.drive(_bbolt.metas(size), read_many)
-    top = _bbolt.drive(_bbolt.buckets(meta), read_many)
-    live: dict[bytes, bool] = {}
-    for item in _bbolt.scan(top["key"], meta, read_many):
-        key = next((value for field, value in _datastore.protobuf(item.value) if field == 1), b"")
-        if isinstance(key, bytes) and key.startswith((REGISTRY, BOOTSTRAP)):
-            live[key] = len(item.key) != 18  # a deletion has an extra "t"
-    names = {
-        key[len(BOOTSTRAP) :].decode("ascii", "replace")
-        for key, alive in live.items()
-        if alive and key.startswith(BOOTSTRAP)
-    }
-    return sum(alive for key, alive in live.items() if key.startswith(REGISTRY)), names

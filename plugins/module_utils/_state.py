@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 import yaml
 
-from . import _bbolt, _certificates, _datastore, _timeline
+from . import _bbolt, _certificates, _datastore, _timeline, _wal
 
 JSON = dict[str, t.Any]
 SCHEMA = 1
@@ -203,7 +203,7 @@ def _list(value: t.Any) -> list[t.Any]:
 
 
 def _datastore_on_disk(blocks: Blocks, files: dict[str, JSON] | None) -> JSON | None:
-    """What lies in db/etcd. `summary` is filled in later, by page reads, where no etcd answers."""
+    """What lies in db/etcd. `summary` and `wal` are filled in later where no etcd answers."""
     if files is None:
         return None
     db = next((path for path in files if path.endswith("/db/etcd/member/snap/db")), None)
@@ -216,6 +216,7 @@ def _datastore_on_disk(blocks: Blocks, files: dict[str, JSON] | None) -> JSON | 
         "member_id": None,
         "cluster_id": None,
         "summary": None,
+        "wal": None,
         "fault": None,
     }
     if db and not wals:
@@ -224,22 +225,33 @@ def _datastore_on_disk(blocks: Blocks, files: dict[str, JSON] | None) -> JSON | 
         found["fault"] = "member/snap/db is missing"
     elif wals and (head := blocks.text("wal")) is not None:
         try:
-            found["member_id"], found["cluster_id"] = _datastore.wal_identity(base64.b64decode(head))
+            found["member_id"], found["cluster_id"] = _wal.identity(base64.b64decode(head))
         except (_bbolt.BadFile, ValueError) as error:
             found["fault"] = str(error)
     return found
 
 
-def read_datastore(entry: JSON, read: t.Callable[[list[tuple[int, int]]], list[bytes]]) -> None:
-    """Fill `datastore.summary` of a node by reading pages of its db, or say in `fault` why it cannot be read."""
+def read_datastore(entry: JSON, read: _bbolt.Answers) -> None:
+    """Fill `datastore.summary` and `datastore.wal` of a node by reading pages of its db and the end of its newest log.
+
+    Three round trips. A db that is damaged is a `fault`; a log that does not tell how far it goes is only unread.
+    """
     store = entry["datastore"]
+    newest = max(path for path, file in entry["files"].items() if path.endswith(".wal") and file["bytes"])
     try:
-        summary = _bbolt.drive(_datastore.summary(store["bytes"]), read)
-        store["summary"] = json.loads(json.dumps(asdict(summary)))
-    except _bbolt.BadFile as error:
-        store["fault"] = str(error)
+        summary, wal = _bbolt.drive(_bbolt.both(_datastore.summary(store["bytes"]), _wal.tail(newest)), read)
     except OSError as error:
         entry["unread"]["datastore"] = str(error)
+        return
+    if isinstance(summary, _bbolt.BadFile):
+        store["fault"] = str(summary)
+    else:
+        store["summary"] = json.loads(json.dumps(asdict(summary)))
+    if isinstance(wal, _bbolt.BadFile):
+        entry["unread"]["wal"] = str(wal)
+    elif isinstance(summary, _datastore.Datastore):
+        facts = {name: getattr(wal, name) for name in ("term", "index", "commit", "torn")}
+        store["wal"] = facts | {"newer": wal.newer(summary.index)}
 
 
 def _etcd(blocks: Blocks) -> JSON:

@@ -55,9 +55,12 @@ def mask_all(value: Any) -> Any:
 
 
 def phase_of(play: str) -> tuple[int | None, str | None]:
-    """Read number and name of the phase from a play's name such as `(3/9) BACKUP | Save and prove`."""
+    """Read number and name of the phase from a play's name such as `(3/9) BACKUP | Save and prove`.
+
+    Other plays are no phase of a recovery: `(4/4) KEEP`.
+    """
     found = _PLAY.match(play)
-    return (int(found[1]), found[2]) if found else (None, None)
+    return (int(found[1]), found[2]) if found and found[2] in PHASES else (None, None)
 
 
 def stamp(moment: datetime) -> str:

@@ -6,71 +6,18 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore
-from tests.unit.datastores import PAGE, branch, database, leaf, meta, unpacked
-
-Ranges = list[_bbolt.Range]
-
-
-def reader(data: bytes, asked: list[Ranges] | None = None) -> Callable[[Ranges], list[bytes]]:
-    def read_many(ranges: Ranges) -> list[bytes]:
-        if asked is not None:
-            asked.append(ranges)
-        return [data[offset : offset + length] for offset, length in ranges]
-
-    return read_many
+from tests.unit.datastores import PAGE, branch, database, leaf, meta
 
 
 def summary(data: bytes) -> _datastore.Datastore:
-    return _bbolt.drive(_datastore.summary(len(data)), reader(data))
-
-
-@pytest.mark.parametrize(
-    ("name", "revision", "index"), [("r3/etcd/member/snap/db", 2497, 1087), ("r1/etcd/member/snap/db", 2508, 1098)]
-)
-def test_summary_of_real_datastores(name: str, revision: int, index: int) -> None:
-    found = summary((unpacked() / name).read_bytes())
-    assert (found.revision, found.index, found.term, found.storage_version) == (revision, index, 3, "3.6.0")
-    assert {member.id: member.name for member in found.members} == {
-        "234c43afee9063f9": "r1-cbc1d285",
-        "77c97c7d5f0ed9c": "r3-7429f8d3",
-        "ffbbfb231af65097": "r2-8699e9e4",
-    }
-    assert all(member.peer_urls[0].startswith("https://10.89.0.2") and not member.learner for member in found.members)
-
-
-def test_summary_needs_few_round_trips_and_little_data() -> None:
-    asked: list[Ranges] = []
-    data = (unpacked() / "r1/etcd/member/snap/db").read_bytes()
-    _bbolt.drive(_datastore.summary(len(data)), reader(data, asked))
-    assert len(asked) <= 12
-    assert sum(length for ranges in asked for _offset, length in ranges) < 200_000
-
-
-@pytest.mark.parametrize(("name", "member"), [("r1", "234c43afee9063f9"), ("r3", "77c97c7d5f0ed9c")])
-def test_identity_from_the_wal(name: str, member: str) -> None:
-    wal = unpacked() / name / "etcd/member/wal/0000000000000000-0000000000000000.wal"
-    head = wal.read_bytes()
-    assert _datastore.wal_identity(head) == (member, "f488dde7dff9e2ce")
-    assert _datastore.wal_identity(head[:512]) == (member, "f488dde7dff9e2ce")
-
-
-@pytest.mark.parametrize("head", [b"", b"\0" * 512, b"\xff" * 512, b"\x08\0\0\0\0\0\0\x80" + b"\x08\x01" * 4])
-def test_wal_without_identity(head: bytes) -> None:
-    with pytest.raises(_bbolt.BadFile):
-        _datastore.wal_identity(head)
-
-
-@given(st.binary(max_size=600))
-def test_any_wal_gives_an_identity_or_bad_file(head: bytes) -> None:
-    with contextlib.suppress(_bbolt.BadFile):
-        _datastore.wal_identity(head)
+    return _bbolt.drive(_datastore.summary(len(data)), _bbolt.local(lambda offset, size: data[offset : offset + size]))
 
 
 def bucket(root: int) -> bytes:
@@ -156,21 +103,41 @@ def test_a_flipped_byte_gives_an_answer_or_bad_file(place: int, change: int) -> 
         summary(bytes(data))
 
 
-def test_scan_reads_no_page_twice() -> None:
-    data = database(branch(2, [3, 3]), leaf(3, []))
-    found = _bbolt.drive(_bbolt.metas(len(data)), reader(data))
-    with pytest.raises(_bbolt.BadFile, match="reached twice"):
-        list(_bbolt.scan(_bbolt.Item(b"key", bucket(2), True), found, reader(data)))
+def steps(*requests: int) -> _bbolt.Reader[str]:
+    for request in requests:
+        if request < 0:
+            raise _bbolt.BadFile("broken")
+        yield [_bbolt.Range(request, 1)]
+    return f"{len(requests)} steps"
 
 
-@pytest.mark.parametrize("value", [b"", b"\0" * 7, b"\0" * 16, b"\0" * 20])
-def test_scan_of_an_empty_bucket(value: bytes) -> None:
-    data = database(leaf(2, []))
-    found = _bbolt.drive(_bbolt.metas(len(data)), reader(data))
-    assert list(_bbolt.scan(_bbolt.Item(b"key", value, True), found, reader(data))) == []
+@pytest.mark.parametrize(
+    ("first", "second", "results", "trips"),
+    [
+        ((), (), ["0 steps", "0 steps"], []),
+        ((1, 2, 3), (), ["3 steps", "0 steps"], [[1], [2], [3]]),
+        ((1,), (4, 5), ["1 steps", "2 steps"], [[1, 4], [5]]),
+        ((1, 2), (4, -1), ["2 steps", "broken"], [[1, 4], [2]]),
+        ((-1,), (4, 5), ["broken", "2 steps"], [[4], [5]]),
+    ],
+)
+def test_two_readers_share_their_round_trips(
+    first: tuple[int, ...], second: tuple[int, ...], results: list[str], trips: list[list[int]]
+) -> None:
+    asked: list[list[int | str]] = []
+
+    def answers(requests: Sequence[_bbolt.Request]) -> list[bytes]:
+        asked.append([request[0] for request in requests])
+        return [b"?"] * len(requests)
+
+    found = _bbolt.drive(_bbolt.both(steps(*first), steps(*second)), answers)
+    assert [str(each) for each in found] == results
+    assert asked == trips
 
 
-@pytest.mark.parametrize("data", [b"\x08", b"\x0a\x05ab", b"\x0d\0\0\0\0", b"\x08" + b"\xff" * 11])
-def test_protobuf_that_is_cut_off(data: bytes) -> None:
-    with pytest.raises(_bbolt.BadFile):
-        list(_datastore.protobuf(data))
+def test_a_page_that_looks_like_a_meta_page_is_none() -> None:
+    """A value may begin so; the second meta page lies where the first one says, and nowhere else."""
+    data = database(leaf(2, etcd()), leaf(3, []), leaf(4, []))
+    decoy = meta(3, 5, txid=99, page_size=4 * PAGE)
+    assert summary(data[: 4 * PAGE] + decoy[:PAGE]).revision == 7
+    assert summary(b"\0" * PAGE + data[PAGE : 4 * PAGE] + decoy[:PAGE]).revision == 7

@@ -220,7 +220,7 @@ STATES = (
     State("nobody answers", (silent("r1"), silent("r2"), silent("r3")), "unknown", refused=True),
     State("all are off", (off("r1"), off("r2"), off("r3")), "unknown", refused=True),
     State("nothing can be read", (unread("r1"), unread("r2"), unread("r3")), "unknown", refused=True),
-    State("no datastore here, one is off", (wiped("r1"), damaged("r2"), off("r3")), "unknown", refused=True),
+    State("no datastore here, one is off", (wiped("r1"), damaged("r2"), off("r3")), "datastore_lost", refused=True),
     State("no datastore here, one cannot be read", (wiped("r1"), damaged("r2"), unread("r3")), "unknown", refused=True),
     State("every datastore is gone", (wiped("r1"), damaged("r2"), wiped("r3")), "datastore_lost", refused=True),
     State("a single server, damaged", (damaged("r1"),), "datastore_lost", refused=True),
@@ -255,12 +255,14 @@ def test_table_is_large() -> None:
         ({"term": 4, "index": 1, "revision": 1}, {"term": 3, "index": 100, "revision": 100}),
         ({"index": 101, "revision": 1}, {"index": 100, "revision": 100}),
         ({"revision": 101}, {"revision": 100}),
+        ({"index": 101, "committed": 101}, {"index": 100, "committed": 110}),
+        ({"committed": 101}, {"committed": 100, "leader": True}),
         ({"leader": True}, {}),
         ({"gateway": True}, {"free": 500 << 30}),
         ({"free": 20 << 30, "skew": 9.0}, {"free": 2 << 30}),
         ({"free": (2 << 30) + 1, "skew": 0.1}, {"free": (2 << 30) + 999, "skew": -5.0}),
     ],
-    ids=["term", "index", "revision", "leader", "gateway", "disk", "clock"],
+    ids=["term", "index", "revision", "db before log", "log", "leader", "gateway", "disk", "clock"],
 )  # fmt: skip
 def test_rank_decides_by(better: dict[str, float], worse: dict[str, float]) -> None:
     """The better one has the later name, by which equals are told apart."""

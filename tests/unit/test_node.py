@@ -4,16 +4,20 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import shutil
+import struct
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node
-from tests.unit.datastores import unpacked
+from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node, _wal
+from tests.unit.datastores import PAGE, branch, build, leaf, meta, unpacked
 from tests.unit.local_node import LocalNode
+from tests.unit.test_bbolt import BROKEN
 
 SHELLS = [shell for shell in ("/bin/sh", "dash", "busybox sh") if shutil.which(shell.split()[0])]
 shells = pytest.mark.parametrize("shell", SHELLS)
@@ -96,15 +100,17 @@ def test_variables_are_quoted(value: str) -> None:
     assert bytes.fromhex(done.out).decode() == value
 
 
-# --- ranges of files
+# --- requests about files
+
+Range = _bbolt.Range
 
 
 @shells
 def test_ranges(shell: str, tmp_path: Path) -> None:
-    data = bytes(range(256)) * 40
+    data = bytes(range(256)) * 400
     path = tmp_path / "it's a file"
     path.write_bytes(data)
-    ranges = [(0, 10), (5000, 3000), (10_239, 1), (10_230, 100), (20_000, 5), (7, 0)]
+    ranges = [Range(0, 10), Range(5000, 70_000), Range(102_399, 1), Range(102_390, 100), Range(200_000, 5), Range(7, 0)]
     read = _node.read_many(LocalNode(shell), str(path))
     assert read(ranges) == [data[offset : offset + length] for offset, length in ranges]
     assert read([]) == []
@@ -114,7 +120,21 @@ def test_ranges(shell: str, tmp_path: Path) -> None:
 def test_ranges_of_what_is_no_file(shell: str, tmp_path: Path) -> None:
     for path in (tmp_path / "none", tmp_path):
         with pytest.raises(OSError, match="cannot be read: it is no file"):
-            _node.read_many(LocalNode(shell), str(path))([(0, 10)])
+            _node.read_many(LocalNode(shell), str(path))([Range(0, 10)])
+
+
+@shells
+def test_a_disk_that_fails_is_no_damaged_file(shell: str, tmp_path: Path) -> None:
+    """dd is told to fail as it does on a read error: whatever came before, nothing may be concluded."""
+    path = unpacked() / "r1/etcd/member/snap/db"
+    (tmp_path / "dd").write_text(
+        '#!/bin/sh\n/bin/dd "$@"\necho "dd: error reading \'$1\': Input/output error" >&2\nexit 1\n'
+    )
+    (tmp_path / "dd").chmod(0o755)
+    node = LocalNode(shell, env={"PATH": f"{tmp_path}:{os.environ['PATH']}"})
+    for request in (Range(0, 80), _bbolt.Tree(1416, 4096, False), _bbolt.Tail(str(path), 4096)):
+        with pytest.raises(OSError, match="Input/output error"):
+            _node.read_many(node, str(path))([request])
 
 
 class CutOff:
@@ -124,11 +144,93 @@ class CutOff:
 
 def test_ranges_of_a_node_that_is_cut_off() -> None:
     with pytest.raises(OSError, match="was cut off"):
-        _node.read_many(CutOff(), "/x")([(0, 3)])
+        _node.read_many(CutOff(), "/x")([Range(0, 3)])
+
+
+def trees(path: Path) -> list[_bbolt.Request]:
+    """A key bucket of three levels whose last leaf overflows, and whole small trees."""
+    entries = [(b"%08d" % number, b"v" * 100) for number in range(60_000)]
+    few = [(b"%08d" % number, b"v" * 900) for number in range(30)]
+    build(path, {b"key": [*entries, (b"99999999", b"v" * 30_000)], b"few": few, b"one": few[:1]})
+    data = path.read_bytes()
+    local = _bbolt.local(lambda offset, size: data[offset : offset + size])
+    meta = _bbolt.drive(_bbolt.metas(len(data)), local)
+    top = _bbolt.drive(_bbolt.buckets(meta), local)
+    roots = {name: int.from_bytes(item.value[:8], "little") for name, item in top.items()}
+    assert not roots["one"]
+    wanted = [(meta.root, False), (roots["key"], True), (roots["few"], False), (roots["few"], True)]
+    return [_bbolt.Tree(root, 4096, last) for root, last in wanted]
 
 
 @shells
-def test_datastore_through_a_node(shell: str) -> None:
+def test_a_way_down_a_tree_is_one_request(shell: str, tmp_path: Path) -> None:
+    requests = trees(tmp_path / "db")
+    data = (tmp_path / "db").read_bytes()
+    wanted = _bbolt.local(lambda offset, size: data[offset : offset + size])(requests)
+    assert [len(answer) // 4096 for answer in wanted] == [1, 3 + 7, 9, 2]
+    assert _node.read_many(LocalNode(shell), str(tmp_path / "db"))(requests) == wanted
+
+
+@shells
+def test_survey_of_a_real_datastore_through_a_node(shell: str) -> None:
     path = unpacked() / "r1/etcd/member/snap/db"
     found = _bbolt.drive(_datastore.summary(path.stat().st_size), _node.read_many(LocalNode(shell), str(path)))
-    assert found.revision == 2508
+    assert (found.revision, found.leases, len(found.members)) == (2508, 19, 3)
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_broken_files_through_a_node(name: str, tmp_path: Path) -> None:
+    (tmp_path / "db").write_bytes(BROKEN[name])
+    with pytest.raises(_bbolt.BadFile):
+        _bbolt.drive(_datastore.summary(len(BROKEN[name])), _node.read_many(LocalNode("dash"), str(tmp_path / "db")))
+
+
+class Counting(LocalNode):
+    """Counts the round trips, and every read that `dd` does; `od` only looks into pages that `dd` reads as well."""
+
+    def __init__(self, shell: str, folder: Path) -> None:
+        self.log, self.trips = folder / "reads", 0
+        (folder / "dd").write_text(f'#!/bin/sh\necho "$*" >>{self.log}\nexec /bin/dd "$@"\n')
+        (folder / "dd").chmod(0o755)
+        super().__init__(shell, env={"PATH": f"{folder}:{os.environ['PATH']}"})
+
+    def run(self, script: str, *, stdin: bytes | None = None, timeout: int = 60) -> _node.Done:
+        self.trips += 1
+        return super().run(script, stdin=stdin, timeout=timeout)
+
+
+def two_gib(path: Path) -> None:
+    """A sparse datastore of 2 GiB: of its trees only the ways that a survey goes are there, five levels deep."""
+    pages, head = 1 << 19, struct.pack
+    revision = head(">QcQ", 7_654_321, b"_", 0)
+    keys = [head(">QcQ", number, b"_", 0) for number in range(120)]
+    key = [400_000, 9_000, 523_000, 17, 300_000]
+    made = {2: leaf(2, [(name, head("<QQ", root, 0), True) for name, root in
+                        ((b"key", key[0]), (b"lease", 40), (b"members", 30), (b"meta", 31))])}  # fmt: skip
+    for number, below in itertools.pairwise(key):
+        made[number] = branch(number, [*range(1000, 1119), below], keys)
+    made[key[-1]] = leaf(key[-1], [(revision, b"v" * 9000, False)])
+    made[30] = leaf(30, [(b"a1", b'{"name":"r1-00000001","peerURLs":["https://10.0.0.11:2380"]}', False)])
+    made[31] = leaf(31, [(b"consistent_index", head(">Q", 9_999_999), False), (b"term", head(">Q", 7), False)])
+    made[40] = branch(40, [999, 41], keys[:2])
+    made[41] = leaf(41, [(keys[0], b"", False)])
+    with open(path, "wb") as file:
+        file.truncate(pages * PAGE)
+        for number, raw in {0: meta(2, pages), 1: meta(2, pages, txid=3), **made}.items():
+            file.seek(number * PAGE)
+            file.write(raw)
+
+
+@shells
+def test_survey_of_two_gib_takes_three_round_trips_and_forty_page_reads(shell: str, tmp_path: Path) -> None:
+    two_gib(tmp_path / "db")
+    wal = unpacked() / "r1/etcd/member/wal/0000000000000000-0000000000000000.wal"
+    node = Counting(shell, tmp_path)
+    reader = _bbolt.both(_datastore.summary(2 << 30), _wal.tail(str(wal)))
+    db, log = _bbolt.drive(reader, _node.read_many(node, str(tmp_path / "db")))
+    assert isinstance(db, _datastore.Datastore) and isinstance(log, _wal.Wal)
+    assert (db.revision, db.index, db.term, db.leases) == (7_654_321, 9_999_999, 7, None)
+    assert db.members[0].name == "r1-00000001"
+    assert (log.index, log.commit) == (1099, 1098)
+    assert node.trips == 3
+    assert len(node.log.read_text().splitlines()) <= 40

@@ -40,6 +40,8 @@ def test_whole_recovery_of_rke2() -> None:
     assert short(plan("drill")) == [
         "3.1 r1 snapshot",
         "3.2 r1 keep",
+        "3.3 r2 keep",
+        "3.4 r3 keep",
         "4.1 r2 fence",
         "4.2 r3 fence",
         "4.3 r1 fence",
@@ -63,10 +65,12 @@ def test_whole_recovery_of_rke2() -> None:
 
 def test_k3s_is_stopped_before_its_datastore_is_copied() -> None:
     """Without quorum it restarts again and again: its gateway may be gone in a second."""
-    assert short(plan("drill", "k3s"))[:6] == [
+    assert short(plan("drill", "k3s"))[:8] == [
         "3.1 r1 fence",
         "3.2 r1 snapshot",
         "3.3 r1 keep",
+        "3.4 r2 keep",
+        "3.5 r3 keep",
         "4.1 r2 fence",
         "4.2 r3 fence",
         "4.3 r1 prove",
@@ -80,9 +84,11 @@ def test_a_hung_gateway_is_not_asked_for_a_snapshot() -> None:
 
 
 def test_lost_member_is_removed_before_its_host_joins() -> None:
-    assert short(plan("one new disk"))[:6] == [
+    assert short(plan("one new disk"))[:8] == [
         "3.1 r1 snapshot",
         "3.2 r1 keep",
+        "3.3 r2 keep",
+        "3.4 r3 keep",
         "4.1 r3 fence",
         "7.1 r1 remove",
         "7.2 r3 rejoin",

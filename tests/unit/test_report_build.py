@@ -188,6 +188,30 @@ def test_time_of_the_run() -> None:
     assert build(RUNS["healthy"])["run"]["plan_id"] is None
 
 
+@pytest.mark.parametrize(
+    ("newest", "ended", "age", "words"),
+    [
+        (None, ENDED, None, "none"),
+        ({"time": 1795540350, "revision": 2484}, ENDED, 11100, "3 h 5 min old, revision 2484"),
+        ({"time": 1795540350, "revision": None}, ENDED, 11100, "3 h 5 min old"),
+        ({"time": 1795540350, "revision": None}, None, None, "age not known"),
+        ({"time": 1795551450 + 600, "revision": 1}, ENDED, 0, "0 s old, revision 1"),
+    ],
+)
+def test_age_of_the_newest_proved_backup(newest: JSON | None, ended: str, age: int | None, words: str) -> None:
+    name = "s3://backups/prod/20261124T171230Z-r1.db"
+    report = build(record(MADE, BACK, newest=newest and {"name": name, **newest}, ended=ended))
+    assert problems(report) == []
+    if newest:
+        assert report["newest_backup"]["age_s"] == age
+    assert f"NEWEST PROVED BACKUP OFF THE NODE: {words}\n" in summary(report)
+    page = render(report)
+    assert f"Newest proved backup off the node</dt><dd>{words}" in page
+    assert (name in page) is (newest is not None)
+    del report["newest_backup"]
+    assert "NEWEST PROVED" not in summary(report) and "Newest proved" not in render(report)
+
+
 def test_secrets_do_not_leave() -> None:
     token = "K10" + "0123456789abcdef" * 4 + "::server:sekret123"
     actions = copy.deepcopy(RUNS["recovered"].actions)

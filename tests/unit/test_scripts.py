@@ -18,7 +18,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _node, _snapshot, _state, _tokens
+from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _node, _snapshot, _state
 from tests.unit.datastores import unpacked
 
 SCRIPTS = sorted(_node.SCRIPTS.glob("*.sh"))
@@ -199,13 +199,13 @@ TOKENS = [
 @shells
 @pytest.mark.parametrize("token", TOKENS)
 def test_token_hash_is_the_name_of_the_bootstrap_key(shell: str, token: str) -> None:
-    assert run(shell, f'{COMMON}\ntoken_hash "$1"', token).strip() == _tokens.bootstrap_name(token)
+    assert run(shell, f'{COMMON}\ntoken_hash "$1"', token).strip() == _bootstrap.name(token)
 
 
 @settings(max_examples=40)
 @given(st.text(alphabet="K10:ab\"'\\$", min_size=1, max_size=24))
 def test_token_hash_of_any_token(token: str) -> None:
-    assert run("dash", f'{COMMON}\ntoken_hash "$1"', token).strip() == _tokens.bootstrap_name(token)
+    assert run("dash", f'{COMMON}\ntoken_hash "$1"', token).strip() == _bootstrap.name(token)
 
 
 @shells
@@ -277,7 +277,7 @@ def test_token_hashes_and_no_token(shell: str, config: Config, tmp_path: Path) -
     assert (lines["in-force"], lines["server"]) == ("e2e269d4f6ec", "e2e269d4f6ec")
     config.write(f"token-file: {tmp_path / 'file'}")
     out = config.call(shell, "tokens", extra=part("info", "tokens"))
-    assert f"in-force={_tokens.bootstrap_name('sekret of a file')}" in out
+    assert f"in-force={_bootstrap.name('sekret of a file')}" in out
     assert "sekret" not in out
 
 
@@ -350,9 +350,9 @@ def test_trailer_is_written_byte_by_byte(shell: str, content: bytes, tmp_path: P
 def test_copied_datastore_with_that_trailer_is_proved(shell: str, tmp_path: Path) -> None:
     shutil.copy(unpacked() / "r3/etcd/member/snap/db", tmp_path / "snapshot.part")
     run(shell, f"to={shlex.quote(str(tmp_path))}\n{trailer_loop()}")
-    proof = _snapshot.prove(
-        str(tmp_path / "snapshot.part"), token_hashes=["e2e269d4f6ec"], member_ids=["77c97c7d5f0ed9c"]
-    )
+    (tmp_path / "snapshot.part").rename(tmp_path / "snapshot.db")
+    wanted = _snapshot.Wanted(["e2e269d4f6ec"], ["77c97c7d5f0ed9c"])
+    proof = _snapshot.prove(str(tmp_path / "snapshot.db"), wanted)
     assert proof.ok, proof.faults
 
 

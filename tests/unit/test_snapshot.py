@@ -7,18 +7,19 @@ from __future__ import annotations
 import hashlib
 import random
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _snapshot, _tokens
+from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _contents, _snapshot
 from tests.unit.datastores import PAGE, branch, database, leaf, snapshot, unpacked
 
-TOKEN = _tokens.bootstrap_name("sekret123")
+TOKEN = _bootstrap.name("sekret123")
 MEMBERS = {"234c43afee9063f9", "77c97c7d5f0ed9c", "ffbbfb231af65097"}
 
 
 def prove(path: Path, *, tokens: tuple[str, ...] = (TOKEN,), members: set[str] = MEMBERS) -> _snapshot.Proof:
-    return _snapshot.prove(str(path), token_hashes=tokens, member_ids=members)
+    return _snapshot.prove(str(path), _snapshot.Wanted(tokens, members))
 
 
 def write(folder: Path, data: bytes) -> Path:
@@ -44,7 +45,7 @@ def test_real_snapshot_is_proved() -> None:
     assert proof.datastore is not None
     assert (proof.datastore.revision, proof.datastore.index, proof.datastore.term) == (2484, 1073, 3)
     assert len(proof.datastore.members) == 3
-    assert [check.name for check in proof.checks] == ["sha256 trailer", "structure", "content", "cluster", "token"]
+    assert [check.name for check in proof.checks] == ["sha256 trailer", "structure", "content", "token", "cluster"]
 
 
 def test_token_of_the_fixture() -> None:
@@ -60,10 +61,40 @@ def test_copied_datastore_needs_its_trailer(name: str, tmp_path: Path) -> None:
     assert proof.datastore is not None and proof.datastore.revision == {"r1": 2508, "r3": 2497}[name]
 
 
-def test_objects_are_counted_without_the_deleted_ones() -> None:
-    """etcdutl counts 614 keys; these are the live ones below /registry/."""
+def test_the_content_is_that_of_a_cluster_that_worked() -> None:
     content = next(check for check in prove(unpacked() / "snapshot.db").checks if check.name == "content")
-    assert 300 < int(content.observed.split()[0]) < 614
+    assert content.observed == "2469 revisions, 6 namespaces, 3 nodes"
+
+
+def test_quick_leaves_the_keys_and_most_pages_unread(tmp_path: Path) -> None:
+    data = bytearray(snapshot()[:-32])
+    data[4096 * 603] ^= 1  # the number of a leaf page
+    path = write(tmp_path, with_trailer(bytes(data)))
+    quick = _snapshot.prove(str(path), _snapshot.Wanted((TOKEN,), MEMBERS), "quick")
+    assert quick.ok and [check.name for check in quick.checks] == ["sha256 trailer", "structure", "cluster"]
+    assert wrong(prove(path)) == {"structure"}
+
+
+@pytest.mark.parametrize(
+    ("wanted", "fails"),
+    [
+        ({"system_uid": "ac37934f-15bf-4bd6-9a13-6f84aafbfafd"}, set()),
+        ({"system_uid": "00000000-15bf-4bd6-9a13-6f84aafbfafd"}, {"kube-system"}),
+        ({"version": "v1.34.3+rke2r1"}, set()),
+        ({"version": "v1.33.10+rke2r1"}, {"etcd"}),
+        ({"quota": 2 << 30}, set()),
+        ({"quota": 1 << 20}, {"size"}),
+        ({"token_hashes": None}, set()),
+    ],
+)
+def test_what_the_cluster_at_hand_expects(wanted: dict[str, Any], fails: set[str]) -> None:
+    assert wrong(_snapshot.prove(str(unpacked() / "snapshot.db"), _snapshot.Wanted(**wanted))) == fails
+
+
+def test_nodes_that_are_newer_than_the_server_are_seen() -> None:
+    contents = _contents.Contents()
+    contents.nodes = {"r1": "v1.34.3+rke2r1", "r2": "v1.35.0+rke2r1", "r3": "v0.0.0-master"}
+    assert contents.version == "v1.35.0+rke2r1"
 
 
 def test_wrong_token_and_other_cluster() -> None:

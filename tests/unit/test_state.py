@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _node, _server, _state
-from ansible_collections.requorum.cluster.plugins.module_utils._classify import classify
+from ansible_collections.requorum.cluster.plugins.module_utils._classify import classify, rank
 from tests.unit.datastores import unpacked
 from tests.unit.local_node import LocalNode
 
@@ -137,7 +137,7 @@ def test_view_of_a_healthy_server() -> None:
         True,
     )
     assert (seen.position, seen.address, seen.member_id, seen.cluster_id) == (
-        (2, 1601, 1435),
+        (2, 1601, 1435, 1601),
         "10.89.0.21",
         R1,
         CLUSTER,
@@ -159,18 +159,64 @@ def test_quorum_lost_while_the_survivor_went_on() -> None:
     assert (seen.etcd, seen.store, seen.gateway, seen.api) == ("leaderless", "intact", True, False)
 
 
+def read_from_disk(entry: dict[str, Any], name: str, shell: str = "/bin/sh") -> None:
+    """The datastore of a real server after a power loss, as if it lay on this node."""
+    etcd = unpacked() / name / "etcd/member"
+    for path in (entry["datastore"]["path"], *[path for path in entry["files"] if path.endswith(".wal")]):
+        entry["files"].pop(path)
+    for path in (etcd / "snap/db", *(etcd / "wal").iterdir()):
+        entry["files"][str(path)] = {"bytes": path.stat().st_size, "mtime": 0, "directory": False}
+    entry["datastore"] |= {"path": str(etcd / "snap/db"), "bytes": (etcd / "snap/db").stat().st_size}
+    _state.read_datastore(entry, _node.read_many(LocalNode(shell), entry["datastore"]["path"]))
+
+
+def test_what_the_log_holds_beyond_the_datastore() -> None:
+    """r1's log has one entry more than its db; r3's commit index is behind what its db has applied."""
+    r1, r3 = read(text("rebooted")), read(text("rebooted")) | {"name": "r3"}
+    read_from_disk(r1, "r1")
+    read_from_disk(r3, "r3")
+    assert r1["datastore"]["wal"] == {"term": 3, "index": 1099, "commit": 1098, "torn": False, "newer": 1}
+    assert r3["datastore"]["wal"] == {"term": 3, "index": 1087, "commit": 1086, "torn": False, "newer": 0}
+    assert [server.name for server in rank([_server.view(r3), _server.view(r1)])] == ["r1", "r3"]
+    assert _server.view(r3).position == (3, 1087, 2497, 1087)
+    assert (r1["datastore"]["fault"], r1["unread"].get("wal")) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("commit", "position"),
+    [(None, (3, 100, 70, 100)), (90, (3, 100, 70, 100)), (130, (3, 100, 70, 130))],
+    ids=["log not read", "log behind the db", "log ahead of the db"],
+)
+def test_position_of_a_stopped_server(commit: int | None, position: tuple[int, ...]) -> None:
+    entry = read(text("rebooted"))
+    entry["datastore"]["summary"] = {"term": 3, "index": 100, "revision": 70, "members": []}
+    entry["datastore"]["wal"] = None if commit is None else {"commit": commit}
+    assert _server.view(entry).position == position
+
+
+def test_a_log_that_does_not_tell_is_unread_and_the_datastore_counts_all_the_same(tmp_path: Path) -> None:
+    entry = read(text("rebooted"))
+    wal = tmp_path / "0000000000000000-0000000000000000.wal"
+    wal.write_bytes(b"?" * 100_000)
+    path = unpacked() / "r1/etcd/member/snap/db"
+    entry["datastore"]["bytes"] = path.stat().st_size
+    entry["files"] = {str(wal): {"bytes": 100_000, "mtime": 0, "directory": False}}
+    _state.read_datastore(entry, _node.read_many(LocalNode(), str(path)))
+    assert entry["datastore"]["wal"] is None and "do not tell" in entry["unread"]["wal"]
+    seen = _server.view(entry)
+    assert (seen.store, seen.position) == ("intact", (3, 1098, 2508, 1098))
+
+
 def test_quorum_lost_after_a_reboot() -> None:
     """The gateway hangs; the datastore's pages are read beside the running etcd."""
     entry = read(text("rebooted"))
     assert entry["etcd"]["status"] is None and entry["etcd"]["port"] is None
     assert entry["unread"]["gateway"] == "no answer before the deadline"
     assert entry["journal"] == ["replaced=58b8b2ef0a7f2965", "moved=/a|/b"]
-    path = unpacked() / "r1/etcd/member/snap/db"
-    entry["datastore"]["bytes"] = path.stat().st_size
-    _state.read_datastore(entry, _node.read_many(LocalNode(), str(path)))
+    read_from_disk(entry, "r1")
     seen = _server.view(entry)
     assert (seen.etcd, seen.store, seen.gateway) == ("leaderless", "intact", False)
-    assert (seen.position, seen.cluster_id, seen.member_id) == ((3, 1098, 2508), CLUSTER, R1)
+    assert (seen.position, seen.cluster_id, seen.member_id) == ((3, 1098, 2508, 1098), CLUSTER, R1)
     assert seen.replaced == {"58b8b2ef0a7f2965"}
     assert len(seen.members) == 3
 

@@ -61,6 +61,7 @@ def test_mask_all_keeps_the_shape() -> None:
     ("(9/9) VERIFY", (9, "VERIFY")),
     ("Write the report", (None, None)),
     ("(3/9) backup", (None, None)),
+    ("(4/4) KEEP | Let old backups go", (None, None)),
 ])
 def test_phase_of(play: str, phase: tuple[int | None, str | None]) -> None:
     assert _timeline.phase_of(play) == phase

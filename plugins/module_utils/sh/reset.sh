@@ -1,5 +1,6 @@
 # Starts the reset as a transient unit, which has the service's own SELinux domain and survives a lost connection; a second
 # run finds it. Set by the caller: STAMP, RESTORE (absolute path or empty), REPLACED (cluster ID that ends here), SECONDS_MAX.
+# stdin: the token, where this host has none or another one.
 find_distro || die "neither rke2 nor k3s is installed here"
 umask 077
 note() { grep -qxF "$1" "$HOME_DIR/journal" 2>/dev/null || printf '%s\n' "$1" >>"$HOME_DIR/journal"; }
@@ -9,13 +10,16 @@ if [ "$state" = active ] || [ "$state" = activating ]; then
   exit 0
 fi
 etcd_runs && die "etcd still runs here; nothing is reset beside it"
-[ -s "$DB/etcd/member/snap/db" ] && [ -d "$DB/etcd/member/wal" ] || die "$DB/etcd holds no datastore: a reset would make an empty cluster"
+if [ -z "$RESTORE" ]; then
+  [ -s "$DB/etcd/member/snap/db" ] && [ -d "$DB/etcd/member/wal" ] || die "$DB/etcd holds no datastore: a reset would make an empty cluster"
+fi
 
 # Configuration of this one run: what is in force, without server and S3, with the token; root only, in memory.
 conf=/run/requorum/reset.yaml
 mkdir -p "$conf.d" || die "/run/requorum cannot be made"
 rm -f "$conf" "$conf.d"/*.yaml
-token=$(token_value)
+token=$(cat)
+[ -n "$token" ] || token=$(token_value)
 [ -n "$token" ] || die "no token is found here; a reset without it would fail after it replaced the datastore"
 for f in $(config_files); do
   grep -qE '^[[:space:]]*[{]' "$f" && die "$f is written in braces; write one setting a line, then run this again"
@@ -42,7 +46,7 @@ grep -qE '^["'\'']?server["'\'']?[[:space:]]*:' "$conf" "$conf.d"/*.yaml && die 
 if [ -f "$DB/etcd/tombstone" ]; then
   mv "$DB/etcd/tombstone" "$HOME_DIR/$STAMP/tombstone" || die "the tombstone cannot be moved aside"
 fi
-note "replaced=$REPLACED"
+[ -n "$REPLACED" ] && note "replaced=$REPLACED"
 if [ -z "$RESTORE" ]; then
   cp -a "$DB/etcd" "$DB/etcd-requorum-$STAMP" || die "the datastore cannot be copied"
   note "moved=$DB/etcd|$DB/etcd-requorum-$STAMP"
