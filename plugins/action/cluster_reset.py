@@ -8,7 +8,15 @@ import os
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, many, pairs, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
+    JSON,
+    PlanAction,
+    load,
+    many,
+    pairs,
+    write,
+)
 
 BACK = "Its old datastore lies beside the new one (paths in the report); running the same command again is safe."
 
@@ -20,15 +28,17 @@ class ActionModule(PlanAction):
 
     def do_reset(self) -> str:
         backup = load(self.run_dir, "backup.json", {"checks": [{"ok": False}]})
-        if not all(check["ok"] for check in backup["checks"]):
+        source = load(self.run_dir, "restore.json", {"checks": [{"ok": False}]}) if self.plan["snapshot"] else backup
+        if not all(check["ok"] for check in backup["checks"] + source["checks"]):
             raise RequorumError("The backup is not proved.", "Nothing was reset.")
         me = next(server for server in self.plan["servers"] if server["name"] == self.host)
         seconds = self.timeout("reset", 900)
         before = set(many(self.script("reset_state", timeout=30).out, "old"))
-        restore = backup["node_path"] if self.plan["method"] == "restore" else ""
+        restore = source["node_path"] if self.plan["method"] == "restore" else ""
         done = self.script(
             "reset",
             timeout=120,
+            stdin=self._token(source).encode(),
             STAMP=self.stamp,
             RESTORE=restore,
             REPLACED=me["cluster_id"] or "",
@@ -60,6 +70,13 @@ class ActionModule(PlanAction):
                 BACK,
             )
         return self._observe(moved, "flag" in unit)
+
+    def _token(self, source: JSON) -> str:
+        """Through stdin only, and only where the node's own does not open the snapshot that is restored."""
+        me = next(server for server in self.plan["servers"] if server["name"] == self.host)
+        if not self.plan["snapshot"] or set(me["tokens"]) & set(source["bootstrap"]):
+            return ""
+        return _shelf.token(self.settings, source["path"])
 
     def _observe(self, moved: list[str], flag: bool) -> str:
         """Exit code and message are not believed: the datastore on disk must have exactly one member."""

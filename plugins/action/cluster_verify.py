@@ -25,7 +25,7 @@ class ActionModule(PlanAction):
             self.plan,
             load(self.run_dir, "state-before.json", {}),
             after,
-            backup=load(self.run_dir, "backup.json", {}),
+            backup=load(self.run_dir, "restore.json", None) or load(self.run_dir, "backup.json", {}),
             saved=load(self.run_dir, "after.json", {}),
         )
         write(os.path.join(self.run_dir, "checks.json"), [asdict(check) for check in checks])

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import os
+import time
+from dataclasses import asdict
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _snapshot
+from ansible_collections.requorum.cluster.plugins.module_utils import _catalog, _snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, write
 
@@ -14,7 +16,7 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
 class ActionModule(PlanAction):
     """Save a snapshot on the node, stream it to the controller and prove it there; keep what it needs beside it."""
 
-    VERBS = ("snapshot", "keep", "save")
+    VERBS = ("snapshot", "keep", "fetch", "save")
 
     def do_snapshot(self) -> str:
         me = next(server for server in self.plan["servers"] if server["name"] == self.host)
@@ -27,15 +29,13 @@ class ActionModule(PlanAction):
             STAMP=self.stamp,
             SOURCE=source,
         )
-        target = os.path.join(self._folder(), "snapshot.db")
+        target = os.path.join(self._folder(self.host), "snapshot.db")
         size = int(saved["bytes"])
         arrived = self.pull(saved["path"], size, target)
         members = {member["id"] for member in self.plan["members"]} or {me["member_id"]}
-        proof = _snapshot.prove(target, token_hashes=me["tokens"], member_ids=members)
-        checks = [{"name": c.name, "wanted": c.wanted, "observed": c.observed, "ok": c.ok} for c in proof.checks]
-        checks.append(
-            {"name": "transfer", "wanted": arrived[:12], "observed": proof.sha256[:12], "ok": arrived == proof.sha256}
-        )
+        wanted = _snapshot.Wanted(me["tokens"], members, self.plan["system_uid"] or "")
+        proof = _snapshot.prove(target, wanted)
+        whole = _snapshot.Check("transfer", arrived[:12], proof.sha256[:12], arrived == proof.sha256)
         write(
             os.path.join(self.run_dir, "backup.json"),
             {
@@ -44,17 +44,25 @@ class ActionModule(PlanAction):
                 "sha256": proof.sha256,
                 "bytes": proof.bytes,
                 "revision": proof.datastore.revision if proof.datastore else None,
-                "checks": checks,
+                "checks": [asdict(check) for check in (*proof.checks, whole)],
             },
         )
-        if not proof.ok or arrived != proof.sha256:
+        if not (proof.ok and whole.ok):
             raise RequorumError(
                 f"The snapshot of {self.host} is not proved ({proof.faults or 'it changed on its way'}).",
                 "Nothing was reset. If the token is wrong, find the one that belongs to this datastore "
                 "(server/token of another server, backups).",
             )
+        stored = _catalog.Stored("controller", "", target, proof.bytes, int(time.time()))
+        write(f"{target}.json", asdict(_catalog.proved(stored, proof)))
         revision = proof.datastore.revision if proof.datastore else 0
         return f"{size} bytes, revision {revision}, proved: trailer, structure, content, cluster, token"
+
+    def do_fetch(self) -> str:
+        chosen = self.plan["snapshot"]
+        target = os.path.join(self._folder("restore"), os.path.basename(chosen["path"]))
+        self.pull(chosen["path"], int(chosen["bytes"]), target)
+        return f"{chosen['bytes']} bytes; it is proved when it is delivered"
 
     def do_keep(self) -> str:
         saved = self.must(
@@ -64,7 +72,7 @@ class ActionModule(PlanAction):
             timeout=300,
             STAMP=self.stamp,
         )
-        self.pull(saved["path"], int(saved["bytes"]), os.path.join(self._folder(), "files.tar"))
+        self.pull(saved["path"], int(saved["bytes"]), os.path.join(self._folder(self.host), "files.tar"))
         return f"{saved['bytes']} bytes"
 
     def do_save(self) -> str:
@@ -83,9 +91,9 @@ class ActionModule(PlanAction):
         write(os.path.join(self.run_dir, "after.json"), saved)
         return f"{saved['path']}, {saved['bytes']} bytes"
 
-    def _folder(self) -> str:
+    def _folder(self, name: str) -> str:
         folder = os.path.join(self.run_dir, "backup")
         os.makedirs(folder, mode=0o700, exist_ok=True)
-        folder = os.path.join(folder, self.host)
+        folder = os.path.join(folder, name)
         os.makedirs(folder, mode=0o700, exist_ok=True)
         return folder

@@ -4,13 +4,13 @@
 
 from __future__ import annotations
 
-import glob
 import os
-import tarfile
 
 from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many
+from ansible_collections.requorum.cluster.plugins.module_utils._plan import RESETS
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, many
 
 
 class ActionModule(PlanAction):
@@ -23,7 +23,7 @@ class ActionModule(PlanAction):
         me, anchor = servers[self.host], servers[self.plan["survivor"]]
         url = f"https://{anchor['address']}:{DISTROS[self.plan['distro']].supervisor_port}"
         foreign = me["authority"] is not None and me["authority"] != anchor["authority"]
-        left = anchor if self.plan["case"] == "quorum_lost" else me
+        left = anchor if self.plan["case"] in RESETS else me
         replaced = left["cluster_id"] if left is anchor or me["cluster_id"] != anchor["cluster_id"] else ""
         token = b"" if set(me["tokens"]) & set(anchor["tokens"]) else self._token()
         done = self.script(
@@ -46,10 +46,9 @@ class ActionModule(PlanAction):
 
     def _token(self) -> bytes:
         """The token in force, out of the backup; it goes to the node through stdin only."""
-        for path in glob.glob(os.path.join(self.run_dir, "backup", "*", "files.tar")):
-            with tarfile.open(path) as archive:
-                for member in archive:
-                    if member.name.endswith(f"/{self.stamp}/token"):
-                        file = archive.extractfile(member)
-                        return file.read().strip() if file else b""
-        return b""
+        if self.plan["snapshot"]:
+            token = _shelf.token(self.settings, load(self.run_dir, "restore.json", {"path": ""})["path"])
+            if token:
+                return token.encode()
+        kept = os.path.join(self.run_dir, "backup", self.plan["survivor"], "files.tar")
+        return (_shelf.token(self.settings) or _shelf.kept_token(kept)).encode()

@@ -11,15 +11,24 @@ import time
 import typing as t
 from dataclasses import asdict
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _classify, _distro, _plan, _server, _state
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _catalog,
+    _classify,
+    _distro,
+    _plan,
+    _restore,
+    _server,
+    _state,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now, write
 
 
 class ActionModule(NodeAction):
     """Judge the cluster, make the plan, keep both in the folder of this run."""
 
-    VALID = ("cluster", "servers", "agents", "survivor", "method", "powered_off", "output", "purpose")
+    VALID = ("cluster", "servers", "agents", "survivor", "method", "snapshot", "powered_off", "output", "purpose")
 
     def act(self) -> dict[str, t.Any]:
         args = self._task.args
@@ -35,23 +44,37 @@ class ActionModule(NodeAction):
                 "No single distribution was found on the servers that answer.",
                 "Set requorum_distro to rke2, k3s or harvester and look at inspect.yml.",
             )
+        version = next((entry["version"] for entry in entries if entry.get("version")), None)
+        chosen = None
+        if args.get("snapshot"):
+            choice = self._choose(str(args["snapshot"]), entries)
+            chosen = None if isinstance(choice, _classify.Refusal) else choice
+            case = _restore.with_snapshot(case, choice, survivor=args.get("survivor") or "")
         living = [entry["name"] for entry in entries if entry["name"] in args["agents"] and entry["reachable"]]
         known = distro or _distro.DISTROS["rke2"]  # nothing is planned while no server answers
         if args.get("purpose") == "backup":
             plan = _plan.backup_plan(case, known, cluster=args["cluster"])
         else:
             plan = _plan.make_plan(
-                case, known, cluster=args["cluster"], agents=living, method=args.get("method") or "auto"
+                case,
+                known,
+                cluster=args["cluster"],
+                agents=living,
+                method=args.get("method") or "auto",
+                chosen=chosen,
+                bare=self._bare(chosen, entries),
             )
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         run_dir = os.path.join(args["output"], args["cluster"], stamp)
         os.makedirs(run_dir, mode=0o700)
         document = {
             **plan.document(),
+            "purpose": args.get("purpose") or "recover",
             "stamp": stamp,
             "started": now(),
             "distro": distro.name if distro else None,
-            "version": next((e["version"] for e in entries if e.get("version")), None),
+            "version": version,
+            "system_uid": (state["kubernetes"] or {}).get("system_uid"),
             "powered_off": list(args.get("powered_off") or ()),
             "servers": [
                 self._server(server, dict(case.needs).get(server.name, "unknown"), entry)
@@ -81,11 +104,35 @@ class ActionModule(NodeAction):
             f"ansible-playbook {playbook}",
             *(f"-i {shlex.quote(str(source))}" for source in self.vars.get("ansible_inventory_sources") or ()),
         ]
-        for name in ("survivor", "method", "powered_off"):
+        for name in ("survivor", "method", "snapshot", "powered_off"):
             value = self._task.args.get(name)
             if value and value != "auto":
                 words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': value}))}")
         return " ".join(words)
+
+    def _choose(self, word: str, entries: list[dict[str, t.Any]]) -> _catalog.Row | _classify.Refusal:
+        """The row of the table of snapshots that the user means."""
+        args = self._task.args
+        if args.get("method") == "plain":
+            return _classify.Refusal(
+                "requorum_method=plain restores nothing, and requorum_snapshot names a snapshot.",
+                "requorum_method",
+                "Leave one of them out.",
+            )
+        shelf = os.path.join(args["output"], args["cluster"])
+        rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, named=word)
+        return _catalog.choose(rows, word)
+
+    @staticmethod
+    def _bare(chosen: _catalog.Row | None, entries: list[dict[str, t.Any]]) -> list[str]:
+        """Servers without configuration whose files were kept in the run that made the snapshot."""
+        if chosen is None or chosen.stored.place != "controller":
+            return []
+        return [
+            entry["name"]
+            for entry in entries
+            if entry.get("config") == {} and os.path.isfile(_shelf.kept_files(chosen.stored.path, entry["name"]))
+        ]
 
     def _entry(self, name: str) -> dict[str, t.Any]:
         """What INSPECT registered for a host; an unreachable one is an answer too."""

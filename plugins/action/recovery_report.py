@@ -10,6 +10,7 @@ import typing as t
 from ansible.utils.display import Display
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _report, _report_html, _report_text, _timeline
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
     NodeAction,
     load,
@@ -34,6 +35,7 @@ class ActionModule(NodeAction):
             backup=load(folder, "backup.json", {}),
             reset=load(folder, "reset.json", {}),
             checks=load(folder, "checks.json", []),
+            newest=self._newest(folder),
             events=_timeline.read(self._text(folder, "timeline.jsonl")),
             mode="check" if self._task.check_mode else "run",
             final=bool(self._task.args.get("final")),
@@ -46,6 +48,15 @@ class ActionModule(NodeAction):
         verdict = {key: report["verdict"][key] for key in ("outcome", "sentence", "next")}
         failed = {"failed": True, "msg": verdict["sentence"]} if verdict["outcome"] == "failed" else {}
         return {"changed": False, **verdict, **failed}
+
+    @staticmethod
+    def _newest(folder: str) -> dict[str, t.Any] | None:
+        """What the end of a backup run has seen, in S3 too; else what is on the controller."""
+        kept = _backups.read(folder, "keep.json")
+        if kept:
+            return t.cast("dict[str, t.Any] | None", kept.get("newest"))
+        here = _backups.on_controller(os.path.dirname(os.path.abspath(folder)))
+        return _backups.newest(_backups.of_cluster(here, _backups.read(folder, "plan.json").get("system_uid")))
 
     @staticmethod
     def _text(folder: str, name: str) -> str:

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _look
+from ansible_collections.requorum.cluster.plugins.module_utils import _look, _plan
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
 
 
@@ -14,7 +14,7 @@ class ActionModule(PlanAction):
     VERBS = ("start",)
 
     def do_start(self) -> str:
-        alone = self.plan["case"] == "quorum_lost"
+        alone = self.plan["case"] in _plan.RESETS
         self.must(
             "start",
             "the server could not be started",

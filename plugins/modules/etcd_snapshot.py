@@ -17,6 +17,8 @@ description:
     4 MiB through Ansible's connection.
   - Verb V(keep). Copies C(server/tls), C(server/cred), the token, the member's name, the configuration and the node
     password to C(backup/<node>/files.tar).
+  - Verb V(fetch). Copies a snapshot that lies on this node to C(backup/restore) in O(run_dir), where
+    M(requorum.cluster.snapshot_deliver) proves it.
   - Verb V(save). Saves a snapshot named C(requorum-after) with the distribution's own program.
   - The proof is what makes the later phases possible. The snapshot must end with the right SHA-256, open as an etcd
     datastore, hold objects below C(/registry/), name a member of this cluster, and hold the bootstrap key of the token

@@ -12,8 +12,8 @@ description:
   - Reads what a recovery has to know of a server or agent with one shell call, and changes nothing.
   - It needs no quorum and no API server. Every question has its own deadline, so that a program that hangs costs
     seconds.
-  - Where no etcd answers, the datastore on disk is read instead, by a few pages of its file and the first 512 bytes of
-    its write-ahead log.
+  - Where no etcd answers, the datastore on disk is read instead, in three round trips; a few pages of its file and the
+    beginning and the end of its write-ahead log.
   - What could not be read is V(null), with the reason in RV(requorum_node.unread). Nothing is guessed.
 extends_documentation_fragment:
   - requorum.cluster._attributes
@@ -154,8 +154,12 @@ requorum_node:
     datastore:
       description: >-
         What lies in C(db/etcd). C(present), C(path), C(bytes), C(name) of the member, C(member_id) and C(cluster_id)
-        (hexadecimal, from the write-ahead log), C(fault) when it is damaged, and C(summary) with C(revision), C(term),
-        C(index), C(members) and C(storage_version) when it was read from disk.
+        (hexadecimal, from the write-ahead log), C(fault) when it is damaged. When it was read from disk, C(summary) has
+        C(revision), C(term) and C(index) (the last entry that is applied in it), C(members), C(storage_version),
+        C(cluster_version), C(compacted) and C(compacting) (revisions), C(voters) and C(learners) (IDs), C(alarms),
+        C(leases) (V(null) when they fill more than one page) and C(auth). C(wal) is what its newest write-ahead log
+        ends with, C(term) and C(index) of the last entry, C(commit), C(torn) when the last record is incomplete, and
+        C(newer), the number of entries after C(summary.index), which a copy of the file C(db) alone may lose.
       type: dict
     etcd:
       description: >-

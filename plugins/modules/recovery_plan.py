@@ -53,6 +53,15 @@ options:
     type: str
     choices: [auto, restore, plain]
     default: auto
+  snapshot:
+    description:
+      - The snapshot that is restored when no server has a datastore any more, or instead of the survivor's own after
+        quorum was lost. Refused in every other case.
+      - V(newest) takes the first line of the table of M(requorum.cluster.snapshot_catalog) that can be used. Else its
+        name there, or any file on the controller.
+      - Needs what M(requorum.cluster.etcd_snapshot_info) registered as C(requorum_stored) on each server.
+    type: str
+    default: ""
   powered_off:
     description: Servers whose power was cut, as a person has seen. Only servers that do not answer may be named.
     type: list
@@ -112,6 +121,10 @@ plan:
         First 12 hex digits of the SHA-256 of cluster, case, survivor, method and actions without their times.
       type: str
       sample: 3f9ac0d81b27
+    purpose:
+      description: O(purpose).
+      type: str
+      sample: recover
     case:
       description: >-
         V(healthy), V(member_lost) (quorum stands), V(quorum_recoverable) (enough members are intact and are started),

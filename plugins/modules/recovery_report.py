@@ -12,6 +12,8 @@ description:
   - Reads what the run has left in its folder on the controller, writes C(report.json) and C(report.html) there (0600),
     and prints a summary of 80 columns. What the run did not write is told as not known.
   - C(report.html) is one file that opens without a network. C(report.json) follows C(docs/report.schema.json).
+  - Both say how old the newest proved backup off the node is. What M(requorum.cluster.snapshot_keep) has seen counts,
+    else what the runs of this cluster have left on the controller.
   - Texts that look like tokens, passwords or keys are masked in both.
   - It fails when the outcome is V(failed), after both files are written. The actions of a run do not fail by
     themselves, so that the report is always written.

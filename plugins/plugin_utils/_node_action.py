@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import base64
 import datetime
 import hashlib
 import json
 import os
+import shlex
 import textwrap
 import time
 import typing as t
@@ -17,12 +19,13 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _node, _wait
+from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _node, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _stream
 
 JSON = dict[str, t.Any]
 CHUNK = 4 << 20
+SETTINGS = ("requorum_distro", "requorum_data_dir", "requorum_timeouts", "requorum_token_file")
 display = Display()
 
 
@@ -63,15 +66,21 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     def act(self) -> JSON:
         raise NotImplementedError
 
+    @property
+    def settings(self) -> JSON:
+        """Variables of the user that are no options of a module; Ansible leaves the templates in them to us."""
+        names = [name for name in self.vars if name in SETTINGS or name.startswith("requorum_s3_")]
+        return {name: self._templar.template(self.vars[name]) for name in names}
+
     def script(self, name: str, *, stdin: bytes | None = None, timeout: int = 60, **variables: str) -> _node.Done:
         """Run sh/<name>.sh with the distribution's settings and the given variables."""
-        settings = {
-            "DISTRO": str(self.vars.get("requorum_distro") or "auto"),
-            "DATA": str(self.vars.get("requorum_data_dir") or ""),
+        given = self.settings
+        distro = str(given.get("requorum_distro") or "auto")
+        where = {
+            "DISTRO": "rke2" if distro == "harvester" else distro,
+            "DATA": str(given.get("requorum_data_dir") or ""),
         }
-        if settings["DISTRO"] == "harvester":
-            settings["DISTRO"] = "rke2"
-        return self.node.run(_node.script(name, **settings, **variables), stdin=stdin, timeout=timeout)
+        return self.node.run(_node.script(name, **where, **variables), stdin=stdin, timeout=timeout)
 
     def must(self, name: str, what: str, hint: str, **options: t.Any) -> dict[str, str]:
         """Run a script that has to succeed; its `key=value` lines (the last one of a key)."""
@@ -110,6 +119,21 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         os.replace(target + ".part", target)
         return digest.hexdigest()
 
+    def push(self, source: str, path: str) -> None:
+        """Copy a file of the controller to the node (0600). What has arrived is looked at by the caller."""
+        try:
+            _stream.write(self._connection, path, _read_blocks(source))
+            return
+        except _stream.Unavailable as reason:
+            display.v(f"{self.host}: {path} is written in chunks: {reason}")
+        except OSError as error:
+            raise RequorumError(f"{self.host}: {error}.", "Look at the disk of the node, then run it again.") from error
+        for number, block in enumerate(_read_blocks(source)):
+            redirect = ">" if number == 0 else ">>"
+            done = self.node.run(f"umask 077; base64 -d {redirect} {shlex.quote(path)}", stdin=base64.b64encode(block))
+            if done.rc != 0:
+                raise RequorumError(f"{self.host}: {path} cannot be written: {done.why}.", "Look at its disk.")
+
     def _blocks(self, path: str, size: int) -> t.Iterator[bytes]:
         """A channel of its own where the connection is ssh, else chunks through the connection."""
         try:
@@ -121,7 +145,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
             raise RequorumError(f"{self.host}: {error}.", "Look at the node, then run it again.") from error
         read = _node.read_many(self.node, path)
         for offset in range(0, size, CHUNK):
-            yield read([(offset, min(CHUNK, size - offset))])[0]
+            yield read([_bbolt.Range(offset, min(CHUNK, size - offset))])[0]
 
 
 class PlanAction(NodeAction):
@@ -175,7 +199,13 @@ class PlanAction(NodeAction):
 
     def timeout(self, name: str, default: float) -> float:
         """A deadline of `requorum_timeouts`, in seconds."""
-        return float((self.vars.get("requorum_timeouts") or {}).get(name, default))
+        return float((self.settings.get("requorum_timeouts") or {}).get(name, default))
+
+
+def _read_blocks(path: str) -> t.Iterator[bytes]:
+    with open(path, "rb") as file:
+        while block := file.read(CHUNK):
+            yield block
 
 
 def pairs(text: str) -> dict[str, str]:

@@ -9,6 +9,7 @@ jump hosts are then the same as for every other command of the run. Host keys ar
 
 from __future__ import annotations
 
+import contextlib
 import os
 import secrets
 import shlex
@@ -52,18 +53,38 @@ def effective(connection: t.Any) -> dict[str, list[str]]:
 
 def read(connection: t.Any, path: str) -> t.Iterator[bytes]:
     """Blocks of a file that only root may read. Raises Unavailable before the first block, OSError after it."""
+    with _command(connection, f"exec cat {shlex.quote(path)}") as (_stdin, out):
+        while block := out.read(BLOCK):
+            yield block
+        if out.channel.recv_exit_status() != 0:
+            raise OSError(f"{path} could not be read to its end")
+
+
+def write(connection: t.Any, path: str, blocks: t.Iterable[bytes]) -> None:
+    """Make a file that only root may read. Raises Unavailable before the first block is taken, OSError after it."""
+    with _command(connection, f"umask 077; exec cat > {shlex.quote(path)}") as (stdin, out):
+        for block in blocks:
+            stdin.channel.sendall(block)
+        stdin.channel.shutdown_write()
+        if out.channel.recv_exit_status() != 0:
+            raise OSError(f"{path} could not be written to its end")
+
+
+@contextlib.contextmanager
+def _command(connection: t.Any, command: str) -> t.Iterator[tuple[t.Any, t.Any]]:
+    """(stdin, stdout) of a command that root runs; Unavailable when it does not start."""
     settings = effective(connection)
     become = connection.become
     if become and become.get_option("become_pass"):
         raise Unavailable("sudo asks for a password")
     mark = "requorum-" + secrets.token_hex(8)
-    command = f"echo {mark}; exec cat {shlex.quote(path)}"
+    command = f"echo {mark}; {command}"
     if become:
         command = become.build_become_command(command, connection._shell)
     with paramiko.SSHClient() as client:
         try:
             _connect(client, settings)
-            _stdin, out, _err = client.exec_command(command, timeout=60)
+            stdin, out, _err = client.exec_command(command, timeout=60)
             head = b""
             while not head.endswith(mark.encode() + b"\n"):
                 byte = out.read(1)
@@ -72,10 +93,10 @@ def read(connection: t.Any, path: str) -> t.Iterator[bytes]:
                 head += byte
         except (paramiko.SSHException, OSError, EOFError) as error:
             raise Unavailable(str(error)) from error
-        while block := out.read(BLOCK):
-            yield block
-        if out.channel.recv_exit_status() != 0:
-            raise OSError(f"{path} could not be read to its end")
+        try:
+            yield stdin, out
+        except paramiko.SSHException as error:
+            raise OSError(str(error)) from error
 
 
 def _connect(client: t.Any, settings: dict[str, list[str]]) -> None:

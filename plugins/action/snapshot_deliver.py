@@ -1,0 +1,89 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/snapshot_deliver.py for the documentation."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import asdict
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _describe, _image, _s3, _snapshot
+from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, write
+
+HINT = "Nothing was reset. See playbooks/snapshots.yml for another one."
+
+
+class ActionModule(PlanAction):
+    """Prove the chosen snapshot on the controller and put it on the server that restores it."""
+
+    VERBS = ("deliver",)
+
+    def do_deliver(self) -> str:
+        chosen = self.plan["snapshot"]
+        me = next(server for server in self.plan["servers"] if server["name"] == self.host)
+        path = self._raw(self._here(chosen))
+        token = _shelf.token(self.settings, path)
+        wanted = _snapshot.Wanted(
+            token_hashes={*me["tokens"], *_shelf.token_names(token)},
+            system_uid=self.plan["system_uid"] or "",
+            version=self.plan["version"] or "",
+        )
+        proof = _snapshot.prove(path, wanted)
+        if not proof.ok:
+            raise RequorumError(f"{chosen['name']} is not proved ({proof.faults}).", HINT)
+        there = chosen["path"] if chosen["place"] == "node" and chosen["host"] == self.host else ""
+        if not there or path.endswith(".raw"):
+            there = self._send(path, proof.bytes)
+        seen = self.must("deliver", "the snapshot cannot be read", HINT, timeout=600, STAMP=self.stamp, SEEN=there)
+        arrived = _snapshot.Check("transfer", proof.sha256[:12], seen["sha256"][:12], seen["sha256"] == proof.sha256)
+        record = {
+            "path": path,
+            "node_path": there,
+            "sha256": proof.sha256,
+            "bytes": proof.bytes,
+            "revision": proof.datastore.revision if proof.datastore else None,
+            "bootstrap": list(proof.bootstrap),
+            "checks": [asdict(check) for check in (*proof.checks, arrived)],
+        }
+        saved = load(self.run_dir, "backup.json", None)
+        loss = " " + _describe.loss(_describe.compare(path, saved["path"])) if saved else ""
+        write(os.path.join(self.run_dir, "restore.json"), record)
+        if not arrived.ok:
+            raise RequorumError(f"{there} on {self.host} is not what was sent.", "Look at its disk, then run it again.")
+        if not saved:
+            write(os.path.join(self.run_dir, "backup.json"), record)
+        return f"{proof.bytes} bytes, revision {record['revision']}, proved; it lies in {there}.{loss}"
+
+    def _here(self, chosen: dict[str, str]) -> str:
+        """The snapshot on the controller, whence ever it comes."""
+        if chosen["place"] == "controller":
+            return chosen["path"]
+        target = os.path.join(self.run_dir, "backup", "restore", os.path.basename(chosen["path"]))
+        if chosen["place"] == "s3":
+            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+            _s3.Store(_s3.Settings.of(self.settings, os.environ), say=self.say).get(chosen["path"], target)
+        return target
+
+    def _raw(self, path: str) -> str:
+        """Unpacked, because the distribution's own unpacking is broken in some versions (facts/rke2.md 10)."""
+        try:
+            with _image.opened(path) as image:
+                if image.kind != "zip":
+                    return path
+                target = os.path.join(self.run_dir, "backup", "restore", "snapshot.raw")
+                os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+                image.save(target)
+                return target
+        except BadFile as error:
+            raise RequorumError(f"{path} is no snapshot: {error}.", HINT) from error
+
+    def _send(self, path: str, size: int) -> str:
+        place = self.must(
+            "deliver", "there is no room for the snapshot", HINT, timeout=30, STAMP=self.stamp, SEEN="", BYTES=str(size)
+        )
+        self.say(f"{size} bytes go to {place['path']}")
+        self.push(path, place["path"])
+        return place["path"]

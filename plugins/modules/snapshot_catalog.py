@@ -1,0 +1,121 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: snapshot_catalog
+short_description: Show all snapshots of a cluster in one table
+version_added: 0.1.0
+author: Requorum contributors
+description:
+  - Puts together what M(requorum.cluster.etcd_snapshot_info) registered as C(requorum_stored) on each server, the
+    snapshots of earlier runs on the controller, and those in S3 when C(requorum_s3_bucket) is set.
+  - Each one is judged by its SHA-256, its revision, the tokens at hand and the version of the servers. The usable ones
+    come first, the newest of them at the top. C(requorum_snapshot=newest) takes the first line of this very table.
+extends_documentation_fragment:
+  - requorum.cluster._attributes
+options:
+  cluster:
+    description: Name of the cluster.
+    type: str
+    required: true
+  servers:
+    description: Inventory names of its servers.
+    type: list
+    elements: str
+    required: true
+  output:
+    description: Folder on the controller with the runs of all clusters.
+    type: path
+    required: true
+attributes:
+  check_mode:
+    support: full
+    details:
+      - It only reads, so there is no difference.
+  diff_mode:
+    support: none
+  idempotent:
+    support: full
+notes:
+  - Runs on the controller, with C(hosts=localhost).
+  - Tokens at hand are those in force on the servers, the one in C(requorum_token_file), and those that were kept beside
+    the snapshots on the controller.
+seealso:
+  - module: requorum.cluster.etcd_snapshot_info
+  - module: requorum.cluster.recovery_plan
+"""
+
+EXAMPLES = r"""
+- name: Show all snapshots
+  requorum.cluster.snapshot_catalog:
+    cluster: prod
+    servers: "{{ groups['servers'] }}"
+    output: /root/recoveries
+"""
+
+RETURN = r"""
+unread:
+  description: Servers whose snapshots could not be read, each with the reason. They have no line in the table.
+  returned: success
+  type: dict
+  sample: {server-3: "ssh: connect to host 192.0.2.13 port 22: Connection timed out"}
+snapshots:
+  description: The table.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: >-
+        How O(requorum.cluster.recovery_plan#module:snapshot) names it: a path on the controller, C(NODE:/path) or
+        C(s3://bucket/key).
+      type: str
+    verdict:
+      description:
+        - V(usable), when nothing that was seen forbids to restore it. It is proved as a whole before it is used.
+        - V(unread), when it has to be copied before it can be judged. It may be named, and V(newest) does not take it.
+        - V(unusable).
+      type: str
+    why:
+      description: What speaks against it, or what was seen.
+      type: str
+    place:
+      description: V(node), V(controller) or V(s3).
+      type: str
+    host:
+      description: Inventory name of the node, or the bucket. Empty on the controller.
+      type: str
+    path:
+      description: Where it lies there.
+      type: str
+    bytes:
+      description: Its size.
+      type: int
+    time:
+      description: When it was written, Unix seconds.
+      type: int
+    revision:
+      description: Revision of etcd; V(null) when it could not be read.
+      type: int
+    members:
+      description: Hexadecimal IDs of its members.
+      type: list
+      elements: str
+    bootstrap:
+      description: >-
+        Names of its bootstrap keys, each the first 12 hex digits of the SHA-256 of the password of the token that
+        opens it. V(null) when they could not be read.
+      type: list
+      elements: str
+    etcd:
+      description: Minor release of etcd that wrote it; empty when it is not known.
+      type: str
+    trailer:
+      description: The SHA-256 at its end, V(right), V(wrong), V(absent) or V(unread).
+      type: str
+    fault:
+      description: Why it cannot be read, or empty.
+      type: str
+"""

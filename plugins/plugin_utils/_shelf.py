@@ -1,0 +1,168 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""Snapshots and tokens that lie on the controller: those of earlier runs, and a file that the user names."""
+
+from __future__ import annotations
+
+import glob
+import io
+import json
+import os
+import tarfile
+import time
+import typing as t
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _catalog, _s3, _snapshot, _state
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+
+JSON = dict[str, t.Any]
+FETCHED = "fetched"
+"""Folder of a cluster with the snapshots that `requorum snapshot get` copied: fetched/<server>/."""
+
+
+def rows(
+    settings: t.Mapping[str, t.Any],
+    hostvars: t.Mapping[str, JSON],
+    entries: t.Sequence[JSON],
+    *,
+    shelf: str,
+    named: str = "",
+) -> tuple[_catalog.Row, ...]:
+    """The table of all snapshots: of the nodes (what INSPECT registered), of the controller, of S3.
+
+    entries: nodes of ClusterState. shelf: folder of the cluster's runs. named: a file besides, as in requorum_snapshot.
+    """
+    found = on_controller(shelf, named)
+    expected = wanted(settings, entries, found)
+    for entry in entries:
+        found += on_node(hostvars, entry["name"])
+    if settings.get("requorum_s3_bucket"):
+        found += in_s3(_s3.Store(_s3.Settings.of(settings, os.environ)))
+    return judged(found, expected)
+
+
+def judged(found: t.Iterable[_catalog.Stored], expected: _snapshot.Wanted) -> tuple[_catalog.Row, ...]:
+    """The table of these."""
+    tokens = expected.token_hashes or ()
+    return _catalog.table(found, tokens=tokens, version=expected.version, now=int(time.time()))
+
+
+def entries_of(hostvars: t.Mapping[str, JSON], servers: t.Iterable[str]) -> list[JSON]:
+    """What INSPECT registered of the servers that it came to."""
+    read = [hostvars[name].get("requorum_read") or {} for name in servers]
+    return [answer["requorum_node"] for answer in read if answer.get("requorum_node")]
+
+
+def wanted(
+    settings: t.Mapping[str, t.Any], entries: t.Sequence[JSON], here: t.Iterable[_catalog.Stored]
+) -> _snapshot.Wanted:
+    """What the cluster at hand expects of a snapshot.
+
+    Tokens at hand are those in force on its servers, requorum_token_file, and those kept beside the snapshots `here`.
+    """
+    tokens = {word for entry in entries for key, word in (entry.get("token") or {}).items() if key == "in-force"}
+    tokens.update(token_names(token(settings), *(token({}, stored.path) for stored in here)))
+    kubernetes = _state.cluster("", entries)["kubernetes"] or {}
+    return _snapshot.Wanted(
+        token_hashes=tokens,
+        system_uid=kubernetes.get("system_uid") or "",
+        version=next((entry["version"] for entry in entries if entry.get("version")), ""),
+    )
+
+
+def on_node(hostvars: t.Mapping[str, JSON], name: str) -> list[_catalog.Stored]:
+    """What INSPECT registered of the snapshots of a node."""
+    read = hostvars[name].get("requorum_stored") or {}
+    return [_catalog.Stored(**stored) for stored in json.loads(json.dumps(read.get("requorum_snapshots") or []))]
+
+
+def in_s3(store: _s3.Store) -> list[_catalog.Stored]:
+    """All snapshots of the bucket."""
+    return [_catalog.from_s3(store.settings.bucket, stored) for stored in store.entries()]
+
+
+def on_controller(shelf: str, named: str = "") -> list[_catalog.Stored]:
+    """The snapshots of earlier runs, and those that `get` proved; `named` is a file besides."""
+    paths = glob.glob(os.path.join(glob.escape(shelf), "*", "backup", "*", "*.db"))
+    records = glob.glob(os.path.join(glob.escape(shelf), FETCHED, "*", "*.json"))
+    paths += [path for path in (record.removesuffix(".json") for record in records) if os.path.isfile(path)]
+    if named.startswith("/"):
+        paths.append(named)
+    return [_read(path) for path in sorted(set(paths))]
+
+
+def _read(path: str) -> _catalog.Stored:
+    """By the record that was written when it was proved; a file without one is read as a whole."""
+    try:
+        about = os.stat(path)
+    except OSError as error:
+        return _catalog.Stored("controller", "", path, 0, 0, fault=f"it cannot be read: {error.strerror}")
+    stored = _catalog.Stored("controller", "", path, about.st_size, int(about.st_mtime))
+    return _recorded(path, about.st_size) or _catalog.proved(stored, _snapshot.prove(path, _snapshot.Wanted()))
+
+
+def _recorded(path: str, size: int) -> _catalog.Stored | None:
+    try:
+        with open(f"{path}.json", encoding="utf-8") as file:
+            record = json.load(file)
+        return _catalog.Stored(**{**record, "path": path}) if record["bytes"] == size else None
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def written(path: str) -> int:
+    """When a snapshot was made: by its record, by the name that RKE2 and K3s give it, else by the time of the file."""
+    about = os.stat(path)
+    recorded = _recorded(path, about.st_size)
+    return recorded.time if recorded else _s3.Stored(os.path.basename(path), 0, int(about.st_mtime), "").time
+
+
+def token(settings: t.Mapping[str, t.Any], snapshot: str = "") -> str:
+    """The token at hand on the controller: requorum_token_file, else the one that was kept beside a snapshot."""
+    path = str(settings.get("requorum_token_file") or "")
+    if path:
+        try:
+            with open(path, encoding="utf-8") as file:
+                return file.read().strip()
+        except OSError as error:
+            raise RequorumError(
+                f"requorum_token_file {path} cannot be read: {error.strerror}.", "Name the file with the token."
+            ) from error
+    return kept_token(os.path.join(os.path.dirname(snapshot), "files.tar")) if snapshot else ""
+
+
+def kept_files(snapshot: str, host: str) -> str:
+    """Where `keep` put the files of a host in the run that made a snapshot."""
+    return os.path.join(os.path.dirname(os.path.dirname(snapshot)), host, "files.tar")
+
+
+def configuration(archive: str) -> bytes:
+    """A tar archive of what lies below /etc/rancher in one of `keep`."""
+    out = io.BytesIO()
+    try:
+        with tarfile.open(archive) as tar, tarfile.open(fileobj=out, mode="w") as chosen:
+            for member in tar:
+                if member.name.startswith("etc/rancher/") and member.isfile():
+                    chosen.addfile(member, tar.extractfile(member))
+    except (OSError, tarfile.TarError) as error:
+        raise RequorumError(f"{archive} cannot be read: {error}.", "Write the configuration by hand.") from error
+    return out.getvalue()
+
+
+def kept_token(archive: str) -> str:
+    """The token in force when an archive of `keep` was made; empty when it holds none."""
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                if member.name.startswith("var/lib/rancher/requorum/") and member.name.endswith("/token"):
+                    file = tar.extractfile(member)
+                    return file.read().decode("utf-8", "replace").strip() if file else ""
+    except (OSError, tarfile.TarError):
+        pass
+    return ""
+
+
+def token_names(*tokens: str) -> list[str]:
+    """Names of the bootstrap keys that these tokens open."""
+    return sorted({_bootstrap.name(word) for word in tokens if word})
