@@ -15,7 +15,7 @@ pytest = $(if $(shell find $(1) -name 'test_*.py' 2>/dev/null | head -1),$(PYTHO
 LIVE := --verbose --capture=no
 
 .DEFAULT_GOAL := help
-.PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-molecule \
+.PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-molecule test-oracle \
 	lint ruff yamllint shellcheck ansible-lint changelog types collection lab-parts clean setup-dev setup-lab setup-test
 
 help: ## show this list
@@ -27,7 +27,7 @@ drill: setup-lab ## break a three-server cluster on this machine and recover it
 
 test: lint types collection test-unit test-conformance test-recovery ## all that must pass before a change lands
 
-test-lab: test-faults test-molecule ## the slower lab tests
+test-lab: test-faults test-molecule test-oracle ## the slower lab tests
 
 test-unit: setup-test ## unit tests only
 	$(call pytest,tests/unit)
@@ -43,6 +43,9 @@ test-faults: lab-parts ## every other ending of a recovery
 
 test-molecule: lab-parts ## converge, idempotence and verify of all scenarios
 	$(if $(wildcard molecule/*/molecule.yml),NO_COLOR=1 MOLECULE_GLOB='molecule/*/molecule.yml' sh -c 'molecule destroy -s default && molecule test --all')
+
+test-oracle: setup-test ## do our readers of datastores agree with etcdutl, bbolt and etcd-dump-logs?
+	$(call pytest,tests/oracle)
 
 lab-parts: setup-test
 	$(PYTHON) -m lab prepare

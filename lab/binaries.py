@@ -153,6 +153,12 @@ def provide(part: Part, root: Path | None = None,
     return cached(part.built_folder, lambda target: build(part.module, target), base)
 
 
+def oracle(root: Path | None = None, build: Callable[[gobuild.Module, Path], None] = gobuild.build) -> Path:
+    """Folder with bbolt and etcd-dump-logs, which nobody releases as files."""
+    module = gobuild.oracle()
+    return cached(f"oracle-go-{module.key}", lambda target: build(module, target), root)
+
+
 def binaries(etcd: str = "3.6", root: Path | None = None, etcd_base: str = ETCD_BASE,
              kubernetes_base: str = KUBERNETES_BASE,
              build: Callable[[gobuild.Module, Path], None] = gobuild.build) -> Path:

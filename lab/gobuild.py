@@ -59,6 +59,12 @@ def kubernetes(version: str) -> Module:
                   {"kube-apiserver": "about 7 minutes on 2 cores the first time"})
 
 
+def oracle() -> Module:
+    """bbolt's own command and the reader of WALs from etcd's tools: what Requorum's readers are compared with."""
+    return Module(_BUILD / "oracle", {"bbolt": "go.etcd.io/bbolt/cmd/bbolt",
+                                      "etcd-dump-logs": "go.etcd.io/etcd/v3/tools/etcd-dump-logs"})
+
+
 def new_enough(version_line: str) -> bool:
     """Whether `go version` printed 1.24 or later."""
     match = re.search(r"\bgo(\d+)\.(\d+)", version_line)
