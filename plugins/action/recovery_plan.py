@@ -44,7 +44,6 @@ class ActionModule(NodeAction):
                 "No single distribution was found on the servers that answer.",
                 "Set requorum_distro to rke2, k3s or harvester and look at inspect.yml.",
             )
-        version = next((entry["version"] for entry in entries if entry.get("version")), None)
         chosen = None
         if args.get("snapshot"):
             choice = self._choose(str(args["snapshot"]), entries)
@@ -73,12 +72,26 @@ class ActionModule(NodeAction):
             "stamp": stamp,
             "started": now(),
             "distro": distro.name if distro else None,
-            "version": version,
             "system_uid": (state["kubernetes"] or {}).get("system_uid"),
             "powered_off": list(args.get("powered_off") or ()),
+            "agents": list(args["agents"]),
+            "command": self._command(),
+            **self._of_nodes(case, entries, living),
+        }
+        for name, content in (("plan.json", document), ("state-before.json", state)):
+            write(os.path.join(run_dir, name), content)
+        return {"changed": False, "plan": document, "requorum_run_dir": run_dir}
+
+    def _of_nodes(
+        self, case: _classify.Case, entries: list[dict[str, t.Any]], living: list[str]
+    ) -> dict[str, t.Any]:
+        """What the later phases and the report need to know of the nodes."""
+        needs = dict(case.needs)
+        return {
+            "version": next((entry["version"] for entry in entries if entry.get("version")), None),
             "servers": [
-                self._server(server, dict(case.needs).get(server.name, "unknown"), entry)
-                for server, entry in zip(servers, entries, strict=False)
+                self._server(server, needs.get(server.name, "unknown"), entry)
+                for server, entry in zip(case.servers, entries, strict=False)
             ],
             "members": [asdict(member) for member in case.members],
             "ranking": [server.name for server in case.base],
@@ -87,15 +100,10 @@ class ActionModule(NodeAction):
                 or "enabled=enabled" in (entry.get("journal") or ())
                 for entry in entries
             ),
-            "agents": list(args["agents"]),
-            "command": self._command(),
             "agent_nodes": [
                 (e.get("program") or {}).get("node_name") or e["hostname"] for e in entries if e["name"] in living
             ],
         }
-        for name, content in (("plan.json", document), ("state-before.json", state)):
-            write(os.path.join(run_dir, name), content)
-        return {"changed": False, "plan": document, "requorum_run_dir": run_dir}
 
     def _command(self) -> str:
         """What was typed, as far as it decides what is done: for the lines that say what to type next."""
@@ -104,8 +112,9 @@ class ActionModule(NodeAction):
             f"ansible-playbook {playbook}",
             *(f"-i {shlex.quote(str(source))}" for source in self.vars.get("ansible_inventory_sources") or ()),
         ]
-        for name in ("survivor", "method", "snapshot", "powered_off"):
-            value = self._task.args.get(name)
+        given = {**self._task.args, "token_file": self.settings.get("requorum_token_file")}
+        for name in ("survivor", "method", "snapshot", "token_file", "powered_off"):
+            value = given.get(name)
             if value and value != "auto":
                 words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': value}))}")
         return " ".join(words)
