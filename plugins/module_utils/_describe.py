@@ -8,6 +8,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import datetime
+import os
 import typing as t
 from dataclasses import asdict, dataclass
 
@@ -49,6 +50,7 @@ def describe(path: str, tokens: t.Sequence[str] = ()) -> JSON:
             "trailer": "absent" if image.trailer is None else "right" if image.trailer.hex() == inner else "wrong",
             "etcd": asdict(datastore),
             "wal": _wal_of(image, datastore, unread),
+            "raft_snapshots": _snaps_of(image, unread),
             "structure": asdict(structure),
             "keys": {"live": count, "bytes": size, "revisions": structure.keys.get("key", 0)},
             "resources": [asdict(resource) for resource in live.resources()[:TOP]],
@@ -80,6 +82,15 @@ def _wal_of(image: _image.Image, datastore: _datastore.Datastore, unread: dict[s
         unread["wal"] = str(error)
         return None
     return {**asdict(wal), "newer": max(0, wal.index - datastore.index)}
+
+
+def _snaps_of(image: _image.Image, unread: dict[str, str]) -> list[JSON]:
+    """Those of a directory; its log begins behind the last of them."""
+    try:
+        return [asdict(snap) for snap in _wal.snapshots(os.path.dirname(image.path))] if image.wal else []
+    except _bbolt.BadFile as error:
+        unread["raft_snapshots"] = str(error)
+        return []
 
 
 def _bootstrap_of(contents: _contents.Contents, tokens: t.Sequence[str], unread: dict[str, str]) -> JSON:

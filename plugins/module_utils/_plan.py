@@ -268,7 +268,12 @@ def _loss(case: Case, chosen: Row | None) -> tuple[int | None, str]:
     if ahead:
         apart = ahead[0].revision - survivor.revision
         return apart, f"{survivor.name} was chosen although {ahead[0].name} is {apart} revisions ahead: these are lost."
+    log = (
+        f" Up to {survivor.newer} entries of its write-ahead log are not in its file yet and may be lost."
+        if survivor.newer
+        else ""
+    )
     return 0, (
-        f"Nothing that {survivor.name} holds is lost (revision {survivor.revision}). "
+        f"Nothing that {survivor.name} holds is lost (revision {survivor.revision}).{log} "
         "Writes that only dead servers acknowledged cannot be known."
     )

@@ -58,6 +58,8 @@ class Server:
     revision: int = 0
     committed: int = 0
     """The last entry that is known to be committed: of the write-ahead log, where that is ahead of `index`."""
+    newer: int = 0
+    """Entries of the write-ahead log that the datastore file does not hold yet, committed or not."""
     gateway: bool = False
     healthy: bool = False
     """/health is true: some quorum stands, also when this server's part in it could not be read."""
@@ -93,6 +95,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
     members = _members(etcd.get("members") or summary.get("members") or ())
     at = status or summary
     identity = status or store or {}
+    wal = (store or {}).get("wal") or {} if at is summary else {}
     health = etcd.get("health") or {}
     return Server(
         name,
@@ -111,7 +114,8 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         term=at.get("term", 0),
         index=at.get("index", 0),
         revision=at.get("revision", 0),
-        committed=max(at.get("index", 0), ((store or {}).get("wal") or {}).get("commit", 0) if at is summary else 0),
+        newer=wal.get("newer", 0),
+        committed=max(at.get("index", 0), wal.get("commit", 0)),
         gateway=status is not None,
         healthy=bool(health.get("ok")),
         api=bool((entry.get("api") or {}).get("ready")),

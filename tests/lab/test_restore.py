@@ -4,10 +4,32 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Iterator
+
+import boto3
+import pytest
+from moto.server import ThreadedMotoServer
+
 from lab import faults
 from lab.drill import confirm, playbook
 from lab.labs import Lab
 from tests.lab import story
+
+@pytest.fixture
+def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
+    """An S3 server on this machine with a bucket; the options that name it."""
+    for name, value in (("AWS_ACCESS_KEY_ID", "lab-access"), ("AWS_SECRET_ACCESS_KEY", "lab-secret-key-of-s3")):
+        monkeypatch.setenv(name, value)
+    server = ThreadedMotoServer("127.0.0.1", 0)
+    server.start()
+    host, port = server.get_host_and_port()
+    url = f"http://{host}:{port}"
+    boto3.client("s3", endpoint_url=url, region_name="us-east-1").create_bucket(Bucket="backups")
+    yield "-e", f"requorum_s3_endpoint={url}", "-e", "requorum_s3_bucket=backups"
+    server.stop()
+
 
 NEWEST = ("-e", "requorum_method=restore", "-e", "requorum_snapshot=newest")
 
@@ -58,3 +80,23 @@ def test_a_snapshot_on_a_server_is_restored_by_that_server(rke2: Lab) -> None:
     assert story.plan(run)["survivor"] == second
     assert story.voters(lab) == lab.servers
     assert story.count(lab) == 40
+
+
+def test_a_backup_in_s3_is_restored_when_nothing_else_is_left(rke2: Lab, bucket: tuple[str, ...]) -> None:
+    lab = rke2
+    saved = playbook(lab, "playbooks/backup.yml", *bucket)
+    assert saved.rc == 0, saved.out
+    name = next(word for word in saved.out.split() if word.startswith("s3://"))
+    assert saved.folder is not None
+    shutil.rmtree(saved.folder)  # the controller's own copy is gone too
+    for host in lab.servers:
+        story.stop(lab, host)
+        faults.destroy_datastore(lab, host, "removed")
+
+    run = playbook(lab, "recover.yml", *confirm(lab), *bucket, "-e", "requorum_method=restore", "-e",
+                   f"requorum_snapshot={name}")
+    assert story.outcome(run) == "recovered"
+    assert story.voters(lab) == lab.servers
+    assert story.count(lab) == 40
+    assert run.folder is not None
+    assert story.places_of([os.environ["AWS_SECRET_ACCESS_KEY"]], run.folder) == []

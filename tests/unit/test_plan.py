@@ -213,3 +213,10 @@ def test_way_back_and_loss_are_said() -> None:
         assert "before START" in reset.undo
         assert "revision 100" in made.loss
     assert plan("one stopped").loss == "Nothing is lost."
+
+
+def test_entries_that_only_the_write_ahead_log_holds_are_a_possible_loss() -> None:
+    case = classify((stopped("r1", newer=3), wiped("r2"), damaged("r3")))
+    made = make_plan(case, DISTROS["rke2"], cluster="prod", agents=[])
+    assert "Up to 3 entries of its write-ahead log are not in its file yet" in made.loss
+    assert "write-ahead log" not in plan("drill").loss

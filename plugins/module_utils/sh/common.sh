@@ -159,6 +159,16 @@ listens() {
 # Port of etcd's JSON gateway: a listener of its own, in older versions the client port.
 gate() { if listens 2382; then echo 2382; else echo 2379; fi; }
 
+# PIDs that have a file open, by its inode: a container sees it under a path of its own.
+opened_by() {
+  for f in /proc/[0-9]*/fd/*; do
+    if [ "$f" -ef "$1" ]; then
+      f=${f#/proc/}
+      printf '%s ' "${f%%/*}"
+    fi
+  done
+}
+
 # Processes by exact name as the kernel has it (15 characters), from /proc: "pid" a line.
 pids_of() {
   for p in /proc/[0-9]*; do

@@ -10,6 +10,8 @@ if [ "$SOURCE" = gateway ]; then
     die "etcd's gateway gave no snapshot"
 else
   etcd_runs && die "etcd still runs: its file cannot be copied"
+  p=$(opened_by "$DB/etcd/member/snap/db")
+  [ -z "$p" ] || die "process $p has member/snap/db open: it cannot be copied"
   cp "$DB/etcd/member/snap/db" "$to/snapshot.part" || die "member/snap/db cannot be copied"
   sum=$(sha256sum <"$to/snapshot.part")
   sum=${sum%% *}
