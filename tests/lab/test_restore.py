@@ -17,6 +17,7 @@ from lab.drill import confirm, playbook
 from lab.labs import Lab
 from tests.lab import story
 
+
 @pytest.fixture
 def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
     """An S3 server on this machine with a bucket; the options that name it."""

@@ -26,7 +26,8 @@ class Snapshots:
 
     def __call__(self, *argv: str, code: int = 0) -> Any:
         program = Path(sys.executable).parent / "requorum"
-        words = [program, "snapshot", *argv, "-i", self.lab.inventory, "-e", f"requorum_output={self.output}", "--json"]
+        where = ["-i", str(self.lab.inventory), "-e", f"requorum_output={self.output}"]
+        words = [str(program), "snapshot", *argv, *where, "--json"]
         done = subprocess.run(words, cwd=self.output, capture_output=True, text=True, timeout=300, check=False)
         self.said.append(done.stdout + done.stderr)
         assert done.returncode == code, self.said[-1]
@@ -51,8 +52,9 @@ def test_a_snapshot_travels_from_a_server_to_another_one_and_old_backups_go(rke2
     assert same >= {(name, newest["time"]) for name in (newest["name"], got["path"], put["name"], again["path"])}
 
     lab.sh(third, f"cat >/root/cut.db <<'END'\n{'x' * 9000}\nEND").ok("a file that is no snapshot")
-    assert snapshots("get", f"{third}:/root/cut.db", code=1)["path"].endswith("/cut.db.unproved")
-    assert snapshots("put", str(tmp_path / lab.name / "fetched" / third / "cut.db.unproved"), third, code=3)["name"] == ""
+    bad = snapshots("get", f"{third}:/root/cut.db", code=1)
+    assert bad["path"].endswith("/cut.db.unproved") and not bad["proved"]
+    assert snapshots("put", bad["path"], third, code=3)["name"] == ""
 
     for _ in range(2):
         made = playbook(lab, "playbooks/backup.yml", "-e", f"requorum_output={tmp_path}")
