@@ -11,7 +11,7 @@ from __future__ import annotations
 import collections
 import functools
 
-from . import _objects, _versions
+from . import _keys, _objects, _versions
 from ._live import TOMBSTONE
 
 REGISTRY, BOOTSTRAP = b"/registry/", b"/bootstrap/"
@@ -38,7 +38,7 @@ class Contents:
         if bucket != b"key":
             return
         for revision, raw in items:
-            key = _objects.key_of(raw)
+            key = _keys.key_of(raw)
             if key.startswith(REGISTRY):
                 self.revisions += 1
             if key.startswith(_KEPT):
@@ -53,7 +53,7 @@ class Contents:
 
     def _values(self, prefix: bytes) -> dict[str, bytes]:
         return {
-            key[len(prefix) :].decode("utf-8", "replace"): _objects.keyvalue(raw).value
+            key[len(prefix) :].decode("utf-8", "replace"): _keys.keyvalue(raw).value
             for key, raw in self.kept.items()
             if key.startswith(prefix)
         }
@@ -92,7 +92,7 @@ class Contents:
 
     def newest(self) -> tuple[int | None, int | None]:
         """(creation of the newest object, renewal of the newest lease), Unix seconds: how old the data really are."""
-        values = [_objects.keyvalue(raw).value for raw in self._recent]
+        values = [_keys.keyvalue(raw).value for raw in self._recent]
         created = [moment for value in values if (moment := _objects.decode(value).created) is not None]
         renewed = [moment for value in values if (moment := _objects.renewed(value)) is not None]
         return max(created, default=None), max(renewed, default=None)

@@ -12,7 +12,7 @@ import os
 import typing as t
 from dataclasses import asdict, dataclass
 
-from . import _bbolt, _bootstrap, _contents, _datastore, _image, _live, _objects, _structure, _wal
+from . import _bbolt, _bootstrap, _contents, _datastore, _image, _keys, _live, _objects, _structure, _wal
 
 JSON = dict[str, t.Any]
 TOP = 20
@@ -129,14 +129,14 @@ def entries(
 
     def visit(bucket: bytes, items: list[tuple[bytes, bytes]]) -> None:
         for revision, raw in items if bucket == b"key" else ():
-            key = _objects.key_of(raw)
+            key = _keys.key_of(raw)
             if not (key.startswith(prefix) and where(key)):
                 continue
             found.pop(key, None)
             if len(revision) != _live.TOMBSTONE:
-                entry = _objects.keyvalue(raw)
+                entry = _keys.keyvalue(raw)
                 value = entry.value if values else b""
-                found[key] = Entry(key, *_objects.place(key), entry.mod, len(entry.value), value)
+                found[key] = Entry(key, *_keys.place(key), entry.mod, len(entry.value), value)
 
     with _image.opened(path) as image:
         _structure.check(image.read_at, image.size, visit)
@@ -156,7 +156,7 @@ def compare(old: str, new: str, since: int | None = None) -> JSON:
         def date(bucket: bytes, items: list[tuple[bytes, bytes]]) -> None:
             for mod, raw in items if bucket == b"key" else ():
                 if int.from_bytes(mod[:8], "big") > revision:
-                    entry = _objects.keyvalue(raw)
+                    entry = _keys.keyvalue(raw)
                     created[entry.key] = _objects.decode(entry.value).created
 
         after, later = _indexed(stack, new, "new", before, date)
@@ -195,7 +195,7 @@ def loss(document: t.Mapping[str, t.Any], kinds: t.Sequence[JSON] | None = None)
     written = f" written since {old['newest_lease']}" if old["newest_lease"] else ""
     what = f"no object created since {document['since']}" if document["since"] else "no object"
     if kinds:
-        words = [f"{_objects.names(kind['resource'])[0]} ({_counts(kind)})" for kind in kinds[:NAMED]]
+        words = [f"{_keys.names(kind['resource'])[0]} ({_counts(kind)})" for kind in kinds[:NAMED]]
         more = f" and {len(kinds) - NAMED} more resources" if len(kinds) > NAMED else ""
         what = ", ".join(words) + more
     return f"Restoring {old['path']} loses {apart} revisions{written}, up to {new['path']}: {what}."

@@ -13,7 +13,7 @@ import sqlite3
 import typing as t
 from dataclasses import dataclass
 
-from . import _objects
+from . import _keys
 from ._bbolt import BadFile
 
 BATCH = 20_000
@@ -65,11 +65,11 @@ class Live:
         for revision, value in items:
             if len(revision) not in (TOMBSTONE - 1, TOMBSTONE) or revision[0] > 127:
                 raise BadFile(f"{revision.hex()} is no revision")
-            key = _objects.key_of(value)
+            key = _keys.key_of(value)
             self._pending[key] = (
                 None
                 if len(revision) == TOMBSTONE
-                else (key, _objects.resource(key), int.from_bytes(revision[:8], "big"), len(value))
+                else (key, _keys.resource(key), int.from_bytes(revision[:8], "big"), len(value))
             )
         if len(self._pending) > BATCH:
             self.flush()

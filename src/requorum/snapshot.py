@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import Any
 from urllib.parse import quote
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _describe, _objects, _snapshot
+from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _describe, _keys, _objects, _snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
@@ -131,10 +131,10 @@ def extract_(arguments: argparse.Namespace) -> Result:
     seen: set[str] = set()
 
     def wanted(key: bytes) -> bool:
-        resource, namespace, name = _objects.place(key)
+        resource, namespace, name = _keys.place(key)
         seen.add(resource)
         return (
-            arguments.resource in _objects.names(resource)
+            arguments.resource in _keys.names(resource)
             and arguments.namespace in (None, namespace)
             and arguments.name in (None, name)
         )
@@ -156,7 +156,7 @@ def extract_(arguments: argparse.Namespace) -> Result:
 
 
 def _instead(arguments: argparse.Namespace, seen: set[str]) -> str:
-    names = {name for resource in seen for name in _objects.names(resource)}
+    names = {name for resource in seen for name in _keys.names(resource)}
     if arguments.resource in names:
         return "Leave --namespace or --name out to see what there is."
     close = difflib.get_close_matches(arguments.resource, sorted(names), 3, 0.7)
@@ -164,7 +164,7 @@ def _instead(arguments: argparse.Namespace, seen: set[str]) -> str:
 
 
 def _file_name(entry: _describe.Entry) -> str:
-    names = _objects.names(entry.resource)
+    names = _keys.names(entry.resource)
     resource = next((name for name in names if "/" not in name and "." in name), names[0])
     parts = (resource, entry.namespace, entry.name)
     return "_".join(quote(part, safe="") for part in parts if part) + ".yaml"

@@ -12,7 +12,7 @@ import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _objects, _structure
+from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _keys, _structure
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 
 _TOMBSTONE = 18
@@ -58,7 +58,7 @@ class Reading:
         """Live key -> its revision."""
         found: dict[bytes, bytes] = {}
         for revision, raw in self.revisions:
-            key = _objects.key_of(raw)
+            key = _keys.key_of(raw)
             if len(revision) == _TOMBSTONE:
                 found.pop(key, None)
             else:

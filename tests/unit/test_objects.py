@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _objects, _structure
+from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _keys, _objects, _structure
 from tests.unit.datastores import snapshot
 
 KUBE_SYSTEM = "ac37934f-15bf-4bd6-9a13-6f84aafbfafd"
@@ -33,13 +33,13 @@ def revisions() -> list[tuple[bytes, bytes]]:
 
 
 @functools.cache
-def live() -> dict[bytes, _objects.KeyValue]:
+def live() -> dict[bytes, _keys.KeyValue]:
     """The live keys of the real snapshot."""
-    found: dict[bytes, _objects.KeyValue] = {}
+    found: dict[bytes, _keys.KeyValue] = {}
     for revision, raw in revisions():
-        entry = _objects.keyvalue(raw)
+        entry = _keys.keyvalue(raw)
         if len(revision) == 18:
-            assert entry == _objects.KeyValue(entry.key, 0, 0, 0, b"", 0), "a tombstone has only the key"
+            assert entry == _keys.KeyValue(entry.key, 0, 0, 0, b"", 0), "a tombstone has only the key"
             found.pop(entry.key)
         else:
             assert entry.mod == int.from_bytes(revision[:8], "big")
@@ -85,7 +85,7 @@ def custom(**parts: object) -> bytes:
 
 def test_all_keys_of_a_real_snapshot() -> None:
     assert len(live()) == 614
-    assert all(_objects.key_of(raw) == _objects.keyvalue(raw).key for _revision, raw in revisions())
+    assert all(_keys.key_of(raw) == _keys.keyvalue(raw).key for _revision, raw in revisions())
     entry = live()[b"/registry/kubevirt.io/virtualmachines/vms/web-1"]
     assert (entry.create, entry.mod, entry.version, entry.lease) == (2443, 2443, 1, 0)
     assert any(entry.lease for entry in live().values())
@@ -95,13 +95,13 @@ def test_all_keys_of_a_real_snapshot() -> None:
 @pytest.mark.parametrize("size", [1, 127, 128, 129, 300, 20_000])
 def test_a_key_of_any_length(size: int) -> None:
     raw = message(_1=b"k" * size, _2=5, _3=6, _4=1, _5=b"value", _6=-1)
-    assert _objects.key_of(raw) == b"k" * size
-    assert _objects.keyvalue(raw) == _objects.KeyValue(b"k" * size, 5, 6, 1, b"value", -1)
-    assert _objects.key_of(message(_1=b"k" * size)) == b"k" * size
+    assert _keys.key_of(raw) == b"k" * size
+    assert _keys.keyvalue(raw) == _keys.KeyValue(b"k" * size, 5, 6, 1, b"value", -1)
+    assert _keys.key_of(message(_1=b"k" * size)) == b"k" * size
 
 
 def test_a_key_that_does_not_stand_first() -> None:
-    assert _objects.key_of(message(_2=5, _1=b"key")) == b"key"
+    assert _keys.key_of(message(_2=5, _1=b"key")) == b"key"
 
 
 @pytest.mark.parametrize(
@@ -120,18 +120,18 @@ def test_a_key_that_does_not_stand_first() -> None:
 )
 def test_what_is_no_revision_is_refused(raw: bytes) -> None:
     with pytest.raises(_bbolt.BadFile):
-        _objects.keyvalue(raw)
+        _keys.keyvalue(raw)
     if not raw.startswith(b"\x0a\x01"):
         with pytest.raises(_bbolt.BadFile):
-            _objects.key_of(raw)
+            _keys.key_of(raw)
 
 
 def test_the_empty_revision_of_a_restore_with_bumped_revision_has_an_empty_key() -> None:
-    assert _objects.key_of(b"") == _objects.keyvalue(b"").key == b""
+    assert _keys.key_of(b"") == _keys.keyvalue(b"").key == b""
 
 
 def test_a_million_keys_take_less_than_a_second() -> None:
-    raw, key_of = message(_1=b"/registry/pods/default/" + b"x" * 30, _2=1, _5=b"v" * 500), _objects.key_of
+    raw, key_of = message(_1=b"/registry/pods/default/" + b"x" * 30, _2=1, _5=b"v" * 500), _keys.key_of
     started = time.process_time()
     for _round in range(100_000):
         key_of(raw)
@@ -161,8 +161,8 @@ def test_a_million_keys_take_less_than_a_second() -> None:
 )
 def test_places_of_real_keys(key: str, place: tuple[str, str, str]) -> None:
     assert key.encode() in live()
-    assert _objects.place(key.encode()) == place
-    assert _objects.resource(key.encode()) == place[0]
+    assert _keys.place(key.encode()) == place
+    assert _keys.resource(key.encode()) == place[0]
 
 
 @pytest.mark.parametrize(
@@ -181,8 +181,8 @@ def test_places_of_real_keys(key: str, place: tuple[str, str, str]) -> None:
     ],
 )
 def test_places_of_odd_keys(key: bytes, place: tuple[str, str, str]) -> None:
-    assert _objects.place(key) == place
-    assert _objects.resource(key) == place[0]
+    assert _keys.place(key) == place
+    assert _keys.resource(key) == place[0]
 
 
 def test_place_agrees_with_the_metadata_of_each_real_object() -> None:
@@ -190,15 +190,15 @@ def test_place_agrees_with_the_metadata_of_each_real_object() -> None:
     for key, entry in live().items():
         found = _objects.decode(entry.value)
         if found.encoding in ("json", "protobuf") and found.name and not key.startswith(b"/registry/masterleases/"):
-            assert _objects.place(key)[1:] == (found.namespace, found.name), key
+            assert _keys.place(key)[1:] == (found.namespace, found.name), key
             compared += 1
     assert compared > 590
 
 
 @given(st.lists(st.text("abc./", min_size=1, max_size=9), max_size=6).map("/".join))
 def test_no_part_of_a_key_is_lost(rest: str) -> None:
-    place = _objects.place(f"/registry/{rest}".encode())
-    assert place.resource == _objects.resource(f"/registry/{rest}".encode())
+    place = _keys.place(f"/registry/{rest}".encode())
+    assert place.resource == _keys.resource(f"/registry/{rest}".encode())
     assert "/".join(place).replace("/", "") == rest.replace("/", "")
 
 
@@ -218,7 +218,7 @@ def test_no_part_of_a_key_is_lost(rest: str) -> None:
     ],
 )
 def test_names_of_resources(resource: str, names: tuple[str, ...]) -> None:
-    assert _objects.names(resource) == names
+    assert _keys.names(resource) == names
 
 
 # Objects
@@ -227,7 +227,7 @@ def test_names_of_resources(resource: str, names: tuple[str, ...]) -> None:
 def test_encodings_of_a_real_snapshot() -> None:
     kinds: dict[str, set[str]] = {}
     for key, entry in live().items():
-        kinds.setdefault(_objects.decode(entry.value).encoding, set()).add(_objects.resource(key))
+        kinds.setdefault(_objects.decode(entry.value).encoding, set()).add(_keys.resource(key))
     assert kinds["encrypted"] == {"secrets"}
     assert kinds["other"] == {"bootstrap", "rke2"}
     assert {"kubevirt.io/virtualmachines", "apiregistration.k8s.io/apiservices"} <= kinds["json"]
@@ -456,9 +456,9 @@ def read_all(raw: bytes) -> None:
 @given(st.binary(max_size=200), st.sampled_from([b"", b"k8s\0", b"k8s:enc:", b"{", kubernetes(b"Node", b"")[:-8]]))
 def test_no_bytes_raise(data: bytes, prefix: bytes) -> None:
     read_all(prefix + data)
-    _objects.place(data)
+    _keys.place(data)
     with contextlib.suppress(_bbolt.BadFile):
-        assert _objects.key_of(data) == _objects.keyvalue(data).key
+        assert _keys.key_of(data) == _keys.keyvalue(data).key
 
 
 SAMPLES = [

@@ -347,6 +347,16 @@ def test_trailer_is_written_byte_by_byte(shell: str, content: bytes, tmp_path: P
 
 
 @shells
+def test_a_process_that_has_a_file_open_is_found_by_any_name_of_the_file(shell: str, tmp_path: Path) -> None:
+    (tmp_path / "db").write_bytes(b"x")
+    os.link(tmp_path / "db", tmp_path / "other name")
+    call = f"opened_by {shlex.quote(str(tmp_path / 'db'))}"
+    assert run(shell, part("common", "opened_by") + "\n" + call).strip() == ""
+    with (tmp_path / "other name").open("rb"):
+        assert run(shell, part("common", "opened_by") + "\n" + call).split() == [str(os.getpid())]
+
+
+@shells
 def test_copied_datastore_with_that_trailer_is_proved(shell: str, tmp_path: Path) -> None:
     shutil.copy(unpacked() / "r3/etcd/member/snap/db", tmp_path / "snapshot.part")
     run(shell, f"to={shlex.quote(str(tmp_path))}\n{trailer_loop()}")

@@ -161,12 +161,7 @@ gate() { if listens 2382; then echo 2382; else echo 2379; fi; }
 
 # PIDs that have a file open, by its inode: a container sees it under a path of its own.
 opened_by() {
-  for f in /proc/[0-9]*/fd/*; do
-    if [ "$f" -ef "$1" ]; then
-      f=${f#/proc/}
-      printf '%s ' "${f%%/*}"
-    fi
-  done
+  find -L /proc/[0-9]*/fd -maxdepth 1 -samefile "$1" 2>/dev/null | cut -d / -f 3 | sort -u | tr '\n' ' '
 }
 
 # Processes by exact name as the kernel has it (15 characters), from /proc: "pid" a line.
