@@ -159,9 +159,11 @@ listens() {
 # Port of etcd's JSON gateway: a listener of its own, in older versions the client port.
 gate() { if listens 2382; then echo 2382; else echo 2379; fi; }
 
-# PIDs that have a file open, by its inode: a container sees it under a path of its own.
+# PIDs that have a file open, by its inode: a container sees it under a path of its own. find itself has it open too.
 opened_by() {
-  find -L /proc/[0-9]*/fd -maxdepth 1 -samefile "$1" 2>/dev/null | cut -d / -f 3 | sort -u | tr '\n' ' '
+  found=$(find -L /proc/[0-9]*/fd -maxdepth 1 -samefile "$1" 2>/dev/null | cut -d / -f 3 | sort -u)
+  for p in $found; do [ -e "/proc/$p" ] && printf '%s ' "$p"; done
+  true
 }
 
 # Processes by exact name as the kernel has it (15 characters), from /proc: "pid" a line.
