@@ -97,6 +97,7 @@ def drill(distro: str, *, keep: bool, name: str) -> int:
     """The whole story; exit code 0 only when every object is still there."""
     begun = time.monotonic()
     lab = Lab(name, distro)
+    lab.check_free()  # outside of `try`: a lab that is there already is not ours to take down
     try:
         lab.up()
         before = objects.write_objects(lab)

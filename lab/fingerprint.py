@@ -98,6 +98,7 @@ def _processes(lines: list[str]) -> Iterator[tuple[str, str]]:
         parent, command, _start = table[pid]
         if parent not in table:
             return pid != 1  # entered from outside
-        return (command == table[parent][1] == "sshd") or passing(parent)
+        # A log-in is a child of the listening sshd, called sshd too before OpenSSH 9.8.
+        return (command in ("sshd", "sshd-session") and table[parent][1] == "sshd") or passing(parent)
 
     return ((f"process {pid} {command}", start) for pid, (_, command, start) in table.items() if not passing(pid))

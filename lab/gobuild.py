@@ -98,9 +98,10 @@ def build(module: Module, target: Path) -> None:
 
 
 def _go_build(go: str, module: Module, package: str, output: Path) -> None:
-    # GOFLAGS and GOTOOLCHAIN of the caller could change the result under the same key.
+    # GOFLAGS and GOTOOLCHAIN of the caller could change the result under the same key. GOTMPDIR: go keeps all that it
+    # compiles until its end, which could fill a /tmp that is in memory, as on Debian 13.
     env = {**os.environ, "CGO_ENABLED": "0", "GOFLAGS": "-buildvcs=false -mod=readonly", "GOTOOLCHAIN": "local",
-           "GOWORK": "off"}
+           "GOWORK": "off", "GOTMPDIR": str(output.parent)}
     argv = [go, "build", "-v", "-trimpath", "-ldflags", module.ldflags, "-o", str(output), package]
     begin, last = time.monotonic(), deque(["nothing yet"], maxlen=15)
     with subprocess.Popen(argv, cwd=module.folder, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,

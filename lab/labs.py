@@ -67,10 +67,15 @@ class Lab(Cluster):
         lab.spec, lab._automatic = Spec.from_json(path.read_text()), False
         return lab
 
-    def up(self, deadline: float = 420) -> None:
-        """Make everything, start the cluster and wait until it is whole."""
+    def check_free(self) -> None:
+        """Raise LabError where packages are missing that cannot be installed, or where a lab of this name exists."""
+        ensure_packages()  # podman too, which is asked next
         if self.folder.exists() or labelled("container", self.spec.label):
             raise LabError(f"lab {self.name!r} exists; take it down first: python -m lab down --name {self.name}")
+
+    def up(self, deadline: float = 420) -> None:
+        """Make everything, start the cluster and wait until it is whole."""
+        self.check_free()
         parts = prepare(self.spec)
         (self.folder / "saved").mkdir(parents=True, mode=0o700)
         self.folder.chmod(0o700)

@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 
 from lab import __main__ as cli
+from lab.drill import drill
 from lab.faults import FAULTS
+from lab.labs import Lab
+from lab.progress import LabError
 from lab.spec import Spec
 
 
@@ -42,6 +45,25 @@ def test_errors_say_what_is_wrong(lab: Path, monkeypatch: pytest.MonkeyPatch, ca
     except SystemExit as usage:
         got = usage.code
     assert (got, said in capsys.readouterr().err) == (code, True)
+
+
+@pytest.mark.parametrize("start", ["lab.up()", "drill"])
+def test_packages_come_before_podman(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, start: str) -> None:
+    def nothing_there() -> None:
+        raise LabError("install podman")
+
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.setattr("lab.labs.ensure_packages", nothing_there)
+    with pytest.raises(LabError, match="install podman"):
+        Lab("bare").up() if start == "lab.up()" else drill("rke2", keep=False, name="bare")
+
+
+def test_a_drill_leaves_a_lab_of_its_name_alone(lab: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("lab.labs.ensure_packages", lambda: None)
+    with pytest.raises(LabError, match="exists; take it down first"):
+        drill("rke2", keep=False, name="drill")
+    assert (lab / "lab.json").exists()
 
 
 def test_help_names_every_fault(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
