@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import shlex
 from pathlib import Path
 
@@ -12,16 +11,10 @@ from lab.cache import cached, digest, locked, state_dir, tree_digest
 from lab.podman import podman
 from lab.progress import run, say
 
+SUITE = "bookworm"
 PACKAGES = ("systemd", "systemd-sysv", "dbus", "openssh-server", "iproute2", "iptables", "procps", "curl",
             "ca-certificates", "sudo", "kmod", "util-linux", "unzip")
 _SCRIPTS = Path(__file__).parent / "image"
-
-
-def suite() -> str:
-    """The oldest Debian in which the stand-in runs: it is linked with the C library of this machine."""
-    # Not the newest for all: systemd of trixie no longer starts under cgroup v1.
-    version = (os.confstr("CS_GNU_LIBC_VERSION") or "glibc 0.0").split()[1]
-    return "bookworm" if tuple(map(int, version.split(".")[:2])) <= (2, 36) else "trixie"
 
 
 def recipe(strict: bool) -> list[str]:
@@ -30,7 +23,7 @@ def recipe(strict: bool) -> list[str]:
     return ["mmdebstrap", "--variant=minbase", "--mode=root", f"--include={','.join(PACKAGES)}",
             '--dpkgopt=path-exclude=/usr/share/doc/*', '--dpkgopt=path-exclude=/usr/share/man/*',
             '--dpkgopt=path-exclude=/usr/share/locale/*',
-            *(f"--customize-hook=chroot \"$1\" sh -s < {shlex.quote(str(_SCRIPTS / hook))}" for hook in hooks), suite()]
+            *(f"--customize-hook=chroot \"$1\" sh -s < {shlex.quote(str(_SCRIPTS / hook))}" for hook in hooks), SUITE]
 
 
 def key(strict: bool) -> str:
@@ -39,7 +32,7 @@ def key(strict: bool) -> str:
 
 
 def _make(target: Path, strict: bool) -> None:
-    say(f"image: making Debian {suite()} with {len(PACKAGES)} packages (about a minute)")
+    say(f"image: making Debian {SUITE} with {len(PACKAGES)} packages (about a minute)")
     argv = recipe(strict)
     run([*argv, str(target / "rootfs.tar")], timeout=900).ok("mmdebstrap")
 
