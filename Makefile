@@ -16,13 +16,13 @@ LIVE := --verbose --capture=no
 
 .DEFAULT_GOAL := help
 .PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-molecule test-oracle \
-	lint ruff yamllint shellcheck ansible-lint changelog types collection lab-parts clean setup-dev setup-lab setup-test
+	lint ruff yamllint shellcheck ansible-lint changelog types collection lab-parts clean setup-dev setup-test
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo '  drill takes DISTRO=rke2|k3s (now $(DISTRO)) and KEEP=1 (leave the lab up)'
 
-drill: setup-lab ## break a three-server cluster on this machine and recover it
+drill: setup-dev ## break a three-server cluster on this machine and recover it
 	$(PYTHON) -m lab.drill --distro $(DISTRO) $(if $(filter-out 0,$(KEEP)),--keep)
 
 test: lint types collection test-unit test-conformance test-recovery ## all that must pass before a change lands
@@ -74,7 +74,7 @@ types: setup-dev ## mypy --strict on the brain, the command and the lab
 collection: setup-dev ## build collection and wheel, read the documentation of every plugin
 	$(PYTHON) tools/check_collection.py
 
-setup-dev setup-lab setup-test: setup-%:
+setup-dev setup-test: setup-%:
 	@command -v python3 >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends python3; }
 	@python3 tools/setup.py $*
 

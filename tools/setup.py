@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Prepare this machine for the targets of the Makefile: Debian packages, then `.venv`. Ready machines cost 0.1 s.
 
-    python3 tools/setup.py [dev|lab|test]
+    python3 tools/setup.py [dev|test]
 
 Runs with any Python >= 3.8 and the standard library.
 """
@@ -24,19 +24,15 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "requorum-setup"
 
 # What shows that a package is there -> its name. The packages of lab hosts are lab/packages.py's business.
-LAB = {"objcopy": "binutils"}  # for PyInstaller
-TEST = {**LAB, "git": "git", "shellcheck": "shellcheck"}
+TEST = {"git": "git", "shellcheck": "shellcheck"}
 if "ID=ubuntu" not in Path("/etc/os-release").read_text().splitlines():  # there it is a snap: bring your own browser
     TEST["chromium"] = "chromium"
-NEEDS = {"dev": {}, "lab": LAB, "test": TEST}
+NEEDS = {"dev": {}, "test": TEST}
 
 PROBE = """
-import importlib.util, os, sys, sysconfig
-library = os.path.join(sysconfig.get_config_var("LIBDIR") or "", sysconfig.get_config_var("INSTSONAME") or "")
+import importlib.util, sys
 if not importlib.util.find_spec("ensurepip"):
     print("python3-venv")
-if not os.path.isfile(library):
-    print("libpython%d.%d" % sys.version_info[:2])
 sys.exit(sys.version_info < (3, 11))
 """
 
@@ -63,7 +59,7 @@ def found(sign: str) -> bool:
 
 
 def find_python() -> tuple[str, list[str]]:
-    """The interpreter for `.venv` and the packages that it lacks: venv, and the shared library for PyInstaller."""
+    """The interpreter for `.venv` and the package that it lacks for that."""
     usable = []
     for name in ("python3", "/usr/bin/python3", "python3.14", "python3.13", "python3.12", "python3.11"):
         if found(name):
