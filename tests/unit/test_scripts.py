@@ -332,18 +332,23 @@ def test_token_of_many_lines_is_masked_on_the_node(text: str, config: Config) ->
 # --- snapshot.sh
 
 
-def trailer_loop() -> str:
-    found = re.search(r"(?ms)^  sum=\$\(sha256sum.*?^  done[^\n]*$", (_node.SCRIPTS / "snapshot.sh").read_text())
+def copy_with_trailer(shell: str, database: Path, folder: Path) -> Path:
+    """What snapshot.sh does with the file of a stopped etcd."""
+    (folder / "etcd/member/snap").mkdir(parents=True)
+    shutil.copy(database, folder / "etcd/member/snap/db")
+    found = re.search(r"(?ms)^  sum=\$\(tee.*?^  done[^\n]*$", (_node.SCRIPTS / "snapshot.sh").read_text())
     assert found
-    return found[0]
+    where = shlex.quote(str(folder))
+    run(shell, f"die() {{ exit 1; }}\nto={where} DB={where}\n{found[0]}")
+    return folder / "snapshot.part"
 
 
 @shells
 @pytest.mark.parametrize("content", [b"", b"a", bytes(range(256)) * 17, b"\n" * 4096])
 def test_trailer_is_written_byte_by_byte(shell: str, content: bytes, tmp_path: Path) -> None:
-    (tmp_path / "snapshot.part").write_bytes(content)
-    run(shell, f"to={shlex.quote(str(tmp_path))}\n{trailer_loop()}")
-    assert (tmp_path / "snapshot.part").read_bytes() == content + hashlib.sha256(content).digest()
+    (tmp_path / "content").write_bytes(content)
+    copy = copy_with_trailer(shell, tmp_path / "content", tmp_path)
+    assert copy.read_bytes() == content + hashlib.sha256(content).digest()
 
 
 @shells
@@ -358,11 +363,9 @@ def test_a_process_that_has_a_file_open_is_found_by_any_name_of_the_file(shell: 
 
 @shells
 def test_copied_datastore_with_that_trailer_is_proved(shell: str, tmp_path: Path) -> None:
-    shutil.copy(unpacked() / "r3/etcd/member/snap/db", tmp_path / "snapshot.part")
-    run(shell, f"to={shlex.quote(str(tmp_path))}\n{trailer_loop()}")
-    (tmp_path / "snapshot.part").rename(tmp_path / "snapshot.db")
+    copy = copy_with_trailer(shell, unpacked() / "r3/etcd/member/snap/db", tmp_path).rename(tmp_path / "snapshot.db")
     wanted = _snapshot.Wanted(["e2e269d4f6ec"], ["77c97c7d5f0ed9c"])
-    proof = _snapshot.prove(str(tmp_path / "snapshot.db"), wanted)
+    proof = _snapshot.prove(str(copy), wanted)
     assert proof.ok, proof.faults
 
 
