@@ -15,20 +15,9 @@ description:
     come first, the newest of them at the top. C(requorum_snapshot=newest) takes the first line of this very table.
 extends_documentation_fragment:
   - requorum.cluster._attributes
-options:
-  cluster:
-    description: Name of the cluster.
-    type: str
-    required: true
-  servers:
-    description: Inventory names of its servers.
-    type: list
-    elements: str
-    required: true
-  output:
-    description: Folder on the controller with the runs of all clusters.
-    type: path
-    required: true
+  - requorum.cluster._shelf
+  - requorum.cluster._shelf.servers
+options: {}
 attributes:
   check_mode:
     support: full
@@ -62,7 +51,8 @@ unread:
   type: dict
   sample: {server-3: "ssh: connect to host 192.0.2.13 port 22: Connection timed out"}
 snapshots:
-  description: The table.
+  description: >-
+    The table. Each row also has the keys of RV(requorum.cluster.etcd_snapshot_info#module:requorum_snapshots).
   returned: success
   type: list
   elements: dict
@@ -80,42 +70,5 @@ snapshots:
       type: str
     why:
       description: What speaks against it, or what was seen.
-      type: str
-    place:
-      description: V(node), V(controller) or V(s3).
-      type: str
-    host:
-      description: Inventory name of the node, or the bucket. Empty on the controller.
-      type: str
-    path:
-      description: Where it lies there.
-      type: str
-    bytes:
-      description: Its size.
-      type: int
-    time:
-      description: When it was written, Unix seconds.
-      type: int
-    revision:
-      description: Revision of etcd; V(null) when it could not be read.
-      type: int
-    members:
-      description: Hexadecimal IDs of its members.
-      type: list
-      elements: str
-    bootstrap:
-      description: >-
-        Names of its bootstrap keys, each the first 12 hex digits of the SHA-256 of the password of the token that
-        opens it. V(null) when they could not be read.
-      type: list
-      elements: str
-    etcd:
-      description: Minor release of etcd that wrote it; empty when it is not known.
-      type: str
-    trailer:
-      description: The SHA-256 at its end, V(right), V(wrong), V(absent) or V(unread).
-      type: str
-    fault:
-      description: Why it cannot be read, or empty.
       type: str
 """

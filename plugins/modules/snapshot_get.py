@@ -18,25 +18,14 @@ description:
   - Only the snapshot is copied. Keep the token of the cluster too, without it the snapshot is worthless.
 extends_documentation_fragment:
   - requorum.cluster._attributes
+  - requorum.cluster._shelf
+  - requorum.cluster._shelf.servers
 options:
   source:
     description:
       - C(SERVER) means its newest usable snapshot, C(SERVER:/path) any file on it, C(s3://bucket/key) an object of the
         bucket in C(requorum_s3_bucket).
     type: str
-    required: true
-  cluster:
-    description: Name of the cluster.
-    type: str
-    required: true
-  servers:
-    description: Inventory names of its servers.
-    type: list
-    elements: str
-    required: true
-  output:
-    description: Folder on the controller with the runs of all clusters.
-    type: path
     required: true
   folder:
     description: >-

@@ -18,15 +18,8 @@ description:
   - Nothing is removed when the bucket cannot be listed.
 extends_documentation_fragment:
   - requorum.cluster._attributes
+  - requorum.cluster._shelf
 options:
-  cluster:
-    description: Name of the cluster.
-    type: str
-    required: true
-  output:
-    description: Folder on the controller with the runs of all clusters.
-    type: path
-    required: true
   keep:
     description: So many stay, at least one.
     type: int

@@ -19,6 +19,8 @@ description:
   - A zip is unpacked before, because the distribution's own unpacking is broken in some versions.
 extends_documentation_fragment:
   - requorum.cluster._attributes
+  - requorum.cluster._shelf
+  - requorum.cluster._shelf.servers
 options:
   file:
     description: The snapshot on the controller, or a zip with one.
@@ -27,19 +29,6 @@ options:
   target:
     description: The server on which the task runs, or C(s3://) for the bucket in C(requorum_s3_bucket).
     type: str
-    required: true
-  cluster:
-    description: Name of the cluster.
-    type: str
-    required: true
-  servers:
-    description: Inventory names of its servers.
-    type: list
-    elements: str
-    required: true
-  output:
-    description: Folder on the controller with the runs of all clusters.
-    type: path
     required: true
 attributes:
   check_mode:
