@@ -7,8 +7,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _describe, _image, _s3, _snapshot
-from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
+from ansible_collections.requorum.cluster.plugins.module_utils import _describe, _s3, _snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, write
@@ -24,7 +23,8 @@ class ActionModule(PlanAction):
     def do_deliver(self) -> str:
         chosen = self.plan["snapshot"]
         me = next(server for server in self.plan["servers"] if server["name"] == self.host)
-        path = self._raw(self._here(chosen))
+        raw = os.path.join(self.run_dir, "backup", "restore", "snapshot.raw")
+        path = _shelf.unpacked(self._here(chosen), raw, HINT)
         token = _shelf.token(self.settings, path)
         wanted = _snapshot.Wanted(
             token_hashes={*me["tokens"], *_shelf.token_names(token)},
@@ -35,7 +35,7 @@ class ActionModule(PlanAction):
         if not proof.ok:
             raise RequorumError(f"{chosen['name']} is not proved ({proof.faults}).", HINT)
         there = chosen["path"] if chosen["place"] == "node" and chosen["host"] == self.host else ""
-        if not there or path.endswith(".raw"):
+        if not there or path == raw:
             there = self._send(path, proof.bytes)
         seen = self.must("deliver", "the snapshot cannot be read", HINT, timeout=600, STAMP=self.stamp, SEEN=there)
         arrived = _snapshot.Check("transfer", proof.sha256[:12], seen["sha256"][:12], seen["sha256"] == proof.sha256)
@@ -66,19 +66,6 @@ class ActionModule(PlanAction):
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
             _s3.Store(_s3.Settings.of(self.settings, os.environ), say=self.say).get(chosen["path"], target)
         return target
-
-    def _raw(self, path: str) -> str:
-        """Unpacked, because the distribution's own unpacking is broken in some versions (facts/rke2.md 10)."""
-        try:
-            with _image.opened(path) as image:
-                if image.kind != "zip":
-                    return path
-                target = os.path.join(self.run_dir, "backup", "restore", "snapshot.raw")
-                os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-                image.save(target)
-                return target
-        except BadFile as error:
-            raise RequorumError(f"{path} is no snapshot: {error}.", HINT) from error
 
     def _send(self, path: str, size: int) -> str:
         place = self.must(

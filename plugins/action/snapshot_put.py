@@ -9,12 +9,9 @@ import shlex
 import tempfile
 import time
 import typing as t
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _catalog, _image, _s3, _snapshot
-from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
+from ansible_collections.requorum.cluster.plugins.module_utils import _catalog, _s3, _snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
@@ -51,7 +48,8 @@ class ActionModule(NodeAction):
         if not proof.ok:
             return result | {"failed": True, "msg": f"{path} is not proved ({proof.faults}). {HINT}"}
         made = _shelf.written(path)
-        with plain(path) as source:
+        with tempfile.TemporaryDirectory(prefix="requorum-") as folder:
+            source = _shelf.unpacked(path, os.path.join(folder, "snapshot.db"), HINT)
             if store:
                 return result | self._into_s3(store, source, made, proof, wanted)
             return result | self._onto_node(source, made, proof)
@@ -119,17 +117,3 @@ class ActionModule(NodeAction):
 def beside(path: str) -> list[_catalog.Stored]:
     """The file itself, for the token that a backup keeps beside it."""
     return [_catalog.Stored("controller", "", path, 0, 0)]
-
-
-@contextmanager
-def plain(path: str) -> Iterator[str]:
-    """A zip unpacked, because the distribution's own unpacking is broken in some versions (facts/rke2.md 10)."""
-    with tempfile.TemporaryDirectory(prefix="requorum-") as folder:
-        try:
-            with _image.opened(path) as image:
-                if image.kind == "zip":
-                    path = os.path.join(folder, "snapshot.db")
-                    image.save(path)
-        except BadFile as error:
-            raise RequorumError(f"{path} is no snapshot: {error}.", HINT) from error
-        yield path

@@ -136,11 +136,7 @@ def _unzip(path: str, file: t.IO[bytes], target: t.IO[bytes]) -> None:
             with archive.open(members[0]) as packed:
                 # zipfile ends at the announced size and checks the CRC there, so a bomb is no larger than announced
                 shutil.copyfileobj(packed, target, BLOCK)
-    except (zipfile.BadZipFile, NotImplementedError, RuntimeError, EOFError, ValueError, OverflowError) as error:
-        if isinstance(error, BadFile):
-            raise
+    except (BadFile, OSError):
+        raise
+    except Exception as error:  # those of zipfile and of each compression have no common parent
         raise BadFile(f"{path} is a damaged or encrypted zip: {error}") from error
-    except Exception as error:  # zlib.error, lzma.LZMAError and the like have no common parent
-        if isinstance(error, OSError):
-            raise
-        raise BadFile(f"{path} is a damaged zip: {error}") from error

@@ -13,7 +13,15 @@ import tarfile
 import time
 import typing as t
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _catalog, _s3, _snapshot, _state
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _bootstrap,
+    _catalog,
+    _image,
+    _s3,
+    _snapshot,
+    _state,
+)
+from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 JSON = dict[str, t.Any]
@@ -116,6 +124,19 @@ def written(path: str) -> int:
     about = os.stat(path)
     recorded = _recorded(path, about.st_size)
     return recorded.time if recorded else _s3.Stored(os.path.basename(path), 0, int(about.st_mtime), "").time
+
+
+def unpacked(path: str, target: str, hint: str) -> str:
+    """A snapshot as it is, or where its zip was unpacked to; some versions of RKE2 fail at that (facts/rke2.md 10)."""
+    try:
+        with _image.opened(path) as image:
+            if image.kind != "zip":
+                return path
+            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
+            image.save(target)
+            return target
+    except BadFile as error:
+        raise RequorumError(f"{path} is no snapshot: {error}.", hint) from error
 
 
 def token(settings: t.Mapping[str, t.Any], snapshot: str = "") -> str:
