@@ -76,7 +76,7 @@ class ActionModule(PlanAction):
         me = next(server for server in self.plan["servers"] if server["name"] == self.host)
         if not self.plan["snapshot"] or set(me["tokens"]) & set(source["bootstrap"]):
             return ""
-        return _shelf.token(self.settings, source["path"])
+        return _shelf.opening(self.settings, os.path.dirname(self.run_dir), self.plan["snapshot"]["name"], source)
 
     def _observe(self, moved: list[str], flag: bool) -> str:
         """Exit code and message are not believed: the datastore on disk must have exactly one member."""

@@ -47,7 +47,8 @@ class ActionModule(PlanAction):
     def _token(self) -> bytes:
         """The token in force, out of the backup; it goes to the node through stdin only."""
         if self.plan["snapshot"]:
-            token = _shelf.token(self.settings, load(self.run_dir, "restore.json", {"path": ""})["path"])
+            source, named = load(self.run_dir, "restore.json", {"bootstrap": []}), self.plan["snapshot"]["name"]
+            token = _shelf.opening(self.settings, os.path.dirname(self.run_dir), named, source)
             if token:
                 return token.encode()
         kept = os.path.join(self.run_dir, "backup", self.plan["survivor"], "files.tar")

@@ -129,7 +129,8 @@ class ActionModule(NodeAction):
                 "Leave one of them out.",
             )
         shelf = os.path.join(args["output"], args["cluster"])
-        rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, named=word)
+        bucket = self.bucket() if self.settings.get("requorum_s3_bucket") else None
+        rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, bucket=bucket, named=word)
         return _catalog.choose(rows, word)
 
     @staticmethod

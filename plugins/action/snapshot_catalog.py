@@ -25,7 +25,8 @@ class ActionModule(NodeAction):
         args = self._task.args
         entries = _shelf.entries_of(self.vars["hostvars"], args["servers"])
         shelf = os.path.join(args["output"], args["cluster"])
-        rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf)
+        bucket = self.bucket() if self.settings.get("requorum_s3_bucket") else None
+        rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, bucket=bucket)
         unread = {name: why for name in args["servers"] if (why := self._unread(name))}
         Display().display(_catalog.text(rows, int(time.time())))
         for name, why in unread.items():

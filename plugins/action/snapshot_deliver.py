@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 from dataclasses import asdict
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _describe, _s3, _snapshot
+from ansible_collections.requorum.cluster.plugins.module_utils import _describe, _snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, write
@@ -25,9 +25,9 @@ class ActionModule(PlanAction):
         me = next(server for server in self.plan["servers"] if server["name"] == self.host)
         raw = os.path.join(self.run_dir, "backup", "restore", "snapshot.raw")
         path = _shelf.unpacked(self._here(chosen), raw, HINT)
-        token = _shelf.token(self.settings, path)
+        at_hand = _shelf.names_at_hand(self.settings, os.path.dirname(self.run_dir), chosen["name"])
         wanted = _snapshot.Wanted(
-            token_hashes={*me["tokens"], *_shelf.token_names(token)},
+            token_hashes={*me["tokens"], *at_hand},
             system_uid=self.plan["system_uid"] or "",
             version=self.plan["version"] or "",
         )
@@ -64,7 +64,7 @@ class ActionModule(PlanAction):
         target = os.path.join(self.run_dir, "backup", "restore", os.path.basename(chosen["path"]))
         if chosen["place"] == "s3":
             os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-            _s3.Store(_s3.Settings.of(self.settings, os.environ), say=self.say).get(chosen["path"], target)
+            self.bucket().get(chosen["path"], target)
         return target
 
     def _send(self, path: str, size: int) -> str:

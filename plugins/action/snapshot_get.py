@@ -28,7 +28,7 @@ class ActionModule(NodeAction):
         shelf = os.path.abspath(os.path.join(args["output"], args["cluster"]))
         entries = _shelf.entries_of(self.vars["hostvars"], args["servers"])
         wanted = _shelf.wanted(self.settings, entries, _shelf.on_controller(shelf))
-        store = self._store() if args["source"].startswith("s3://") else None
+        store = self.bucket() if args["source"].startswith("s3://") else None
         found = _shelf.in_s3(store) if store else _shelf.on_node(self.vars["hostvars"], self.host)
         chosen = pick(_shelf.judged(found, wanted), args["source"], self.host)
         folder = args.get("folder") or os.path.join(shelf, _shelf.FETCHED, chosen.host)
@@ -38,9 +38,6 @@ class ActionModule(NodeAction):
         os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
         chosen, whole = self._copy(chosen, target + UNPROVED, store)
         return self._prove(chosen, target, wanted, whole)
-
-    def _store(self) -> _s3.Store:
-        return _s3.Store(_s3.Settings.of(self.settings, os.environ), say=self.say)
 
     def _copy(
         self, chosen: _catalog.Stored, target: str, store: _s3.Store | None

@@ -10,7 +10,6 @@ import typing as t
 
 from ansible.utils.display import Display
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _s3
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._keep import Keep
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
@@ -29,7 +28,7 @@ class ActionModule(NodeAction):
             policy={name: self._number(f"keep_{name}") for name in POLICY},
             max_age_s=self._number("max_age_s"),
             now=time.time(),
-            connect=self._store if self.settings.get("requorum_s3_bucket") else None,
+            connect=self.bucket if self.settings.get("requorum_s3_bucket") else None,
             dry=bool(self._task.check_mode),
         )
         result = keep.act()
@@ -46,6 +45,3 @@ class ActionModule(NodeAction):
             return int(given)
         except (TypeError, ValueError) as error:
             raise RequorumError(f"{name} is {given!r}.", "It is a whole number.") from error
-
-    def _store(self) -> _s3.Store:
-        return _s3.Store(_s3.Settings.of(self.settings, os.environ), say=self.say)

@@ -24,9 +24,7 @@ class ActionModule(NodeAction):
     def act(self) -> dict[str, t.Any]:
         args = self._task.args
         shelf = os.path.abspath(os.path.join(args["output"], args["cluster"]))
-        store = None
-        if self.settings.get("requorum_s3_bucket"):
-            store = _s3.Store(_s3.Settings.of(self.settings, os.environ), say=self.say)
+        store = self.bucket() if self.settings.get("requorum_s3_bucket") else None
         dry = bool(self._task.check_mode)
         result = prune(shelf, args["cluster"], number(args["keep"]), store=store, now=time.time(), dry=dry)
         for what in result["removed"]:

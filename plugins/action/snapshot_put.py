@@ -55,10 +55,10 @@ class ActionModule(NodeAction):
             return result | self._onto_node(source, made, proof)
 
     def _store(self, target: str) -> _s3.Store:
-        settings = _s3.Settings.of(self.settings, os.environ)
-        if target.rstrip("/") not in ("s3:", f"s3://{settings.bucket}"):
-            raise RequorumError(f"{target} is not the bucket {settings.bucket}.", "Set requorum_s3_bucket.")
-        return _s3.Store(settings, say=self.say)
+        store = self.bucket()
+        if target.rstrip("/") not in ("s3:", f"s3://{store.settings.bucket}"):
+            raise RequorumError(f"{target} is not the bucket {store.settings.bucket}.", "Set requorum_s3_bucket.")
+        return store
 
     def _into_s3(
         self, store: _s3.Store, source: str, made: int, proof: _snapshot.Proof, wanted: _snapshot.Wanted

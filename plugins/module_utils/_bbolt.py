@@ -247,7 +247,7 @@ def local(read_at: ReadAt) -> Answers:
             return read_at(*request)
         if isinstance(request, Tree):
             return b"".join(raw for _flags, _count, raw in _visit(request, read_at, 1 << 48))
-        raise NotImplementedError("a WAL at hand is read as a whole")
+        raise TypeError("a log at hand is read as a whole, by _wal.read")
 
     return lambda requests: [answer(request) for request in requests]
 

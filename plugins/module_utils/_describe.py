@@ -81,7 +81,7 @@ def _wal_of(image: _image.Image, datastore: _datastore.Datastore, unread: dict[s
     except _bbolt.BadFile as error:
         unread["wal"] = str(error)
         return None
-    return {**asdict(wal), "newer": max(0, wal.index - datastore.index)}
+    return {**asdict(wal), "newer": wal.newer(datastore.index)}
 
 
 def _snaps_of(image: _image.Image, unread: dict[str, str]) -> list[JSON]:

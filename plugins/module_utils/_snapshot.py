@@ -14,9 +14,6 @@ from dataclasses import dataclass
 
 from . import _bbolt, _contents, _datastore, _image, _structure, _versions
 
-QUOTA = 2 << 30
-"""etcd's own, where quota-backend-bytes is not set."""
-
 
 @dataclass(frozen=True)
 class Check:

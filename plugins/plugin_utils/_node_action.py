@@ -19,7 +19,7 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _node, _wait
+from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _node, _s3, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _stream
 
@@ -71,6 +71,10 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         """Variables of the user that are no options of a module; Ansible leaves the templates in them to us."""
         names = [name for name in self.vars if name in SETTINGS or name.startswith("requorum_s3_")]
         return {name: self._templar.template(self.vars[name]) for name in names}
+
+    def bucket(self) -> _s3.Store:
+        """The bucket of `requorum_s3_bucket`; RequorumError when none is set."""
+        return _s3.Store(_s3.Settings.of(self.settings, os.environ), say=self.say)
 
     def script(self, name: str, *, stdin: bytes | None = None, timeout: int = 60, **variables: str) -> _node.Done:
         """Run sh/<name>.sh with the distribution's settings and the given variables."""

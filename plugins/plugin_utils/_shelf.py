@@ -35,6 +35,7 @@ def rows(
     entries: t.Sequence[JSON],
     *,
     shelf: str,
+    bucket: _s3.Store | None = None,
     named: str = "",
 ) -> tuple[_catalog.Row, ...]:
     """The table of all snapshots: of the nodes (what INSPECT registered), of the controller, of S3.
@@ -45,8 +46,8 @@ def rows(
     expected = wanted(settings, entries, found)
     for entry in entries:
         found += on_node(hostvars, entry["name"])
-    if settings.get("requorum_s3_bucket"):
-        found += in_s3(_s3.Store(_s3.Settings.of(settings, os.environ)))
+    if bucket:
+        found += in_s3(bucket)
     return judged(found, expected)
 
 
@@ -70,7 +71,7 @@ def wanted(
     Tokens at hand are those in force on its servers, requorum_token_file, and those kept beside the snapshots `here`.
     """
     tokens = {word for entry in entries for key, word in (entry.get("token") or {}).items() if key == "in-force"}
-    tokens.update(token_names(token(settings), *(token({}, stored.path) for stored in here)))
+    tokens.update(map(_bootstrap.name, tokens_here(settings, (stored.path for stored in here))))
     kubernetes = _state.cluster("", entries)["kubernetes"] or {}
     return _snapshot.Wanted(
         token_hashes=tokens,
@@ -92,12 +93,14 @@ def in_s3(store: _s3.Store) -> list[_catalog.Stored]:
 
 def on_controller(shelf: str, named: str = "") -> list[_catalog.Stored]:
     """The snapshots of earlier runs, and those that `get` proved; `named` is a file besides."""
+    paths = {*_paths(shelf), *([named] if named.startswith("/") else [])}
+    return [_read(path) for path in sorted(paths)]
+
+
+def _paths(shelf: str) -> list[str]:
     paths = glob.glob(os.path.join(glob.escape(shelf), "*", "backup", "*", "*.db"))
     records = glob.glob(os.path.join(glob.escape(shelf), FETCHED, "*", "*.json"))
-    paths += [path for path in (record.removesuffix(".json") for record in records) if os.path.isfile(path)]
-    if named.startswith("/"):
-        paths.append(named)
-    return [_read(path) for path in sorted(set(paths))]
+    return paths + [path for path in (record.removesuffix(".json") for record in records) if os.path.isfile(path)]
 
 
 def _read(path: str) -> _catalog.Stored:
@@ -139,18 +142,39 @@ def unpacked(path: str, target: str, hint: str) -> str:
         raise RequorumError(f"{path} is no snapshot: {error}.", hint) from error
 
 
-def token(settings: t.Mapping[str, t.Any], snapshot: str = "") -> str:
-    """The token at hand on the controller: requorum_token_file, else the one that was kept beside a snapshot."""
+def token(settings: t.Mapping[str, t.Any]) -> str:
+    """The one in requorum_token_file; empty when no file is named."""
     path = str(settings.get("requorum_token_file") or "")
-    if path:
-        try:
-            with open(path, encoding="utf-8") as file:
-                return file.read().strip()
-        except OSError as error:
-            raise RequorumError(
-                f"requorum_token_file {path} cannot be read: {error.strerror}.", "Name the file with the token."
-            ) from error
-    return kept_token(os.path.join(os.path.dirname(snapshot), "files.tar")) if snapshot else ""
+    if not path:
+        return ""
+    try:
+        with open(path, encoding="utf-8") as file:
+            return file.read().strip()
+    except OSError as error:
+        raise RequorumError(
+            f"requorum_token_file {path} cannot be read: {error.strerror}.", "Name the file with the token."
+        ) from error
+
+
+def tokens_here(settings: t.Mapping[str, t.Any], snapshots: t.Iterable[str]) -> list[str]:
+    """Tokens at hand on the controller: requorum_token_file, then those kept beside these snapshots."""
+    kept = (kept_token(os.path.join(os.path.dirname(path), "files.tar")) for path in snapshots)
+    return [word for word in (token(settings), *kept) if word]
+
+
+def names_at_hand(settings: t.Mapping[str, t.Any], shelf: str, named: str) -> dict[str, str]:
+    """Name of a bootstrap key -> the token at hand on the controller that opens it.
+
+    named: the snapshot that the user means, wherever it lies; a token may be kept beside it.
+    """
+    found = tokens_here(settings, [*([named] if named.startswith("/") else []), *_paths(shelf)])
+    return {_bootstrap.name(word): word for word in found}
+
+
+def opening(settings: t.Mapping[str, t.Any], shelf: str, named: str, restored: JSON) -> str:
+    """The token at hand that opens the snapshot of `restore.json`; empty when none does."""
+    at_hand = names_at_hand(settings, shelf, named)
+    return next((at_hand[key] for key in restored["bootstrap"] if key in at_hand), "")
 
 
 def kept_files(snapshot: str, host: str) -> str:
@@ -182,8 +206,3 @@ def kept_token(archive: str) -> str:
     except (OSError, tarfile.TarError):
         pass
     return ""
-
-
-def token_names(*tokens: str) -> list[str]:
-    """Names of the bootstrap keys that these tokens open."""
-    return sorted({_bootstrap.name(word) for word in tokens if word})

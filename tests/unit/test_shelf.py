@@ -1,0 +1,55 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Tokens on the controller: the plan, the proof, the reset and the rejoin must find the same one."""
+
+from __future__ import annotations
+
+import io
+import tarfile
+from pathlib import Path
+
+import pytest
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
+
+RESTORED = {"bootstrap": [_bootstrap.name("right")]}
+
+
+def kept(folder: Path, token: str) -> str:
+    """A backup of an earlier run with the token that was kept beside its snapshot."""
+    folder.mkdir(parents=True)
+    with tarfile.open(folder / "files.tar", "w") as archive:
+        entry = tarfile.TarInfo("var/lib/rancher/requorum/20261125T000000Z/token")
+        entry.size = len(token)
+        archive.addfile(entry, io.BytesIO(token.encode()))
+    (folder / "snapshot.db").write_bytes(b"")
+    return str(folder / "snapshot.db")
+
+
+def test_a_token_kept_beside_any_snapshot_of_the_cluster_opens_one_that_lies_elsewhere(tmp_path: Path) -> None:
+    kept(tmp_path / "1/backup/r1", "other")
+    kept(tmp_path / "2/backup/r1", "right")
+    for named in ("s3://bucket/key", "r2:/snap", str(tmp_path / "elsewhere/kept.zip")):
+        assert _shelf.opening({}, str(tmp_path), named, RESTORED) == "right"
+
+
+def test_a_token_beside_the_named_file_counts_wherever_it_lies(tmp_path: Path) -> None:
+    named = kept(tmp_path / "other/cluster", "right")
+    assert _shelf.opening({}, str(tmp_path / "shelf"), named, RESTORED) == "right"
+    assert _shelf.opening({}, str(tmp_path / "shelf"), "r1:/snap", RESTORED) == ""
+
+
+def test_the_token_file_counts_where_it_opens_the_snapshot(tmp_path: Path) -> None:
+    kept(tmp_path / "1/backup/r1", "right")
+    for content in ("right\n", "wrong\n"):
+        (tmp_path / "token").write_text(content)
+        settings = {"requorum_token_file": str(tmp_path / "token")}
+        assert _shelf.opening(settings, str(tmp_path), "s3://bucket/key", RESTORED) == "right"
+        assert _bootstrap.name(content) in _shelf.names_at_hand(settings, str(tmp_path), "")
+
+
+def test_a_token_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
+    with pytest.raises(RequorumError, match="requorum_token_file"):
+        _shelf.names_at_hand({"requorum_token_file": str(tmp_path / "none")}, str(tmp_path), "")
