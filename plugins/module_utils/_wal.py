@@ -110,15 +110,15 @@ def tail(path: str) -> _bbolt.Reader[Wal]:
         end, size, rest = map(int, head.split())
         if rest:
             raise BadFile(f"{name} ends at {end}, and goes on behind that")
-        log = _Log()
-        start = 0 if len(raw) == end else _start(raw)
+        log, whole = _Log(), len(raw) == end
+        start = 0 if whole else _start(raw)
         if start is not None:
-            log.index = max(0, int(name[17:33], 16) - 1) if NAME.fullmatch(name) and start == 0 else 0
+            log.index = max(0, int(name[17:33], 16) - 1) if NAME.fullmatch(name) and whole else 0
             zeros = bytes(min(max(0, size - end), WINDOWS[-1]))  # the last record may end in some
-            _crc, torn = _follow(raw + zeros, start, None if start else 0, log, last=True)
+            _crc, torn = _follow(raw + zeros, start, 0 if whole else None, log, last=True)
             if log.commit and log.index:
                 return log.wal(torn)
-        if len(raw) == end:
+        if whole:
             break
     raise BadFile(f"the last {len(raw)} bytes of {name} do not tell how far the log goes")
 

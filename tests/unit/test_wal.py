@@ -289,6 +289,21 @@ def test_tail_of_a_torn_log(tmp_path: Path) -> None:
     assert (found.index, found.torn) == (298, True)
 
 
+def test_tail_whose_window_begins_with_a_record(tmp_path: Path) -> None:
+    """That record is not the first of the file: what the crc before it was is not known."""
+    writers = (log(1, data=bytes(size)) for size in range(3000, 8000))
+    writer = next(writer for writer in writers if not len(writer.segments[0]) % 4096)
+    begin = len(writer.segments[0])
+    for index in range(2, 300):
+        if len(writer.segments[0]) < begin + (64 << 10) - 2000:
+            writer.add(entry(index, data=b"z" * 300), state(index))
+    raw = filled(writer.segments[0], 1 << 20)
+    assert len(raw.rstrip(b"\0")) > begin + (60 << 10)
+    (tmp_path / FIRST).write_bytes(raw)
+    whole, found = _wal.read(str(tmp_path)), tail(tmp_path / FIRST)
+    assert (found.term, found.index, found.commit, found.torn) == (whole.term, whole.index, whole.commit, False)
+
+
 def test_a_length_beyond_the_file_counts_as_torn(tmp_path: Path) -> None:
     """For etcd too, whatever the rest is."""
     noise = log(*range(1, 200), data=b"y" * 2000).segments[0] + b"\xff" * 70_000 + bytes(400_000)
