@@ -55,7 +55,7 @@ class ActionModule(NodeAction):
         kept = _backups.read(folder, "keep.json")
         if kept:
             return t.cast("dict[str, t.Any] | None", kept.get("newest"))
-        here = _backups.on_controller(os.path.dirname(os.path.abspath(folder)))
+        here = _backups.of_runs(os.path.dirname(os.path.abspath(folder)))
         return _backups.newest(_backups.of_cluster(here, _backups.read(folder, "plan.json").get("system_uid")))
 
     @staticmethod

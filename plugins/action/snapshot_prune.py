@@ -43,7 +43,7 @@ def prune(
     shelf: str, cluster: str, keep: int, *, store: _s3.Store | None, now: float, dry: bool = False
 ) -> dict[str, t.Any]:
     """What goes, and how many proved ones stay. The bucket is listed before anything goes anywhere."""
-    here = _backups.on_controller(shelf)
+    here = _backups.of_runs(shelf)
     there = _backups.in_s3(store.settings.bucket, store.entries(), cluster) if store else []
     proved = [backup for backup in (*here, *there) if backup.proved and backup.cluster_id]
     uid = max(proved, key=lambda backup: backup.time).cluster_id if proved else None

@@ -52,7 +52,7 @@ class Backup:
         return self.name if self.name.startswith("s3://") else self.where
 
 
-def on_controller(shelf: str) -> list[Backup]:
+def of_runs(shelf: str) -> list[Backup]:
     """All runs below the folder of a cluster; links and other names are not looked at."""
     try:
         found = sorted(os.listdir(shelf))

@@ -39,7 +39,7 @@ class Keep:
 
     def act(self) -> JSON:
         plan = _backups.read(self.run_dir, "plan.json")
-        here = _backups.on_controller(os.path.dirname(self.run_dir))
+        here = _backups.of_runs(os.path.dirname(self.run_dir))
         own = next((backup for backup in here if backup.where == self.run_dir), None)
         if own is None or plan.get("purpose") != "backup":
             raise RequorumError(f"{self.run_dir} is not the run of a backup.", "Only playbooks/backup.yml makes one.")
