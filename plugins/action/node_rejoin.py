@@ -20,7 +20,7 @@ class ActionModule(PlanAction):
 
     def do_rejoin(self) -> str:
         servers = {server["name"]: server for server in self.plan["servers"]}
-        me, anchor = servers[self.host], servers[self.plan["survivor"]]
+        me, anchor = servers[self.host], self.anchor
         url = f"https://{anchor['address']}:{DISTROS[self.plan['distro']].supervisor_port}"
         foreign = me["authority"] is not None and me["authority"] != anchor["authority"]
         left = anchor if self.plan["case"] in RESETS else me

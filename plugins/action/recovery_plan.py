@@ -16,19 +16,39 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _classify,
     _distro,
     _plan,
+    _rejoin,
+    _repair,
     _restore,
+    _rotate,
     _server,
     _state,
+    _turns,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now, write
 
+PLAYBOOKS = {
+    "recover": "recover.yml",
+    "backup": "playbooks/backup.yml",
+    "rotate": "playbooks/rotate_certs.yml",
+    "rejoin": "playbooks/rejoin.yml",
+    "repair": "playbooks/repair.yml",
+}
+TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
+    "rotate": _rotate.plan,
+    "rejoin": _rejoin.plan,
+    "repair": _repair.plan,
+}
+
 
 class ActionModule(NodeAction):
     """Judge the cluster, make the plan, keep both in the folder of this run."""
 
-    VALID = ("cluster", "servers", "agents", "survivor", "method", "snapshot", "powered_off", "output", "purpose")
+    VALID = (
+        *("cluster", "servers", "agents", "survivor", "method", "snapshot", "powered_off", "output", "purpose"),
+        *("only", "options"),
+    )
 
     def act(self) -> dict[str, t.Any]:
         args = self._task.args
@@ -51,8 +71,13 @@ class ActionModule(NodeAction):
             case = _restore.with_snapshot(case, choice, survivor=args.get("survivor") or "")
         living = [entry["name"] for entry in entries if entry["name"] in args["agents"] and entry["reachable"]]
         known = distro or _distro.DISTROS["rke2"]  # nothing is planned while no server answers
-        if args.get("purpose") == "backup":
+        purpose = str(args.get("purpose") or "recover")
+        if purpose == "backup":
             plan = _plan.backup_plan(case, known, cluster=args["cluster"])
+        elif purpose in TURNS:
+            only, options = args.get("only") or (), args.get("options") or {}
+            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time())
+            plan = TURNS[purpose](case, known, ask)
         else:
             plan = _plan.make_plan(
                 case,
@@ -68,7 +93,7 @@ class ActionModule(NodeAction):
         os.makedirs(run_dir, mode=0o700)
         document = {
             **plan.document(),
-            "purpose": args.get("purpose") or "recover",
+            "purpose": purpose,
             "stamp": stamp,
             "started": now(),
             "distro": distro.name if distro else None,
@@ -82,9 +107,7 @@ class ActionModule(NodeAction):
             write(os.path.join(run_dir, name), content)
         return {"changed": False, "plan": document, "requorum_run_dir": run_dir}
 
-    def _of_nodes(
-        self, case: _classify.Case, entries: list[dict[str, t.Any]], living: list[str]
-    ) -> dict[str, t.Any]:
+    def _of_nodes(self, case: _classify.Case, entries: list[dict[str, t.Any]], living: list[str]) -> dict[str, t.Any]:
         """What the later phases and the report need to know of the nodes."""
         needs = dict(case.needs)
         return {
@@ -107,13 +130,14 @@ class ActionModule(NodeAction):
 
     def _command(self) -> str:
         """What was typed, as far as it decides what is done: for the lines that say what to type next."""
-        playbook = "playbooks/backup.yml" if self._task.args.get("purpose") == "backup" else "recover.yml"
+        playbook = PLAYBOOKS[self._task.args.get("purpose") or "recover"]
         words = [
             f"ansible-playbook {playbook}",
             *(f"-i {shlex.quote(str(source))}" for source in self.vars.get("ansible_inventory_sources") or ()),
         ]
-        given = {**self._task.args, "token_file": self.settings.get("requorum_token_file")}
-        for name in ("survivor", "method", "snapshot", "token_file", "powered_off"):
+        options = self._task.args.get("options") or {}
+        given = {**self._task.args, "token_file": self.settings.get("requorum_token_file"), **options}
+        for name in ("survivor", "method", "snapshot", "token_file", "powered_off", "only", *options):
             value = given.get(name)
             if value and value != "auto":
                 words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': value}))}")

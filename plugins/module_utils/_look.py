@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from . import _server, _state
 
+HEALTHY = "etcd healthy"
+
 
 @dataclass(frozen=True)
 class Look:
@@ -26,6 +28,11 @@ class Look:
     members: tuple[dict[str, t.Any], ...] | None
     ready: bool
     readyz: str
+
+    @property
+    def healthy(self) -> bool:
+        """/health reads through the quorum."""
+        return self.health == HEALTHY
 
     @property
     def seen(self) -> str:
@@ -58,11 +65,7 @@ def parse(out: str) -> Look:
         unit=unit.get("ActiveState", ""),
         restarts=int(unit.get("NRestarts") or 0),
         ping=(blocks.text("ping") or "").strip() == "pong",
-        health=""
-        if health is None
-        else "etcd healthy"
-        if health.get("health") == "true"
-        else f"etcd: {health.get('reason')}",
+        health="" if health is None else HEALTHY if health.get("health") == "true" else f"etcd: {health.get('reason')}",
         leader=f"{int(status['leader']):x}" if int(status.get("leader") or 0) else None,
         member_id=f"{int(head['member_id']):x}" if head.get("member_id") else None,
         cluster_id=f"{int(head['cluster_id']):x}" if head.get("cluster_id") else None,

@@ -13,16 +13,17 @@ import datetime
 import hashlib
 import json
 import typing as t
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 
 from ._catalog import Row
 from ._classify import Case, Refusal
 from ._distro import Distro
 from ._steps import STEPS
+from ._timeline import PHASES
 
-PHASES = ("INSPECT", "PLAN", "BACKUP", "FENCE", "RESET", "START", "REJOIN", "RESYNC", "VERIFY")
 RESETS = ("quorum_lost", "datastore_lost")
 """Cases in which the cluster is made anew from one server."""
+NOTHING_ENDS = "There is none: the quorum stands all the time, and what is replaced is kept."
 NO_RETURN = "The first write by the API server that START brings up. Until then everything can be put back as it was."
 
 
@@ -39,6 +40,16 @@ class Action:
     destructive: bool
     undo: str
     expect_s: int
+    turn: str = ""
+    """Server or agent whose turn it is, where hosts are worked on one after another; else all act side by side."""
+
+
+class Todo(t.NamedTuple):
+    """A step that is to be planned: key of STEPS, node that does it, whose turn it is."""
+
+    key: str
+    node: str
+    turn: str = ""
 
 
 @dataclass(frozen=True)
@@ -61,6 +72,12 @@ class Plan:
     """The snapshot is copied from disk while etcd is stopped, not asked from a running etcd."""
     snapshot: dict[str, t.Any] | None = None
     """The one that is restored, where the user chose one: its row of the table of snapshots."""
+    phases: tuple[str, ...] = PHASES
+    """Names of the phases, as the plays have them; the first one is number 1."""
+    anchors: dict[str, str] = field(default_factory=dict)
+    """Whose turn -> the voter that acts for it: its quorum stands without that server."""
+    aim: str = ""
+    """What is true when all of it is done, where that is not the recovery of the cluster."""
 
     @property
     def plan_id(self) -> str:
@@ -75,10 +92,10 @@ class Plan:
 
     @property
     def expect_s(self) -> int:
-        """Expected seconds: nodes work side by side, phases one after the other."""
+        """Expected seconds: nodes work side by side, phases and turns one after the other."""
         longest: dict[tuple[int, str], int] = {}
         for action in self.actions:
-            key = (action.phase, action.node)
+            key = (action.phase, "" if action.turn else action.node)
             longest[key] = longest.get(key, 0) + action.expect_s
         return sum(
             max(seconds for (number, _node), seconds in longest.items() if number == phase)
@@ -91,7 +108,7 @@ class Plan:
             **asdict(self),
             "plan_id": self.plan_id,
             "expect_s": self.expect_s,
-            "point_of_no_return": NO_RETURN if self.actions else None,
+            "point_of_no_return": (NOTHING_ENDS if self.aim else NO_RETURN) if self.actions else None,
         }
 
 
@@ -138,15 +155,15 @@ def make_plan(
     bare: servers without configuration, of which it was kept beside that snapshot.
     """
     if not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
-        return _empty(case, cluster)
+        return empty(case, cluster)
     reset = "plain" if method == "plain" else "restore"
     source = find_source(case, distro)
-    actions = _actions(_steps(case, source, agents, reset, chosen, bare), case, distro, source, chosen)
+    actions = number(_steps(case, source, agents, reset, chosen, bare), case, distro, source, chosen)
     if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
-        return _empty(case, cluster)
+        return empty(case, cluster)
     lost, loss = _loss(case, chosen)
     return replace(
-        _empty(case, cluster),
+        empty(case, cluster),
         method=reset if case.kind in RESETS else "none",
         actions=actions,
         loss=loss,
@@ -160,7 +177,7 @@ def make_plan(
 def backup_plan(case: Case, distro: Distro, *, cluster: str) -> Plan:
     """Only save and prove. Nothing is stopped for it."""
     if not case.survivor:
-        return _empty(case, cluster)
+        return empty(case, cluster)
     source = find_source(case, distro)
     if source is None or source.stop:
         name = case.survivor.name
@@ -169,15 +186,21 @@ def backup_plan(case: Case, distro: Distro, *, cluster: str) -> Plan:
             name,
             "recover.yml stops it before it copies; or stop the unit yourself and run this again.",
         )
-        return replace(_empty(case, cluster), refusals=(refusal,))
-    steps = [("snapshot", source.node), *(("keep", server.name) for server in case.servers if server.reachable)]
-    actions = _actions(steps, case, distro, source)
-    return replace(_empty(case, cluster), actions=actions, refusals=(), saver=source.node, offline=source.offline)
+        return replace(empty(case, cluster), refusals=(refusal,))
+    actions = number(saving(case, source), case, distro, source)
+    return replace(empty(case, cluster), actions=actions, refusals=(), saver=source.node, offline=source.offline)
 
 
-def _empty(case: Case, cluster: str) -> Plan:
+def empty(case: Case, cluster: str) -> Plan:
+    """Nothing is done; with the refusals of the case."""
     survivor = case.survivor.name if case.survivor else ""
     return Plan(cluster, case.kind, case.reason, survivor, "none", (), case.refusals, "Nothing is lost.")
+
+
+def saving(case: Case, source: Source) -> t.Iterator[Todo]:
+    """BACKUP without a stop: the datastore and what every server needs beside it."""
+    yield Todo("snapshot", source.node)
+    yield from (Todo("keep", server.name) for server in case.servers if server.reachable)
 
 
 def _steps(
@@ -187,46 +210,55 @@ def _steps(
     reset: str,
     chosen: Row | None,
     bare: t.Collection[str],
-) -> t.Iterator[tuple[str, str]]:
-    """(key of STEPS, node) in the one right order."""
+) -> t.Iterator[Todo]:
+    """In the one right order."""
     survivor, joiners = case.base[0].name, case.having("rejoin")
     lost = case.kind in RESETS
     if source and source.stop:
-        yield "stop to copy", source.node
+        yield Todo("stop to copy", source.node)
     if source:  # without one, intact members run without a leader: starting the others changes nothing on disk
-        yield "snapshot", source.node
-    yield from (("keep", server.name) for server in case.servers if server.reachable)
+        yield Todo("snapshot", source.node)
+    yield from (Todo("keep", server.name) for server in case.servers if server.reachable)
     if chosen:
         if chosen.stored.place == "node":
-            yield "fetch", chosen.stored.host
-        yield "deliver", survivor
-    yield from (("fence", name) for name in joiners)
-    yield from (("furnish", name) for name in (*joiners, survivor) if name in bare)
+            yield Todo("fetch", chosen.stored.host)
+        yield Todo("deliver", survivor)
+    yield from (Todo("fence", name) for name in joiners)
+    yield from (Todo("furnish", name) for name in (*joiners, survivor) if name in bare)
     if lost:
         if not (source and source.stop):
-            yield "stop to reset", survivor
-        yield "prove", survivor
-        yield reset, survivor
-        yield "start alone", survivor
-    yield from (("start", name) for name in case.having("start"))
+            yield Todo("stop to reset", survivor)
+        yield Todo("prove", survivor)
+        yield Todo(reset, survivor)
+        yield Todo("start alone", survivor)
+    yield from (Todo("start", name) for name in case.having("start"))
     if joiners and not lost:
-        yield "remove", survivor
-    yield from (("rejoin", name) for name in joiners)
+        yield Todo("remove", survivor)
+    yield from (Todo("rejoin", name) for name in joiners)
     coming = case.having("rejoin", "start", "promote")
     if coming:
-        yield "promote", survivor
-    yield from (("agent", name) for name in agents)
-    yield from (("serve", name) for name in coming)
-    yield "settle", survivor
-    yield from (("release", name) for name, need in case.needs if need != "stays_off")
-    yield "save", survivor
-    yield "verify", survivor
+        yield Todo("promote", survivor)
+    yield from (Todo("agent", name) for name in agents)
+    yield from (Todo("serve", name) for name in coming)
+    yield Todo("settle", survivor)
+    yield from (Todo("release", name) for name, need in case.needs if need != "stays_off")
+    yield Todo("save", survivor)
+    yield Todo("verify", survivor)
 
 
-def _actions(
-    steps: t.Iterable[tuple[str, str]], case: Case, distro: Distro, source: Source | None, chosen: Row | None = None
+def number(
+    todo: t.Iterable[Todo],
+    case: Case,
+    distro: Distro,
+    source: Source | None,
+    chosen: Row | None = None,
+    phases: tuple[str, ...] = PHASES,
+    more: t.Mapping[str, str] | None = None,
 ) -> tuple[Action, ...]:
-    """Steps with the names of this case in their words, numbered within their phase."""
+    """Steps with the names of this case in their words, numbered within their phase.
+
+    Where there are fewer phases than in a recovery, all work between BACKUP and VERIFY is one phase.
+    """
     survivor = case.base[0].name
     words = {
         "unit": distro.server_unit,
@@ -240,13 +272,15 @@ def _actions(
         "source": "the file member/snap/db, with its sha256 appended"
         if source and source.offline
         else "the running etcd through its gateway",
+        **(more or {}),
     }
     made: list[Action] = []
-    for key, node in steps:
+    for key, node, turn in todo:
         step = STEPS[key]
-        what, why, undo = (text.format(node=node, **words) for text in (step.what, step.why, step.undo))
-        number = f"{step.phase}.{sum(action.phase == step.phase for action in made) + 1}"
-        made.append(Action(number, step.phase, node, step.verb, what, why, False, undo, step.expect_s))
+        phase = step.phase if len(phases) == len(PHASES) or step.phase < 4 else 4 if step.phase < 9 else len(phases)
+        what, why, undo = (text.format(node=node, turn=turn, **words) for text in (step.what, step.why, step.undo))
+        ident = f"{phase}.{sum(action.phase == phase for action in made) + 1}"
+        made.append(Action(ident, phase, node, step.verb, what, why, False, undo, step.expect_s, turn))
     return tuple(made)
 
 

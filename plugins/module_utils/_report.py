@@ -69,6 +69,7 @@ def build(record: Record) -> JSON:
         "loss": {"revisions": plan["lost"], "seconds": None, "sentence": plan["loss"]},
         "survivor": _survivor(plan),
         "plan": plan["actions"],
+        "phase_names": list(plan["phases"]),
         "actions": record.actions,
         "phases": _timeline.phases(record.events),
         "timeline": _timeline.spans(record.events),
@@ -111,12 +112,16 @@ def _outcome(record: Record) -> str:
         return "healthy" if len(done) == len(plan["actions"]) else "failed" if record.final else "planned"
     if not any(a["verb"] == "verify" and not a["result"].startswith("failed") for a in record.actions):
         return "failed" if record.final else "planned"
+    if plan["aim"]:
+        return "done"
     return "not_redundant" if any(server["need"] == "stays_off" for server in plan["servers"]) else "recovered"
 
 
 def _sentence(outcome: str, record: Record) -> str:
     plan, off = record.plan, [s["name"] for s in record.plan["servers"] if s["need"] == "stays_off"]
     failed = next((a for a in record.actions if a["result"].startswith("failed")), None)
+    if outcome == "done":
+        return str(plan["aim"])
     if outcome == "recovered":
         return f"Recovered: {len(plan['servers'])} of {len(plan['servers'])} servers are voters and the API answers."
     if outcome == "not_redundant":

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from ._report_words import PHASE_WORDS
+from ._report_words import phase_words
 
 CONTROLLER = "localhost"
 TOP = 22
@@ -47,10 +47,10 @@ def chart(report: Mapping[str, Any]) -> dict[str, Any] | None:
         bars = [{**bar, "y": top + LABEL + bar["lane"] * LANE} for bar in lanes]
         rows.append({"label": "controller" if node == CONTROLLER else node, "y": top, "bars": bars})
         top += LABEL + depth * LANE + GAP
-    bands = []
+    bands, words = [], phase_words(report)
     for phase in phases:
         left, width = x(phase["started"]), x(phase["ended"]) - x(phase["started"])
-        text = _fit(PHASE_WORDS[phase["number"]], width - 2)
+        text = _fit(words[phase["number"]], width - 2)
         bands.append({**phase, "x": left, "width": max(width, LEAST_WIDTH), "text": text})
     point = (report.get("point_of_no_return") or {}).get("at")
     return {"total": total, "rows": rows, "bands": bands, "bottom": top, "height": top + 20,

@@ -31,7 +31,7 @@ def render(report: Mapping[str, Any]) -> str:
     return environment.get_template("report.html.j2").render(
         r=data, chart=chart(data), steps=words.steps(data), servers=_servers(data), tiles=words.tiles(data),
         outcome=words.OUTCOMES.get(data.get("verdict", {}).get("outcome"), words.UNKNOWN_OUTCOME),
-        case=words.CASES.get(data.get("verdict", {}).get("case"), ""), phases=words.PHASE_WORDS,
+        case=words.CASES.get(data.get("verdict", {}).get("case"), ""), phases=words.phase_words(data),
         distro=words.DISTROS.get(data.get("distro"), ""), settled=words.settled(data),
         newest_backup=words.newest_backup(data),
         kept_bytes=sum(entry.get("bytes") or 0 for entry in data.get("kept") or ()))

@@ -28,6 +28,7 @@ OUTCOMES = {
     "healthy": Outcome("good", "✓", "Healthy"),
     "recovered": Outcome("good", "✓", "Recovered"),
     "not_redundant": Outcome("warn", "!", "Recovered, not yet redundant"),
+    "done": Outcome("good", "✓", "Done"),
     "planned": Outcome("plan", "→", "Plan only, nothing was changed"),
     "refused": Outcome("warn", "■", "Refused"),
     "failed": Outcome("bad", "✕", "Not finished"),
@@ -42,7 +43,10 @@ CASES = {
 
 DISTROS = {"k3s": "K3s", "rke2": "RKE2", "harvester": "Harvester"}
 
-PHASE_WORDS = {number: name.capitalize() for number, name in enumerate(PHASES, 1)}
+
+def phase_words(report: Mapping[str, Any]) -> dict[int, str]:
+    """Names of the phases by number."""
+    return {number: name.capitalize() for number, name in enumerate(report.get("phase_names") or PHASES, 1)}
 
 
 def duration(seconds: float | None) -> str:
@@ -113,11 +117,12 @@ def undoable(step: Mapping[str, Any]) -> bool:
 
 
 def expected(plan: Iterable[Mapping[str, Any]]) -> float:
-    """Seconds that a plan should take: nodes work side by side, phases one after the other."""
+    """Seconds that a plan should take: nodes work side by side, phases and turns one after the other."""
     busy: dict[int, dict[str, float]] = {}
     for action in plan:
         nodes = busy.setdefault(action["phase"], {})
-        nodes[action["node"]] = nodes.get(action["node"], 0.0) + (action.get("expect_s") or 0.0)
+        node = "" if action.get("turn") else action["node"]
+        nodes[node] = nodes.get(node, 0.0) + (action.get("expect_s") or 0.0)
     return sum(max(nodes.values()) for nodes in busy.values())
 
 
@@ -135,8 +140,8 @@ def lost(report: Mapping[str, Any]) -> str:
 def settled(report: Mapping[str, Any]) -> bool:
     """Whether the stated loss has happened; else it is what going on would cost."""
     point, verdict = report.get("point_of_no_return") or {}, report.get("verdict") or {}
-    return bool(report.get("actions")) and (bool(point.get("passed"))
-                                            or verdict.get("outcome") in ("healthy", "recovered", "not_redundant"))
+    ended_well = verdict.get("outcome") in ("healthy", "recovered", "not_redundant", "done")
+    return bool(report.get("actions")) and (bool(point.get("passed")) or ended_well)
 
 
 def tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:

@@ -132,6 +132,20 @@ STEPS = {
         "waiting for the program's own 15 s ticker is slower",
         20,
     ),
+    "margin": Step(
+        4,
+        "margin",
+        "See that the quorum stands without {turn}",
+        "every server is asked at this moment; a plan is older than that",
+        2,
+    ),
+    "yield": Step(
+        4,
+        "yield",
+        "Hand the leadership to another voter, if {node} leads",
+        "clients wait for no election",
+        1,
+    ),
     "agent": Step(
         8,
         "agent",

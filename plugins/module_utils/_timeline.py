@@ -16,6 +16,8 @@ from typing import Any
 Event = dict[str, Any]
 
 PHASES = ("INSPECT", "PLAN", "BACKUP", "FENCE", "RESET", "START", "REJOIN", "RESYNC", "VERIFY")
+TURNS = ("ROTATE", "REPAIR")
+"""Phases in which hosts take turns, besides REJOIN: the fourth of five."""
 FILE_NAME = "timeline.jsonl"
 MESSAGE_LIMIT = 1000
 SHORTEST_BAR = 1.0
@@ -57,10 +59,10 @@ def mask_all(value: Any) -> Any:
 def phase_of(play: str) -> tuple[int | None, str | None]:
     """Read number and name of the phase from a play's name such as `(3/9) BACKUP | Save and prove`.
 
-    Other plays are no phase of a recovery: `(4/4) KEEP`.
+    Other plays are no phase of a plan: `(4/4) KEEP`.
     """
     found = _PLAY.match(play)
-    return (int(found[1]), found[2]) if found and found[2] in PHASES else (None, None)
+    return (int(found[1]), found[2]) if found and found[2] in (*PHASES, *TURNS) else (None, None)
 
 
 def stamp(moment: datetime) -> str:

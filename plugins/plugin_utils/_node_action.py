@@ -52,7 +52,8 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> JSON:
         self.vars = task_vars or {}
-        self.host = str(self.vars.get("inventory_hostname", ""))
+        self.turn = str(self.vars.get("inventory_hostname", ""))
+        self.host = str(self._task.delegate_to or self.turn)
         self.node: _node.Node = ConnectionNode(self)
         outcome: JSON = super().run(tmp, task_vars)
         unknown = set(self._task.args) - set(self.VALID)
@@ -69,8 +70,11 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     @property
     def settings(self) -> JSON:
         """Variables of the user that are no options of a module; Ansible leaves the templates in them to us."""
-        names = [name for name in self.vars if name in SETTINGS or name.startswith("requorum_s3_")]
-        return {name: self._templar.template(self.vars[name]) for name in names}
+        given: t.Mapping[str, t.Any] = self.vars
+        if self.host != self.turn:  # delegated: what the acting host itself sets comes first
+            given = {**self.vars, **self.vars["hostvars"][self.host]}
+        names = [name for name in given if name in SETTINGS or name.startswith("requorum_s3_")]
+        return {name: self._templar.template(given[name]) for name in names}
 
     def bucket(self) -> _s3.Store:
         """The bucket of `requorum_s3_bucket`; RequorumError when none is set."""
@@ -155,6 +159,9 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 class PlanAction(NodeAction):
     """An action plugin that executes what the plan has for its host: methods are named after verbs.
 
+    Where hosts take turns, the play's host is the one whose turn it is, and the host that acts may be another one, by
+    `delegate_to`.
+
     In check mode the very same actions are returned, and none is done. The first action that fails on any host stops
     all later ones on every host: it stands in actions.jsonl, where each action looks before it begins. The task itself
     does not fail, so that the report is always written; the report fails the run.
@@ -168,7 +175,11 @@ class PlanAction(NodeAction):
         self.run_dir = str(self._task.args["run_dir"])
         self.results: JSON = {}
         at = (self.host, int(self._task.args["phase"]))
-        mine = [a for a in self.plan["actions"] if (a["node"], a["phase"]) == at and a["verb"] in self.VERBS]
+        mine = [
+            a
+            for a in self.plan["actions"]
+            if (a["node"], a["phase"]) == at and a["verb"] in self.VERBS and a["turn"] in ("", self.turn)
+        ]
         if self._task.check_mode:
             done = [{**a, "started": None, "ended": None, "seconds": None, "result": "would be done"} for a in mine]
         else:
@@ -179,7 +190,7 @@ class PlanAction(NodeAction):
         for action in actions:
             if any(entry["result"].startswith("failed") for entry in recorded(self.run_dir)):
                 return
-            self.say(f"({action['phase']}/9) {action['id']} {action['what']}")
+            self.say(f"({action['phase']}/{len(self.plan['phases'])}) {action['id']} {action['what']}")
             started, clock = now(), time.monotonic()
             try:
                 outcome = getattr(self, f"do_{action['verb']}")()
@@ -195,6 +206,12 @@ class PlanAction(NodeAction):
             entry = {**action, **times, "result": outcome}
             append(os.path.join(self.run_dir, "actions.jsonl"), entry)
             yield entry
+
+    @property
+    def anchor(self) -> JSON:
+        """The server that acts for the one whose turn it is, else the survivor: its entry in the plan."""
+        name = self.plan["anchors"].get(self.turn) or self.plan["survivor"]
+        return next(server for server in self.plan["servers"] if server["name"] == name)
 
     @property
     def stamp(self) -> str:
