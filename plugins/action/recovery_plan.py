@@ -16,10 +16,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _classify,
     _distro,
     _plan,
-    _rejoin,
-    _repair,
     _restore,
-    _rotate,
     _server,
     _state,
     _turns,
@@ -35,11 +32,8 @@ PLAYBOOKS = {
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
 }
-TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
-    "rotate": _rotate.plan,
-    "rejoin": _rejoin.plan,
-    "repair": _repair.plan,
-}
+TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {}
+"""Purpose -> the plan in which hosts take turns for it."""
 
 
 class ActionModule(NodeAction):
