@@ -62,7 +62,8 @@ class Gateway:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         else:
             try:
-                context = tlsclient.context(*(self.tls / name for name in ("server-ca.crt", "client.crt", "client.key")))
+                names = ("server-ca.crt", "client.crt", "client.key")
+                context = tlsclient.context(*(self.tls / name for name in names))
             except (OSError, ssl.SSLError) as exc:
                 raise EtcdError(f"failed to load client certificates: {exc}") from exc
             connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=seconds, context=context)
