@@ -38,6 +38,16 @@ class Distro:
         return datetime.timedelta(days=120 if self.release >= (1, 30, 13) else 90)
 
     @property
+    def renews_expired_serving(self) -> bool:
+        """Whether a start replaces a serving certificate that expired while the host was down (rke2#8318)."""
+        return self.release >= (1, 30, 14)
+
+    @property
+    def asks_datastore_first(self) -> bool:
+        """Whether an emptied server/tls is restored from the local datastore instead of made anew (k3s#13371)."""
+        return self.release >= (1, 34, 3, 2)
+
+    @property
     def data_dir(self) -> Path:
         """Default data directory (D in the facts sheet)."""
         return Path("/var/lib/rancher") / self.name

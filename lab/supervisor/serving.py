@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import base64
 import json
+import time
+from pathlib import Path
 
 from . import log, pki
 from .certificates import API_NAMES, CLUSTER_IP, issuer
 from .context import ServerContext
+
+RETRY = 2.0
 
 
 def dynamic_names(ctx: ServerContext) -> list[str]:
@@ -24,17 +28,17 @@ def dynamic_certificate(ctx: ServerContext) -> None:
     authority, name = issuer(ctx, "server-ca"), pki.subject(ctx.distro.name, ctx.distro.name)
     cached = path.exists()
     if cached and not trigger.exists():
-        pem = base64.b64decode(json.loads(path.read_text())["data"]["tls.crt"])
+        pem = _cached(path)
         now = pki.utcnow()
+        if expired(pem) and not ctx.distro.renews_expired_serving:
+            return
         again, reason = pki.stale(pem, authority, name, dynamic_names(ctx), now, ctx.distro.renewal_window)
         if not again:
             return
         if reason:
             log.info(reason)
-        expiry = pki.load_cert(pem).not_valid_after_utc
-        if expiry < now:
-            log.warning("unable to verify existing certificate: x509: certificate has expired or is not yet valid: "
-                        f"current time {now:%Y-%m-%dT%H:%M:%SZ} is after {expiry:%Y-%m-%dT%H:%M:%SZ}")
+        if expired(pem):
+            log.warning(f"unable to verify existing certificate: {expired(pem)}")
     trigger.unlink(missing_ok=True)
     key = pki.new_key()
     cert, chain, text = pki.issue(authority, name, pki.SERVER, dynamic_names(ctx), key.public_key())
@@ -51,6 +55,27 @@ def dynamic_certificate(ctx: ServerContext) -> None:
                     "deferring certificate load until storage initialization or first client request")
     shown = " ".join(f"{key}:{value}" for key, value in labels.items())
     log.info(f"Active TLS secret / (ver=) (count {len(labels)}): map[{shown}]")
+
+
+def _cached(path: Path) -> bytes:
+    return base64.b64decode(json.loads(path.read_text())["data"]["tls.crt"])
+
+
+def expired(pem: bytes) -> str:
+    """What Go says of a certificate that has ended, empty while it is valid."""
+    now, end = pki.utcnow(), pki.load_cert(pem).not_valid_after_utc
+    if now <= end:
+        return ""
+    return (f"x509: certificate has expired or is not yet valid: current time {now:%Y-%m-%dT%H:%M:%SZ} is after "
+            f"{end:%Y-%m-%dT%H:%M:%SZ}")
+
+
+def trusted(ctx: ServerContext) -> None:
+    """The program's own agent asks its supervisor; with an expired certificate it does so for ever (old versions)."""
+    url = f"https://127.0.0.1:{ctx.distro.supervisor_port}"
+    while reason := expired(_cached(ctx.tls / "dynamic-cert.json")):
+        log.error(f'CA cert validation failed: Get "{url}/cacerts": tls: failed to verify certificate: {reason}')
+        time.sleep(RETRY)
 
 
 def _label(item: str) -> str:

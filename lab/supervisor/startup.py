@@ -9,7 +9,20 @@ import shutil
 import subprocess
 import time
 
-from . import agent, assets, bootstrap, certificates, credentials, cri, kubelet, log, runtime, temporary, tokens
+from . import (
+    agent,
+    assets,
+    bootstrap,
+    certificates,
+    credentials,
+    cri,
+    kubelet,
+    log,
+    runtime,
+    serving,
+    temporary,
+    tokens,
+)
 from .config import Config
 from .context import ServerContext
 from .etcd import is_initialized
@@ -82,6 +95,7 @@ def node_identity(ctx: ServerContext) -> None:
         if ctx.distro.static_pods:
             log.info(f"Running load balancer {program}-api-server-agent-load-balancer 127.0.0.1:6443 -> [] "
                      "[default: ]")
+    serving.trusted(ctx)
     log.info(f"Password verified locally for node {ctx.node_name}")
     certificates.write_agent(ctx)
     agent.write_node_config(ctx.distro, ctx.data_dir, ctx.node_name, "https://127.0.0.1:6443")
