@@ -54,7 +54,8 @@ def _apis(lab: Lab, timeout: float) -> dict[str, Api]:
     for path, text in ((ca, cluster["certificate-authority-data"]), (cert, user["client-certificate-data"]),
                        (key, user["client-key-data"])):
         write_private(path, base64.b64decode(text).decode())
-    return {host: Api(f"https://{lab.spec.host(host).ip}:6443", Credentials(ca, cert, key), timeout) for host in lab.servers}
+    admin = Credentials(ca, cert, key)
+    return {host: Api(f"https://{lab.spec.host(host).ip}:6443", admin, timeout) for host in lab.servers}
 
 
 class Workload:
