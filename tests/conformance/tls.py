@@ -77,7 +77,7 @@ def rotated(distro: str, transcript: str) -> tuple[Situation, ...]:
                     'kube-controller-manager kube-scheduler]"', f"Removing pod etcd-{three}",
                     "Static pod cleanup completed successfully", within=120),) if forced else ()
     return (
-        Situation("certificate-rotate", transcript, f"the unit of {three} is stopped, its certificates rotated", _rotate, (
+        Situation("certificate-rotate", transcript, f"{three} is stopped and its certificates are rotated", _rotate, (
             noted("messages", "rotate", "rc=0\n", "Server detected, rotating agent and server certificates",
                   "Rotating dynamic listener certificate", *(f"Rotating certificates for {name}" for name in _SERVICES),
                   f"Rotating certificates for {distro}-controller",
@@ -164,9 +164,9 @@ def _kubectl(id: str, host: str, *texts: str, rc: int) -> Check:
 
 
 def _all_differ(stage: Stage) -> tuple[bool, str]:
-    new, old = (dict(reversed(line.split()) for line in text.splitlines())
-                for text in (_sums(stage, "n1"), stage.notes["sums n1"]))
-    return bool(new) and all(new.get(name) not in (None, value) for name, value in old.items()), str(new)
+    new = _sums(stage, "n1")
+    old = set(stage.notes["sums n1"].splitlines())
+    return len(new.splitlines()) == len(_CAS) and not old & set(new.splitlines()), new
 
 
 EMPTIED = (
