@@ -98,7 +98,7 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
         return _contradiction(base, clones)
     refusals = _strangers(servers, members)
     if leading:
-        return _standing(servers, base, members, refusals)
+        return _standing(servers, _steady(base, survivor), members, refusals)
     return _fallen(servers, base, members, refusals, named=survivor)
 
 
@@ -119,6 +119,13 @@ def rank(servers: t.Sequence[Server], *, prefer: str = "") -> tuple[Server, ...]
             ),
         )
     )
+
+
+def _steady(base: t.Sequence[Server], prefer: str) -> tuple[Server, ...]:
+    """By name, the one that the user named first. While a quorum stands, servers overtake each other between two looks,
+    and nothing is decided by who got furthest: the same cluster must have the same plan a minute later.
+    """
+    return tuple(sorted(base, key=lambda server: (server.name != prefer, server.name)))
 
 
 def _choose(holders: t.Sequence[Server], leading: set[str | None], survivor: str) -> str | None:
