@@ -96,7 +96,7 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
     clones = [server.name for server in base if sum(other.member_id == server.member_id for other in base) > 1]
     if not members or clones:
         return _contradiction(base, clones)
-    refusals = _strangers(servers, members)
+    refusals = strangers(servers, members)
     if leading:
         return _standing(servers, _steady(base, survivor), members, refusals)
     return _fallen(servers, base, members, refusals, named=survivor)
@@ -196,7 +196,7 @@ def _contradiction(base: t.Sequence[Server], clones: t.Sequence[str]) -> Case:
     return Case("unknown", what, refusals=(Refusal(what, where, hint),))
 
 
-def _strangers(servers: t.Sequence[Server], members: t.Sequence[Member]) -> tuple[Refusal, ...]:
+def strangers(servers: t.Sequence[Server], members: t.Sequence[Member]) -> tuple[Refusal, ...]:
     """Members that no inventory name stands for could be a live majority that nobody looked at."""
     known = {word for server in servers for word in (server.address, server.name, server.node)}
     return tuple(
