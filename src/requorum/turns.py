@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the commands share that work on one host after another while the quorum stands: their options, plan and report."""
+"""What the commands share that work on one host after another while the quorum stands: options, plan and report."""
 
 from __future__ import annotations
 

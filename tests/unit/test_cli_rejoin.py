@@ -33,8 +33,8 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> JSON:
 
 
 def test_options_become_variables(played: JSON) -> None:
-    words = "rejoin -i hosts.yml --replace r1 r4 --replace r2 r2 --remove r5 --only r4 --confirm prod -e requorum_survivor=r3"
-    assert cli.main(words.split()) == 0
+    words = "--replace r1 r4 --replace r2 r2 --remove r5 --only r4 --confirm prod -e requorum_survivor=r3"
+    assert cli.main(["rejoin", "-i", "hosts.yml", *words.split()]) == 0
     assert (played["name"], played["inventory"], played["check"]) == ("rejoin", "hosts.yml", False)
     assert played["variables"] == {
         "requorum_replace": {"r1": "r4", "r2": "r2"}, "requorum_remove": ["r5"], "requorum_only": ["r4"],
@@ -43,7 +43,7 @@ def test_options_become_variables(played: JSON) -> None:
 
 
 def test_nothing_is_given_that_was_not_typed(played: JSON) -> None:
-    assert cli.main("rejoin -i hosts.yml --check".split()) == 0
+    assert cli.main(["rejoin", "-i", "hosts.yml", "--check"]) == 0
     assert played["variables"] == {} and played["check"]
 
 
