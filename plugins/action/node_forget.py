@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _look, _server
+from ansible_collections.requorum.cluster.plugins.module_utils import _look, _server, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, write
 
@@ -55,9 +55,9 @@ class ActionModule(PlanAction):
             return not left, f"listed: {', '.join(member.name or member.id for member in left)}"
 
         try:
-            self.wait("its member to go with its Node", probe, seconds=self.timeout("leave", 60), hint="")
-        except RequorumError as error:
-            self.say(f"{error}: it is removed through the gateway")
+            _wait.wait("its member to go with its Node", probe, seconds=self.timeout("leave", 60), say=self.say)
+        except _wait.Expired as late:
+            self.say(f"{late} It is removed through the gateway.")
 
     def _members(self) -> list[_server.Member]:
         look = _look.parse(self.script("look", timeout=20).out)

@@ -13,8 +13,8 @@ description:
     reads through a quorum and sees a leader. Without this server they must still be a quorum; in a cluster of one voter
     it is allowed, since nothing else can be done.
   - Verb V(room), for a server that joins or leaves. In thought, the members that are listed for it are removed one
-    after another, and where it joins, one is added. Each time the voters that work must be a quorum of the voters that are
-    left.
+    after another, and where it joins, one is added. Each time the voters that work must be a quorum of those
+    that are left.
   - Verb V(yield). Where that server leads, hands the leadership to another voter that works
     (C(/v3/maintenance/transfer-leadership) of etcd's gateway), and sees that another one leads.
 extends_documentation_fragment:
