@@ -15,7 +15,7 @@ class ActionModule(PlanAction):
     VERBS = ("promote",)
 
     def do_promote(self) -> str:
-        wanted = [server for server in self.plan["servers"] if server["need"] != "stays_off"]
+        wanted = self.in_turn or [server for server in self.plan["servers"] if server["need"] != "stays_off"]
         missing: list[str] = []
 
         def probe() -> tuple[bool, str]:
@@ -35,7 +35,8 @@ class ActionModule(PlanAction):
             where = f"Read on {', '.join(missing)}: journalctl -u {unit} -n 50. " if missing else ""
             return f"{where}Members that are voters stay voters; the same command goes on with the others."
 
-        what = f"{len(wanted)} voters, a leader and /readyz"
+        who = f"{self.turn} to be a voter" if self.in_turn else f"{len(wanted)} voters"
+        what = f"{who}, a leader and /readyz"
         return self.wait(what, probe, seconds=self.timeout("rejoin", 900), hint=hint)
 
     def _lives(self, member: _server.Member) -> bool:

@@ -21,8 +21,8 @@ class ActionModule(PlanAction):
 
         hint = "The members that are started must find each other; look at the network between them and run it again."
         self.wait("a leader", leader, seconds=self.timeout("leader", 180), hint=hint)
-        joining = [server for server in self.plan["servers"] if server["need"] == "rejoin"]
-        for member in self._listed(joining):  # they are fenced: whatever is listed for them is dead
+        joining = self.in_turn or [server for server in self.plan["servers"] if server["need"] == "rejoin"]
+        for member in self._listed(joining):  # they are fenced or leave: whatever is listed for them goes
             self.script("member", timeout=20, CALL="remove", ID=str(int(member.id, 16)))
         left = self._listed(joining)
         if left:
@@ -31,10 +31,12 @@ class ActionModule(PlanAction):
                 f"{self.host}: {names} could not be removed from the member list.",
                 "Look at etcd's log; nothing is lost, run it again.",
             )
-        return "no member of a joining host is listed"
+        return f"no member of {', '.join(str(server['name']) for server in joining)} is listed"
 
     def _listed(self, servers: list[dict[str, object]]) -> list[_server.Member]:
         look = _look.parse(self.script("look", timeout=20).out)
         if look.members is None:
             raise RequorumError(f"{self.host}: the member list cannot be read.", "Run the same command again.")
-        return _look.members_of(look, servers)
+        listed = [_server.member(entry) for entry in look.members]
+        found = [_look.members_of(listed, self.plan["servers"], str(server["name"])) for server in servers]
+        return [member for members in found for member in members]

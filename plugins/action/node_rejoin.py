@@ -51,5 +51,5 @@ class ActionModule(PlanAction):
             token = _shelf.opening(self.settings, os.path.dirname(self.run_dir), named, source)
             if token:
                 return token.encode()
-        kept = os.path.join(self.run_dir, "backup", self.plan["survivor"], "files.tar")
+        kept = os.path.join(self.run_dir, "backup", self.anchor["name"], "files.tar")
         return (_shelf.token(self.settings) or _shelf.kept_token(kept)).encode()

@@ -22,4 +22,6 @@ class ActionModule(PlanAction):
             STAMP=self.stamp,
             ENABLE=enable,
         )
-        return f"unit {after.get('enabled')}, drop-in gone"
+        why = "stays: the host's own configuration has the token of another cluster; put it right, then take this away"
+        kept = f"{after['kept']} {why}" if "kept" in after else "drop-in gone"
+        return f"unit {after.get('enabled')}, {kept}"

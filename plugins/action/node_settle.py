@@ -26,8 +26,8 @@ class ActionModule(PlanAction):
     def do_settle(self) -> str:
         for name in self._task.args.get("refused") or ():
             self.script("node_password", timeout=20, NODE=name)
-        living = [server for server in self.plan["servers"] if server["need"] != "stays_off"]
-        nodes = {server["node"] for server in living} | set(self.plan["agent_nodes"])
+        living = self.in_turn or [server for server in self.plan["servers"] if server["need"] != "stays_off"]
+        nodes = {server["node"] for server in living} | set(() if self.in_turn else self.plan["agent_nodes"])
         addresses = sorted(server["address"] for server in living)
 
         def probe() -> tuple[bool, str]:
@@ -36,12 +36,12 @@ class ActionModule(PlanAction):
             if seen is None:
                 return False, f"the API does not answer ({done.why})" if done.rc else "the API answers in part"
             waiting = [f"{name} ({seen.silent.get(name, 'no Node')})" for name in sorted(nodes - seen.ready)]
-            return not waiting and list(
-                seen.endpoints
-            ) == addresses, f"not Ready: {', '.join(waiting) or 'none'}; endpoints {', '.join(seen.endpoints)}"
+            found = [address for address in seen.endpoints if not self.in_turn or address in addresses]
+            text = f"not Ready: {', '.join(waiting) or 'none'}; endpoints {', '.join(seen.endpoints)}"
+            return not waiting and found == addresses, text
 
         self.wait(
-            "all Nodes Ready and all endpoints there",
+            "its Node Ready and its endpoint there" if self.in_turn else "all Nodes Ready and all endpoints there",
             probe,
             seconds=self.timeout("settle", 300),
             hint="Look at the host that is named; run the same command again.",

@@ -13,7 +13,7 @@ class ActionModule(PlanAction):
     """See that the quorum stands without the server whose turn it is, and take the leadership from it."""
 
     VALID = ("plan", "phase", "run_dir", "looks")
-    VERBS = ("margin", "yield")
+    VERBS = ("margin", "room", "yield")
 
     def do_margin(self) -> str:
         margin, mine = self._margin(), self._mine()
@@ -25,6 +25,18 @@ class ActionModule(PlanAction):
             )
         others = len(margin.working - {mine})
         return f"{len(margin.working)} of {len(margin.voters)} voters work; without {self.turn} {others} do"
+
+    def do_room(self) -> str:
+        margin = self._margin()
+        gone = [member.id for member in _look.members_of(margin.members, self.plan["servers"], self.turn)]
+        joins = self.plan["needs"].get(self.turn) != "leaves"
+        after, why = margin.change(gone, self.turn if joins else "")
+        if margin.fault or why:
+            raise RequorumError(
+                f"{self.turn} cannot {'join' if joins else 'leave'} now: {margin.fault or why}.",
+                "Bring the servers back that do not work; inspect.yml says which. Then run the same command again.",
+            )
+        return f"{len(after.working)} of {len(after.voters)} voters will work; {len(after.voters) // 2 + 1} are needed"
 
     def do_yield(self) -> str:
         margin, mine = self._margin(), self._mine()

@@ -16,6 +16,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _classify,
     _distro,
     _plan,
+    _rejoin,
     _restore,
     _server,
     _state,
@@ -32,7 +33,9 @@ PLAYBOOKS = {
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
 }
-TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {}
+TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
+    "rejoin": _rejoin.plan,
+}
 """Purpose -> the plan in which hosts take turns for it."""
 
 
@@ -95,15 +98,17 @@ class ActionModule(NodeAction):
             "powered_off": list(args.get("powered_off") or ()),
             "agents": list(args["agents"]),
             "command": self._command(),
-            **self._of_nodes(case, entries, living),
+            **self._of_nodes(case, plan, entries, living),
         }
         for name, content in (("plan.json", document), ("state-before.json", state)):
             write(os.path.join(run_dir, name), content)
         return {"changed": False, "plan": document, "requorum_run_dir": run_dir}
 
-    def _of_nodes(self, case: _classify.Case, entries: list[dict[str, t.Any]], living: list[str]) -> dict[str, t.Any]:
+    def _of_nodes(
+        self, case: _classify.Case, plan: _plan.Plan, entries: list[dict[str, t.Any]], living: list[str]
+    ) -> dict[str, t.Any]:
         """What the later phases and the report need to know of the nodes."""
-        needs = dict(case.needs)
+        needs = dict(case.needs) | plan.needs
         return {
             "version": next((entry["version"] for entry in entries if entry.get("version")), None),
             "servers": [

@@ -96,9 +96,9 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
     clones = [server.name for server in base if sum(other.member_id == server.member_id for other in base) > 1]
     if not members or clones:
         return _contradiction(base, clones)
-    refusals = _strangers(servers, members)
+    refusals = strangers(servers, members)
     if leading:
-        return _standing(servers, base, members, refusals)
+        return _standing(servers, _steady(base, survivor), members, refusals)
     return _fallen(servers, base, members, refusals, named=survivor)
 
 
@@ -119,6 +119,13 @@ def rank(servers: t.Sequence[Server], *, prefer: str = "") -> tuple[Server, ...]
             ),
         )
     )
+
+
+def _steady(base: t.Sequence[Server], prefer: str) -> tuple[Server, ...]:
+    """By name, the one that the user named first. While a quorum stands, servers overtake each other between two looks,
+    and nothing is decided by who got furthest: the same cluster must have the same plan a minute later.
+    """
+    return tuple(sorted(base, key=lambda server: (server.name != prefer, server.name)))
 
 
 def _choose(holders: t.Sequence[Server], leading: set[str | None], survivor: str) -> str | None:
@@ -189,7 +196,7 @@ def _contradiction(base: t.Sequence[Server], clones: t.Sequence[str]) -> Case:
     return Case("unknown", what, refusals=(Refusal(what, where, hint),))
 
 
-def _strangers(servers: t.Sequence[Server], members: t.Sequence[Member]) -> tuple[Refusal, ...]:
+def strangers(servers: t.Sequence[Server], members: t.Sequence[Member]) -> tuple[Refusal, ...]:
     """Members that no inventory name stands for could be a live majority that nobody looked at."""
     known = {word for server in servers for word in (server.address, server.name, server.node)}
     return tuple(

@@ -83,7 +83,13 @@ def missing_voters(look: Look, servers: t.Iterable[t.Mapping[str, t.Any]]) -> li
     return [server["name"] for server in servers if server["node"] not in names and server["address"] not in places]
 
 
-def members_of(look: Look, servers: t.Iterable[t.Mapping[str, t.Any]]) -> list[_server.Member]:
-    """Members that belong to these servers, by node name or by peer address."""
-    hosts = {word for server in servers for word in (server["node"], server["address"])}
-    return [m for m in map(_server.member, look.members or ()) if {m.node, m.address} & hosts]
+def members_of(
+    members: t.Iterable[_server.Member], servers: t.Collection[t.Mapping[str, t.Any]], name: str
+) -> list[_server.Member]:
+    """Members that belong to a server, by the name of its Node, by its peer address, or by its name in the inventory
+    where no other server's Node bears it.
+    """
+    mine = {word for server in servers if server["name"] == name for word in (server["node"], server["address"])}
+    others = {server["node"] for server in servers if server["name"] != name}
+    words = (mine | ({name} - others)) - {""}
+    return [member for member in members if {member.node, member.address} & words]

@@ -10,7 +10,7 @@ answer does not count, whatever others think of it.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import _server
 from ._look import Look
@@ -49,6 +49,28 @@ class Margin:
     def why_not_add(self) -> str:
         """What forbids one more voter. While it is a learner it counts for nothing, then it works."""
         return self.fault or self._short(len(self.working) + 1, len(self.voters) + 1, "one more joins")
+
+    def change(self, gone: t.Iterable[str], comes: str = "") -> tuple[Margin, str]:
+        """These members are removed one after another, then `comes`, where it is not empty, joins.
+
+        The margin afterwards, and what forbids it.
+        """
+        seen = self
+        for member_id in gone:
+            why = seen.why_not_remove(member_id)
+            if why:
+                return seen, why
+            left = tuple(member for member in seen.members if member.id != member_id)
+            seen = replace(seen, members=left, working=seen.working - {member_id})
+        if not comes:
+            return seen, ""
+        return seen.works(comes, ()), seen.why_not_add()
+
+    def works(self, name: str, members: t.Collection[str]) -> Margin:
+        """With these members as voters that work; with a new one of that name where there are none."""
+        new = () if members else (_server.Member(name, name, "", False),)
+        voters = tuple(replace(m, learner=m.learner and m.id not in members) for m in self.members)
+        return replace(self, members=(*voters, *new), working=self.working | set(members or (name,)))
 
     def _only(self, member_id: str | None) -> bool:
         return [voter.id for voter in self.voters] == [member_id]

@@ -78,6 +78,10 @@ class Plan:
     """Whose turn -> the voter that acts for it: its quorum stands without that server."""
     aim: str = ""
     """What is true when all of it is done, where that is not the recovery of the cluster."""
+    needs: dict[str, str] = field(default_factory=dict)
+    """Server -> what this plan does about it, where the case alone does not say so: `leaves`, or left alone."""
+    nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    """Whose turn -> the Nodes that go with it."""
 
     @property
     def plan_id(self) -> str:

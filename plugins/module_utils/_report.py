@@ -14,6 +14,12 @@ from ._plan import RESETS
 
 JSON = dict[str, t.Any]
 VERSION = "0.1.0"
+_ASIDE = {
+    "rejoin": "moved aside before the rejoin",
+    "retire": "moved aside when the server left",
+    "forget": "manifest of the deleted Node",
+}
+"""Verbs whose results end with `kept: PATH, ...`."""
 
 
 @dataclass(frozen=True)
@@ -230,11 +236,12 @@ def _kept(record: Record) -> list[JSON]:
         for path in record.reset.get("moved", ())
     ]
     for action in record.actions:
-        for path in action["result"].partition("kept: ")[2].split(", ") if action["verb"] == "rejoin" else ():
+        where, what = action["node"], _ASIDE.get(action["verb"], "")
+        if action["verb"] == "forget":
+            where = "controller"
+        for path in action["result"].partition("kept: ")[2].split(", ") if what else ():
             if path.startswith("/"):
-                kept.append(
-                    {"node": action["node"], "path": path, "bytes": None, "what": "moved aside before the rejoin"}
-                )
+                kept.append({"node": where, "path": path, "bytes": None, "what": what})
     if record.backup:
         kept.append(
             {

@@ -16,7 +16,7 @@ CONTROL_PLANE = ("etcd", "kube-")
 
 def checks(plan: JSON, before: JSON, after: JSON, *, backup: JSON, saved: JSON) -> list[Check]:
     """All checks, in the order in which they are shown."""
-    living = [server for server in plan["servers"] if server["need"] != "stays_off"]
+    living = [server for server in plan["servers"] if server["need"] not in ("stays_off", "leaves")]
     entries = {entry["name"]: entry for entry in after["nodes"]}
     mine = [entries[server["name"]] for server in living]
     etcds = [entry["etcd"] for entry in mine if entry["reachable"] and (entry.get("etcd") or {}).get("status")]

@@ -13,6 +13,7 @@ description:
     to a host which is to join again, by the name of its Node or by its peer address. Such hosts are fenced by then, and
     would be refused as duplicates of themselves.
   - It is planned only where nothing is reset. After a reset there is nothing to remove.
+  - Where hosts take turns, only members of the host whose turn it is are removed.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action

@@ -12,6 +12,9 @@ description:
   - Verb V(margin), on the server whose turn it is, before it is stopped. Counts the voters whose own etcd says that it
     reads through a quorum and sees a leader. Without this server they must still be a quorum; in a cluster of one voter
     it is allowed, since nothing else can be done.
+  - Verb V(room), for a server that joins or leaves. In thought, the members that are listed for it are removed one
+    after another, and where it joins, one is added. Each time the voters that work must be a quorum of those
+    that are left.
   - Verb V(yield). Where that server leads, hands the leadership to another voter that works
     (C(/v3/maintenance/transfer-leadership) of etcd's gateway), and sees that another one leads.
 extends_documentation_fragment:

@@ -214,6 +214,12 @@ class PlanAction(NodeAction):
         return next(server for server in self.plan["servers"] if server["name"] == name)
 
     @property
+    def in_turn(self) -> list[JSON]:
+        """The server whose turn it is, where hosts take turns; else nothing."""
+        turn = self.turn if self.turn in self.plan["anchors"] else ""
+        return [server for server in self.plan["servers"] if server["name"] == turn]
+
+    @property
     def stamp(self) -> str:
         """Name of this run, also of its folder on the nodes."""
         return str(self.plan["stamp"])

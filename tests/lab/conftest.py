@@ -50,6 +50,12 @@ def lab(request: pytest.FixtureRequest, clusters: Callable[[str], Lab]) -> Lab:
 
 
 @pytest.fixture
+def k3s(clusters: Callable[[str], Lab]) -> Lab:
+    """The same, only K3s."""
+    return clusters("k3s")
+
+
+@pytest.fixture
 def rke2(clusters: Callable[[str], Lab]) -> Lab:
     """The same, only RKE2."""
     return clusters("rke2")

@@ -195,6 +195,16 @@ def test_plan_id_does_not_follow_what_is_only_observed() -> None:
     assert make_plan(classify(later), DISTROS["rke2"], cluster="prod", agents=("a1",)).plan_id == plan("drill").plan_id
 
 
+@pytest.mark.parametrize("name", ["one new disk", "one stopped", "one learner"])
+@pytest.mark.parametrize("ahead", [0, 1])
+def test_plan_id_stays_while_the_voters_of_a_standing_quorum_overtake_each_other(name: str, ahead: int) -> None:
+    """A write, or another leader, between --check and the run is no other plan."""
+    later = [replace(server, index=server.index + 1, revision=server.revision + 1) for server in CASES[name]]
+    later[ahead] = replace(later[ahead], index=later[ahead].index + 7, revision=later[ahead].revision + 7, leader=True)
+    made = make_plan(classify(later), DISTROS["rke2"], cluster="prod", agents=("a1",))
+    assert (made.survivor, made.plan_id) == (plan(name).survivor, plan(name).plan_id)
+
+
 def test_expected_time_adds_phases_and_not_nodes() -> None:
     made = plan("drill")
     longest = dict.fromkeys(range(3, 10), 0)

@@ -1,6 +1,16 @@
 # Takes our drop-in away, lets the unit start at boot again, closes the journal. Set by the caller: STAMP, ENABLE (yes|no).
+# Output: "enabled=..", "kept=PATH" where the drop-in had to stay under another name.
 find_distro || die "neither rke2 nor k3s is installed here"
-rm -f "$CONFIG.d/zz-requorum.yaml"
+if [ -f "$CONFIG.d/zz-requorum.yaml" ]; then
+  joined=$(token_hash "$(token_value)")
+  mv "$CONFIG.d/zz-requorum.yaml" "$CONFIG.d/zz-requorum.off" || die "the drop-in cannot be taken away"
+  if [ "$(token_hash "$(token_value)")" = "$joined" ]; then
+    rm -f "$CONFIG.d/zz-requorum.off"
+  else # the host's own configuration is that of another cluster: its next start would fail
+    mv "$CONFIG.d/zz-requorum.off" "$CONFIG.d/90-requorum.yaml" || die "$CONFIG.d/90-requorum.yaml cannot be written"
+    printf 'kept=%s\n' "$CONFIG.d/90-requorum.yaml"
+  fi
+fi
 if [ -f "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf" ]; then
   rm -f "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf" && systemctl daemon-reload || die "the unit's drop-in cannot be taken away"
 fi

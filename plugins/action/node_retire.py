@@ -1,0 +1,23 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/node_retire.py for the documentation."""
+
+from __future__ import annotations
+
+from ansible_collections.requorum.cluster.plugins.action import node_fence
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import many
+
+
+class ActionModule(node_fence.ActionModule):
+    """Fence a server that is no member any more, and leave it so."""
+
+    VERBS = ("retire",)
+
+    def do_retire(self) -> str:
+        self.do_fence()
+        done = self.script("retire", timeout=60, STAMP=self.stamp)
+        if done.rc != 0:
+            raise RequorumError(f"{self.host} is stopped, but: {done.why}.", "Run the same command again.")
+        moved = [entry.split("|")[1] for entry in many(done.out, "moved")]
+        return f"stopped and disabled; kept: {', '.join(moved) or 'nothing was there'}"
