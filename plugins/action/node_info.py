@@ -26,5 +26,7 @@ class ActionModule(NodeAction):
         if store and store["present"] and not store["fault"] and not (entry["etcd"] or {}).get("status"):
             _state.read_datastore(entry, _node.read_many(self.node, store["path"]))
         if agent and entry["distro"]:
-            entry["link"] = _link.read(self.script("agent", timeout=30, DO="look").out)
+            look = self.script("agent", timeout=30, DO="look")
+            entry["link"] = _link.read(look.out) if look.rc == 0 else None
+            entry["unread"] |= {} if look.rc == 0 else {"link": look.why}
         return {"changed": False, "requorum_node": entry}

@@ -33,6 +33,8 @@ class Servers:
     served: frozenset[str]
     pins: frozenset[str]
     tokens: frozenset[str]
+    ready: frozenset[str] = frozenset()
+    """Nodes that the API counts as Ready."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +62,18 @@ def servers(case: Case, entries: t.Iterable[JSON]) -> Servers:
         served=tokens("served"),
         pins=tokens("pin"),
         tokens=tokens("in-force", "server", "agents"),
+        ready=frozenset(n["name"] for e in mine for n in (e.get("api") or {}).get("nodes") or () if n["ready"]),
     )
 
 
 def need(name: str, at: Link, known: Servers) -> Need:
     """What an agent needs, judged from one look at it."""
     found: list[tuple[str, str]] = []
-    if at.refused and not at.reports:
+    # Where its own connection gave no answer in time, the API says whether it reports.
+    silent = not at.reports and not (at.unit == "active" and at.age is None and at.node in known.ready)
+    if at.refused and silent:
         found.append(("admit", "its node password is refused"))
-    if wrong := _address(at, known):
+    if wrong := _address(at, known, silent):
         found.append(("point", wrong))
     if at.pin and len(known.pins) == 1 and at.pin not in known.pins:
         found.append(("pin", f"its token holds CA hash {at.pin[:8]}, the cluster's is {min(known.pins)[:8]}"))
@@ -76,28 +81,30 @@ def need(name: str, at: Link, known: Servers) -> Need:
         found.append(("unlist", f"its load balancer lists {', '.join(gone)}"))
     elif wrong and at.lists:
         found.append(("unlist", "its load balancer's files are of the old address"))
-    if not at.reports:
+    if silent:
         found.append(("restart", f"it does not report ({at.seen})"))
     if not found:
         return Need()
     steps = dict.fromkeys([step for step, _why in found] + ["restart"])
     return Need(
-        tuple(f"agent {step}" for step in steps), tuple(why for _step, why in found), _refusals(name, at, known, steps)
+        tuple(f"agent {step}" for step in steps),
+        tuple(why for _step, why in found),
+        _refusals(name, at, known, steps, silent),
     )
 
 
-def _address(at: Link, known: Servers) -> str:
+def _address(at: Link, known: Servers, silent: bool) -> str:
     """Why the configured address is wrong; a server of the cluster may be down for a while as long as others do."""
     if not at.server:
         return "it has no registration address"
-    if not at.ping and (not at.reports or host_of(at.server) not in known.all):
+    if not at.ping and (silent or host_of(at.server) not in known.all):
         return f"{at.server} does not answer"
     if at.ping and at.served and known.served and at.served not in known.served:
         return f"{at.server} serves another CA"
     return ""
 
 
-def _refusals(name: str, at: Link, known: Servers, steps: t.Container[str]) -> tuple[Refusal, ...]:
+def _refusals(name: str, at: Link, known: Servers, steps: t.Container[str], silent: bool) -> tuple[Refusal, ...]:
     leave = "or leave it out with requorum_only."
     found = []
     if at.kill != "process":
@@ -108,7 +115,7 @@ def _refusals(name: str, at: Link, known: Servers, steps: t.Container[str]) -> t
         found.append((f"{at.server} stands on its unit's command line.", "Change it there"))
     if at.token_from == "flag" and "pin" in steps:
         found.append(("its token stands on its unit's command line.", "Put the full token of a server there"))
-    if not at.reports and at.token and known.tokens and at.token not in known.tokens:
+    if silent and at.token and known.tokens and at.token not in known.tokens:
         found.append(("its token is not one of this cluster.", "Write the cluster's token into its configuration"))
     return tuple(Refusal(f"{name}: {what}", name, f"{what_next}, {leave}") for what, what_next in found)
 

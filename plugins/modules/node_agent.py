@@ -30,8 +30,8 @@ options:
     type: int
     default: 0
 notes:
-  - The deadline of V(agent) is C(requorum_timeouts.agent), 45 seconds, and once more after a restart; that of V(restart)
-    is C(requorum_timeouts.restart), 120 seconds.
+  - The deadline of V(agent) is C(requorum_timeouts.agent), 45 seconds, and once more after a restart; that of
+    V(restart) is C(requorum_timeouts.restart), 120 seconds.
   - An agent that does not answer over SSH gets no action.
 """
 

@@ -99,6 +99,13 @@ def test_what_a_person_has_to_do(seen: Link, words: str) -> None:
     assert "requorum_only" in refusal.next
 
 
+def test_an_agent_that_could_not_ask_in_time_is_not_restarted_where_the_api_sees_it() -> None:
+    seen, known = replace(FINE, ready=False, age=None), replace(KNOWN, ready=frozenset({"a1"}))
+    assert _agents.need("a1", seen, known).steps == ()
+    assert _agents.need("a1", replace(seen, unit="activating"), known).steps == ("agent restart",)
+    assert _agents.need("a1", seen, KNOWN).steps == ("agent restart",)
+
+
 def test_servers_that_disagree_about_their_ca_pin_nothing() -> None:
     known = replace(KNOWN, pins=frozenset({"b" * 64, "c" * 64}))
     assert _agents.need("a1", FINE, known).steps == ()
