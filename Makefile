@@ -15,7 +15,7 @@ pytest = $(if $(shell find $(1) -name 'test_*.py' 2>/dev/null | head -1),$(PYTHO
 LIVE := --verbose --capture=no
 
 .DEFAULT_GOAL := help
-.PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-molecule test-oracle \
+.PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-slow test-molecule test-oracle \
 	lint ruff yamllint shellcheck ansible-lint changelog types collection lab-parts clean setup-dev setup-test
 
 help: ## show this list
@@ -39,7 +39,10 @@ test-recovery: lab-parts ## one whole recovery of each distribution in the lab
 	$(call pytest,tests/lab,$(LIVE) -m recovery)
 
 test-faults: lab-parts ## every other ending of a recovery
-	$(call pytest,tests/lab,$(LIVE) -m "not recovery")
+	$(call pytest,tests/lab,$(LIVE) -m "not recovery and not slow")
+
+test-slow: lab-parts ## 50 agents in one run
+	$(call pytest,tests/lab,$(LIVE) -m slow)
 
 test-molecule: lab-parts ## converge, idempotence and verify of all scenarios
 	$(if $(wildcard molecule/*/molecule.yml),NO_COLOR=1 MOLECULE_GLOB='molecule/*/molecule.yml' sh -c 'molecule destroy -s default && molecule test --all')

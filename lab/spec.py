@@ -61,8 +61,8 @@ class Spec:
             raise LabError(f"lab name {self.name!r}: at most 20 small letters, digits and dashes, a letter first")
         if self.distro not in DISTROS:
             raise LabError(f"distro {self.distro!r}: one of {', '.join(sorted(DISTROS))}")
-        if not 1 <= self.servers <= 9 or not 0 <= self.agents <= 9:
-            raise LabError("1 to 9 servers and 0 to 9 agents")
+        if not 1 <= self.servers <= 9 or not 0 <= self.agents <= 100:
+            raise LabError("1 to 9 servers and 0 to 100 agents")
 
     @property
     def supervisor(self) -> Distro:

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _node, _state
+from ansible_collections.requorum.cluster.plugins.module_utils import _link, _node, _state
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 
@@ -16,7 +16,8 @@ class ActionModule(NodeAction):
 
     def act(self) -> dict[str, t.Any]:
         address = str(self.vars.get("ansible_host") or self.host)
-        done = self.script("info", timeout=45)
+        agent = self.host in self.vars["groups"].get("agents", ())
+        done = self.script("info", timeout=45, SIDE="agent" if agent else "server")
         if done.rc != 0:
             entry = _state.unreachable(self.host, address, f"SSH answers, but nothing can be read: {done.why}")
             return {"changed": False, "requorum_node": entry}
@@ -24,4 +25,8 @@ class ActionModule(NodeAction):
         store = entry.get("datastore")
         if store and store["present"] and not store["fault"] and not (entry["etcd"] or {}).get("status"):
             _state.read_datastore(entry, _node.read_many(self.node, store["path"]))
+        if agent and entry["distro"]:
+            look = self.script("agent", timeout=30, DO="look")
+            entry["link"] = _link.read(look.out) if look.rc == 0 else None
+            entry["unread"] |= {} if look.rc == 0 else {"link": look.why}
         return {"changed": False, "requorum_node": entry}

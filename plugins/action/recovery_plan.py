@@ -12,6 +12,7 @@ import typing as t
 from dataclasses import asdict
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _agents,
     _catalog,
     _classify,
     _distro,
@@ -29,12 +30,14 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
 PLAYBOOKS = {
     "recover": "recover.yml",
     "backup": "playbooks/backup.yml",
+    "agents": "playbooks/agents.yml",
     "rotate": "playbooks/rotate_certs.yml",
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
 }
 TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
     "rejoin": _rejoin.plan,
+    "agents": _agents.plan,
 }
 """Purpose -> the plan in which hosts take turns for it."""
 

@@ -28,6 +28,11 @@ def findings(plan: JSON, state: JSON) -> list[JSON]:
         if not entries[name]["reachable"]
     ]
     found += [_finding(*item) for item in _certificates.findings(plan, state)]
+    found += [
+        _finding("agent_unread", "warning", name, f"How {name} holds on to the servers is not known.", [why])
+        for name in plan["agents"]
+        if (why := entries[name]["unread"].get("link"))
+    ]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding["severity"]))
 
 

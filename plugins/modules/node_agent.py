@@ -5,19 +5,33 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: node_agent
-short_description: See that an agent reports again
+short_description: See that an agent reports, and repair how it holds on to the servers
 version_added: 0.1.0
 author: Requorum contributors
 description:
   - Verb V(agent). Asks through the agent's own connection whether its Node is Ready and its Lease is younger than
     40 seconds. It restarts the agent's unit only when that is not so in time, or at once when the unit does not run.
-  - An agent that still does not report is no failure here; M(requorum.cluster.node_settle) and
+  - An agent that still does not report is no failure there; M(requorum.cluster.node_settle) and
     M(requorum.cluster.cluster_verify) judge it.
+  - Verb V(admit), delegated to a server. Removes the stored node password of the agent whose turn it is.
+  - Verb V(point). Writes the registration address of a server that answers the agent into a drop-in of its
+    configuration.
+  - Verb V(pin). Writes the token of the agent with the CA hash of the servers into a drop-in of its configuration. The
+    token does not leave the host.
+  - Verb V(unlist). Moves the files of its load balancers to C(/var/lib/rancher/requorum).
+  - Verb V(restart). Restarts the unit; waits until it is active, the Node is Ready with a Lease newer than the restart,
+    and its load balancers list only living servers.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
+options:
+  failures:
+    description: Agents that may be given up before the run stops.
+    type: int
+    default: 0
 notes:
-  - The deadline is C(requorum_timeouts.agent), 45 seconds, and once more after a restart.
+  - The deadline of V(agent) is C(requorum_timeouts.agent), 45 seconds, and once more after a restart; that of
+    V(restart) is C(requorum_timeouts.restart), 120 seconds.
   - An agent that does not answer over SSH gets no action.
 """
 
@@ -27,6 +41,13 @@ EXAMPLES = r"""
     plan: "{{ requorum_plan }}"
     phase: 8
     run_dir: "{{ requorum_run_dir }}"
+
+- name: Repair how this agent holds on to the servers, and restart it
+  requorum.cluster.node_agent:
+    plan: "{{ requorum_plan }}"
+    phase: 4
+    run_dir: "{{ requorum_run_dir }}"
+    failures: 2
 """
 
 RETURN = r"""

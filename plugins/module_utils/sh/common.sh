@@ -1,5 +1,5 @@
 # Shared head of every node script: POSIX sh, coreutils and what the distribution ships.
-# Set by the caller: DISTRO (rke2|k3s|auto), DATA (data dir or empty).
+# Set by the caller: DISTRO (rke2|k3s|auto), DATA (data dir or empty); SIDE=agent where the settings of the agent's unit count.
 LC_ALL=C
 export LC_ALL
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
@@ -30,6 +30,8 @@ find_distro() {
   else
     UNIT=k3s; AGENT=k3s-agent; PORT=6443
   fi
+  OWN=$UNIT
+  [ "${SIDE:-}" = agent ] && OWN=$AGENT
   ARGS=$(unit_args)
   if [ -z "${DATA:-}" ]; then
     DATA=$(config_value data-dir d)
@@ -47,10 +49,11 @@ config_files() {
   done
 }
 
-# Arguments of the unit's command line behind `server`, one a line: they win over every file. An argument with a blank in
-# it cannot be told from two.
+# Arguments of the unit's command line behind `server` or `agent`, one a line: they win over every file. An argument with a
+# blank in it cannot be told from two.
 unit_args() {
-  systemctl show "$UNIT" -p ExecStart --value 2>/dev/null | sed -n 's/.*argv\[\]=\([^;]*\) ;.*/\1/p' | tr ' ' '\n' | sed '1,/^server$/d'
+  systemctl show "$OWN" -p ExecStart --value 2>/dev/null | sed -n 's/.*argv\[\]=\([^;]*\) ;.*/\1/p' | tr ' ' '\n' |
+    sed "1,/^${SIDE:-server}\$/d"
 }
 
 # Value of a flag on that command line; the last one wins. flag_value NAME [SHORT]
@@ -64,7 +67,7 @@ flag_value() {
 
 # Variable of the unit's environment files, which every file and flag overrules.
 env_value() {
-  systemctl show "$UNIT" -p EnvironmentFiles --value 2>/dev/null | sed 's/ (ignore_errors=.*//' | while IFS= read -r f; do
+  systemctl show "$OWN" -p EnvironmentFiles --value 2>/dev/null | sed 's/ (ignore_errors=.*//' | while IFS= read -r f; do
     [ -f "$f" ] && sed -n "s/^$1=//p" "$f"
   done | tail -n 1 | sed -e "s/^\"\(.*\)\"$/\1/" -e "s/^'\(.*\)'$/\1/"
 }
@@ -113,6 +116,11 @@ token_hash() {
   t=$1
   case $t in K10*::*) t=${t#*::}; t=${t#*:} ;; esac
   printf '%s' "$t" | sha256sum | cut -c 1-12
+}
+
+# The hash of the cluster's CA in a full token (public); nothing for a short one.
+token_pin() {
+  case $1 in K10*::*) t=${1#K10}; printf '%s' "${t%%::*}" ;; esac
 }
 
 # kubectl SECONDS ARGUMENTS: the distribution's own, never longer than its deadline.

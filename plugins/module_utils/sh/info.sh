@@ -92,6 +92,10 @@ tokens() {
   v=$(token_value)
   [ -n "$v" ] && printf 'in-force=%s\n' "$(token_hash "$v")"
   [ -f "$SERVER/token" ] && printf 'server=%s\n' "$(token_hash "$(head -n 1 "$SERVER/token")")"
+  # What agents are measured by: neither of the three is a secret.
+  [ -f "$SERVER/node-token" ] && printf 'agents=%s\n' "$(token_hash "$(head -n 1 "$SERVER/node-token")")"
+  [ -f "$SERVER/token" ] && printf 'pin=%s\n' "$(token_pin "$(head -n 1 "$SERVER/token")")"
+  [ -f "$TLS/server-ca.crt" ] && printf 'served=%s\n' "$(sha256sum <"$TLS/server-ca.crt" | cut -d ' ' -f 1)"
   [ -f /etc/rancher/node/password ] && printf 'node-password=%s\n' "$(sha256sum </etc/rancher/node/password | cut -c 1-12)"
   true
 }

@@ -40,7 +40,7 @@ def test_names_in_podman() -> None:
 
 @pytest.mark.parametrize(("change", "said"), [
     ({"name": "../x"}, "lab name"), ({"name": "a" * 21}, "lab name"), ({"name": "-a"}, "lab name"),
-    ({"distro": "k8s"}, "one of k3s, rke2"), ({"servers": 0}, "1 to 9 servers"), ({"agents": 10}, "0 to 9 agents")])
+    ({"distro": "k8s"}, "one of k3s, rke2"), ({"servers": 0}, "1 to 9 servers"), ({"agents": 101}, "0 to 100 agents")])
 def test_what_cannot_work_is_refused(change: dict[str, object], said: str) -> None:
     with pytest.raises(LabError, match=said):
         replace(SPEC, **change)  # type: ignore[arg-type]
