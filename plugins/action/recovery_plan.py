@@ -17,6 +17,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _distro,
     _plan,
     _restore,
+    _rotate,
     _server,
     _state,
     _turns,
@@ -29,10 +30,14 @@ PLAYBOOKS = {
     "recover": "recover.yml",
     "backup": "playbooks/backup.yml",
     "rotate": "playbooks/rotate_certs.yml",
+    "tls_remove": "playbooks/tls_remove.yml",
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
 }
-TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {}
+TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
+    "rotate": _rotate.plan,
+    "tls_remove": _rotate.plan_remove,
+}
 """Purpose -> the plan in which hosts take turns for it."""
 
 
@@ -70,7 +75,7 @@ class ActionModule(NodeAction):
             plan = _plan.backup_plan(case, known, cluster=args["cluster"])
         elif purpose in TURNS:
             only, options = args.get("only") or (), args.get("options") or {}
-            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time())
+            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time(), self._tls(entries))
             plan = TURNS[purpose](case, known, ask)
         else:
             plan = _plan.make_plan(
@@ -150,6 +155,13 @@ class ActionModule(NodeAction):
         bucket = self.bucket() if self.settings.get("requorum_s3_bucket") else None
         rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, bucket=bucket, named=word)
         return _catalog.choose(rows, word)
+
+    def _tls(self, entries: list[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
+        """What INSPECT registered of certificates, where the playbook asked for them."""
+        read = {e["name"]: self.vars["hostvars"][e["name"]].get("requorum_tls_read") or {} for e in entries}
+        return {
+            name: json.loads(json.dumps(answer["requorum_tls"])) for name, answer in read.items() if answer.get("requorum_tls")
+        }
 
     @staticmethod
     def _bare(chosen: _catalog.Row | None, entries: list[dict[str, t.Any]]) -> list[str]:

@@ -78,6 +78,10 @@ class Plan:
     """Whose turn -> the voter that acts for it: its quorum stands without that server."""
     aim: str = ""
     """What is true when all of it is done, where that is not the recovery of the cluster."""
+    renew: dict[str, dict[str, t.Any]] = field(default_factory=dict)
+    """Host -> `_rotate.Work`: which leaf certificates are made anew."""
+    certificates: tuple[dict[str, t.Any], ...] = ()
+    """`_tls.Judgement` of every file, where the plan is about certificates."""
 
     @property
     def plan_id(self) -> str:

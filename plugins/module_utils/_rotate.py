@@ -1,0 +1,190 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""Plans that make leaf certificates anew, one host after another, and that never replace an authority.
+
+What a server's authorities should be is decided by the proved snapshot, before the server is stopped (verb match). Here
+they are only compared with those of the other servers.
+"""
+
+from __future__ import annotations
+
+import collections
+import typing as t
+from dataclasses import asdict, dataclass, replace
+
+from . import _tls, _tls_files, _turns
+from ._classify import Case, Refusal
+from ._distro import Distro
+from ._plan import Plan, Todo
+from ._tls import Judgement
+
+JSON = t.Mapping[str, t.Any]
+DAYS = 30
+ALL = "all"
+"""In the place of services: every leaf."""
+RENEW, RESTORE, RESTART = "renew", "restore", "restart"
+COMMON = (
+    *_tls_files.AUTHORITIES,
+    *(path.replace(".crt", ".key") for path in _tls_files.AUTHORITIES),
+    *_tls_files.SHARED,
+    *_tls_files.ENCRYPTION,
+)
+"""What all servers must have alike."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the certificates of one host need."""
+
+    services: tuple[str, ...] = ()
+    """For `certificate rotate --service`."""
+    files: tuple[str, ...] = ()
+    """The leaves behind them, and those that no service has: moved aside where the program cannot rotate them."""
+    restore: bool = False
+    """Authorities, service.key or files in cred/ are not the cluster's."""
+    restart: bool = False
+    """A start writes something anew that is due."""
+
+    def __bool__(self) -> bool:
+        return bool(self.files or self.restore or self.restart)
+
+    @property
+    def words(self) -> str:
+        """For the plan."""
+        bare = [path for path in self.files if not self.services]
+        return ", ".join(self.services or bare)
+
+
+def judgements(ask: _turns.Ask, days: int) -> tuple[Judgement, ...]:
+    """Every file of every host that was read, measured by the authorities that most voters hold."""
+    known = authorities(ask)
+    return tuple(found for node in ask.tls.values() for found in _tls.judge(node, known, now=ask.now, days=days))
+
+
+def authorities(ask: _turns.Ask) -> dict[str, JSON] | None:
+    """Path -> what most servers that were read have there; None where they are divided."""
+    rows = [
+        {row["path"]: row for row in node.get("files") or ()} for node in ask.tls.values() if node.get("server")
+    ]
+    known: dict[str, JSON] = {}
+    for path in COMMON:
+        votes = collections.Counter(row[path]["sha256"] for row in rows if path in row)
+        ranked = votes.most_common(2)
+        if len(ranked) > 1 and ranked[0][1] == ranked[1][1]:
+            return None
+        if ranked:
+            known[path] = next(row[path] for row in rows if path in row and row[path]["sha256"] == ranked[0][0])
+    return known
+
+
+def work(found: t.Iterable[Judgement], name: str, *, everything: bool = False) -> Work:
+    """What one host needs; everything: each leaf, due or not."""
+    mine = [judgement for judgement in found if judgement.node == name]
+    due = [j for j in mine if j.remedy == RENEW or (everything and j.kind == "leaf" and j.state != "missing")]
+    ours = [j for j in due if j.path.startswith((_tls_files.TLS, _tls_files.SECRET))]
+    return Work(
+        services=(ALL,) if everything and ours else tuple(sorted({j.service for j in due if j.service})),
+        files=tuple(sorted(j.path for j in ours)),
+        restore=any(j.remedy == RESTORE for j in mine),
+        restart=any(j.remedy == RESTART for j in mine) or bool(due),
+    )
+
+
+def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
+    """Renew what is due (or everything), servers first, then agents."""
+    days, everything = int(ask.options.get("cert_days") or DAYS), bool(ask.options.get("cert_all"))
+    found = judgements(ask, days)
+    idle = case.having("start")
+    needs = {name: work(found, name, everything=everything) for name in ask.tls}
+    todo: list[Todo] = []
+    for name in _order(case, ask):
+        if needs.get(name) or name in idle:
+            todo += _server(name, needs.get(name) or Work())
+    for name in ask.wanted(ask.agents):
+        if needs.get(name):
+            todo += [Todo(key, name, name) for key in ("refresh", "agent", "fresh")]
+    return _made(case, distro, ask, found, todo, needs, "Every leaf certificate chains and is in date; the CAs are the same.")
+
+
+def plan_remove(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
+    """Empty server/tls of the servers that are named, the authorities put back at once."""
+    found = judgements(ask, DAYS)
+    todo = [step for name in _order(case, ask) for step in _server(name, Work(), empty=True)]
+    return _made(case, distro, ask, found, todo, {}, "server/tls is made anew under the same CAs.")
+
+
+def expired(ask: _turns.Ask) -> dict[str, Work]:
+    """What keeps a server from a first start in a recovery: leaves that have ended or do not chain."""
+    found = [j for j in judgements(ask, 0) if j.state in ("expired", "foreign", "key", "self_signed")]
+    needs = {name: work(found, name) for name, node in ask.tls.items() if node.get("server")}
+    return {name: need for name, need in needs.items() if need.files}
+
+
+def refusals(ask: _turns.Ask, found: t.Iterable[Judgement]) -> t.Iterator[Refusal]:
+    """What forbids a rotation, the clocks first: a wrong one looks like everything else."""
+    cause = _tls.cause(ask.tls.values(), ask.now)
+    if cause:
+        yield Refusal(cause, ", ".join(ask.tls), "Then run the same command again.")
+        return
+    ended = {(j.path, j.subject) for j in found if j.kind == "ca" and j.state == "expired" and j.remedy == "rotate_ca"}
+    for path, subject in sorted(ended):
+        yield Refusal(
+            f"The CA {subject} ({path}) has expired: no certificate under it is valid, however new.",
+            path,
+            "Make new CAs with `certificate rotate-ca --force` as docs/certificates.md has it; agents need a new token "
+            "afterwards.",
+        )
+    lost = sorted({f"{j.node}: {j.path}" for j in found if j.remedy == "lost"})
+    if lost:
+        yield Refusal(
+            f"{', '.join(lost)}: the datastore does not hold it, and no server does.",
+            ", ".join(lost),
+            "Bring it back from a backup; a start would make a new one and the cluster would fall apart.",
+        )
+
+
+def _server(name: str, need: Work, *, empty: bool = False) -> t.Iterator[Todo]:
+    """One server's turn."""
+    yield from (Todo(key, name, name) for key in ("margin", "yield"))
+    yield Todo("match to empty" if empty else "match", name, name)
+    yield Todo("stop to renew", name, name)
+    if empty:
+        yield Todo("empty", name, name)
+    if need.restore:
+        yield Todo("restore", name, name)
+    if need.files:
+        yield Todo("renew", name, name)
+    yield from (Todo(key, name, name) for key in ("start again", "serve", "renewed", "enable"))
+
+
+def _order(case: Case, ask: _turns.Ask) -> list[str]:
+    """Servers that are stopped already, then those with etcd alone, the leader last."""
+    alone = {entry["name"] for entry in ask.entries if _etcd_alone(entry)}
+    idle = case.having("start")
+    names = ask.wanted(server.name for server in case.servers if server.reachable)
+    leader = {server.name for server in case.servers if server.leader}
+    return sorted(names, key=lambda name: (name not in idle, name not in alone, name in leader))
+
+
+def _etcd_alone(entry: JSON) -> bool:
+    return str((entry.get("config") or {}).get("disable-apiserver", "")).lower() == "true"
+
+
+def _made(
+    case: Case,
+    distro: Distro,
+    ask: _turns.Ask,
+    found: tuple[Judgement, ...],
+    todo: list[Todo],
+    needs: t.Mapping[str, Work],
+    aim: str,
+) -> Plan:
+    forbidden = tuple(refusals(ask, found))
+    made = _turns.make(case, distro, ask, work="ROTATE", todo=todo, aim=aim, refusals=forbidden)
+    actions = tuple(
+        replace(action, what=f"{action.what}: {needs[action.node].words}") if action.verb == "renew" else action
+        for action in made.actions
+    )
+    renew = {name: asdict(need) for name, need in needs.items() if need}
+    return replace(made, actions=actions, renew=renew, certificates=tuple(asdict(j) for j in found))
