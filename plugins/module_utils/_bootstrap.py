@@ -25,6 +25,19 @@ AUTHORITIES = {
     "ServerCA": "server-ca.crt",
 }
 """Names in the bootstrap data and below server/tls."""
+FILES = {
+    **{
+        f"{key}{suffix}": f"server/tls/{path.removesuffix('.crt')}.{ending}"
+        for key, path in AUTHORITIES.items()
+        for suffix, ending in (("", "crt"), ("Key", "key"))
+    },
+    "ServiceKey": "server/tls/service.key",
+    "PasswdFile": "server/cred/passwd",
+    "IPSECKey": "server/cred/ipsec.psk",
+    "EncryptionConfig": "server/cred/encryption-config.json",
+    "EncryptionHash": "server/cred/encryption-state.json",
+}
+"""Names in the bootstrap data, and where these files lie below the data directory of every server."""
 NONCE, TAG = 12, 16
 _SEALED = re.compile(rb"([0-9a-f]{16}):([A-Za-z0-9+/]+={0,2})")
 _STAGE_AND_HASH = re.compile(r"[a-z_]{1,32}-[0-9a-f]{64}")
@@ -98,6 +111,18 @@ def decrypt(value: bytes, token: str) -> Bootstrap:
         encryption_providers=_providers(files.get("EncryptionConfig", b"")),
         encryption_hash=_stage_and_hash(files.get("EncryptionHash", b"")),
     )
+
+
+def authorities(value: bytes, token: str) -> dict[str, dict[str, str | None]]:
+    """Path below the data directory -> sha256, and PEM text of certificates: what a server's files are measured by."""
+    found = {FILES[key]: content for key, content in _files(_opened(value, token)).items() if key in FILES and content}
+    return {
+        path: {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "text": content.decode("ascii", "replace") if path.endswith(".crt") else None,
+        }
+        for path, content in sorted(found.items())
+    }
 
 
 def _secret(token: str) -> bytes:
