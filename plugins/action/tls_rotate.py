@@ -43,7 +43,7 @@ class ActionModule(PlanAction):
                 "where no server has them, this snapshot is of another cluster: read docs/certificates.md.",
             )
         known = {
-            f"server/{file.path}": {
+            file.path: {
                 "sha256": file.sha256,
                 "text": file.content.decode("utf-8", "replace") if file.path.endswith(".crt") else None,
             }
@@ -110,7 +110,7 @@ class ActionModule(PlanAction):
         if done.rc != 0:
             raise RequorumError(f"{self.host}: its CAs cannot be read: {done.why}.", "Nothing was stopped.")
         lines = (line.split(None, 1) for line in done.out.split("\n") if line.strip())
-        return {path.strip(): digest for digest, path in lines}
+        return {f"server/{path.strip()}": digest for digest, path in lines}
 
 
 def _few(paths: list[str]) -> str:

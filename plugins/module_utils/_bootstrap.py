@@ -104,7 +104,7 @@ def advice(keys: t.Collection[str]) -> str | None:
 
 def decrypt(value: bytes, token: str) -> Bootstrap:
     """Read the value of a bootstrap key; BadFile when the token does not open it or it is damaged."""
-    files = _files(opened(value, token))
+    files = _files(_opened(value, token))
     return Bootstrap(
         authorities=tuple(_authority(path, files[key]) for key, path in AUTHORITIES.items() if files.get(key)),
         service_key_sha256=hashlib.sha256(files["ServiceKey"]).hexdigest() if files.get("ServiceKey") else "",
@@ -130,7 +130,7 @@ def _secret(token: str) -> bytes:
     return password(token).encode("utf-8", "surrogateescape")
 
 
-def opened(value: bytes, token: str) -> bytes:
+def _opened(value: bytes, token: str) -> bytes:
     """The plain text of `<salt>:<base64 of nonce, AES-256-GCM, tag>`, its key made by PBKDF2 of the password."""
     # Nodes and quick checks only compare names: they need no cryptography.
     from cryptography.exceptions import InvalidTag

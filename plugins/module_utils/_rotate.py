@@ -3,8 +3,8 @@
 # PRIVATE to the collection: it may change at any time.
 """Plans that make leaf certificates anew, one host after another, and that never replace an authority.
 
-What a server's authorities should be is decided by the proved snapshot, before the server is stopped (verb match). Here
-they are only compared with those of the other servers.
+What a server's authorities should be is decided by the datastore: here by the one on the servers' disks, and once more by
+the proved snapshot, before a server is stopped (verb match).
 """
 
 from __future__ import annotations
@@ -57,13 +57,16 @@ class Work:
 
 
 def judgements(ask: _turns.Ask, days: int) -> tuple[Judgement, ...]:
-    """Every file of every host that was read, measured by the authorities that most voters hold."""
+    """Every file of every host that was read, measured by the authorities of the datastore."""
     known = authorities(ask)
     return tuple(found for node in ask.tls.values() for found in _tls.judge(node, known, now=ask.now, days=days))
 
 
 def authorities(ask: _turns.Ask) -> dict[str, JSON] | None:
-    """Path -> what most servers that were read have there; None where they are divided."""
+    """Path -> what the datastore says, by the server that got furthest; where none was opened, what most servers have."""
+    opened = [node["bootstrap"] for node in ask.tls.values() if node.get("bootstrap")]
+    if opened:
+        return dict(max(opened, key=lambda found: found["revision"])["authorities"])
     rows = [
         {row["path"]: row for row in node.get("files") or ()} for node in ask.tls.values() if node.get("server")
     ]
@@ -93,7 +96,7 @@ def work(found: t.Iterable[Judgement], name: str, *, everything: bool = False) -
 
 def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     """Renew what is due (or everything), servers first, then agents."""
-    days, everything = int(ask.options.get("cert_days") or DAYS), bool(ask.options.get("cert_all"))
+    days, everything = int(ask.options.get("cert_days") or DAYS), str(ask.options.get("cert_all")).lower() in ("true", "yes", "1")
     found = judgements(ask, days)
     idle = case.having("start")
     needs = {name: work(found, name, everything=everything) for name in ask.tls}

@@ -19,27 +19,9 @@ import typing as t
 from dataclasses import dataclass, field
 
 from ._bbolt import BadFile
-from ._bootstrap import opened
+from ._bootstrap import FILES, _opened
 
-PLACES = {
-    "ClientCA": "tls/client-ca.crt",
-    "ClientCAKey": "tls/client-ca.key",
-    "ETCDPeerCA": "tls/etcd/peer-ca.crt",
-    "ETCDPeerCAKey": "tls/etcd/peer-ca.key",
-    "ETCDServerCA": "tls/etcd/server-ca.crt",
-    "ETCDServerCAKey": "tls/etcd/server-ca.key",
-    "RequestHeaderCA": "tls/request-header-ca.crt",
-    "RequestHeaderCAKey": "tls/request-header-ca.key",
-    "ServerCA": "tls/server-ca.crt",
-    "ServerCAKey": "tls/server-ca.key",
-    "ServiceKey": "tls/service.key",
-    "PasswdFile": "cred/passwd",
-    "IPSECKey": "cred/ipsec.psk",
-    "EncryptionConfig": "cred/encryption-config.json",
-    "EncryptionHash": "cred/encryption-state.json",
-}
-"""Names in the bootstrap data -> below server/."""
-NEEDED = tuple(path for path in PLACES.values() if path.startswith("tls/"))
+NEEDED = tuple(path for path in FILES.values() if path.startswith("server/tls/"))
 """Without any of these a start makes a new one, and the cluster falls apart."""
 
 
@@ -48,7 +30,7 @@ class File:
     """One of them."""
 
     path: str
-    """Below server/."""
+    """Below the data directory."""
     content: bytes = field(repr=False)
     time: int
     """Unix seconds: a file on disk that differs and is newer keeps a server from starting."""
@@ -61,10 +43,10 @@ class File:
 def files(value: bytes, token: str) -> tuple[File, ...]:
     """All files in the value of a bootstrap key; BadFile when the token does not open it or something needed lacks."""
     try:
-        entries = json.loads(opened(value, token))
+        entries = json.loads(_opened(value, token))
         found = tuple(
             File(path, base64.b64decode(entry["Content"]), _seconds(entry["Timestamp"]))
-            for name, path in PLACES.items()
+            for name, path in FILES.items()
             if (entry := entries.get(name)) and entry.get("Content")
         )
     except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
@@ -85,7 +67,7 @@ def archive(found: t.Iterable[File]) -> bytes:
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w", format=tarfile.GNU_FORMAT) as tar:
         for file in found:
-            about = tarfile.TarInfo(file.path)
+            about = tarfile.TarInfo(file.path.removeprefix("server/"))
             about.size, about.mtime = len(file.content), file.time
             about.mode = 0o644 if file.path.endswith(".crt") else 0o600
             tar.addfile(about, io.BytesIO(file.content))
