@@ -56,7 +56,13 @@ def judge(node: JSON, authorities: JSON | None, *, now: float, days: int) -> tup
     return tuple(judgement for file in _tls_files.files(str(node["distro"])) if (judgement := judge_one(file)))
 
 
-def cause(nodes: t.Iterable[JSON], now: float = 0) -> str:
+def common(nodes: t.Iterable[JSON]) -> JSON | None:
+    """The newest bootstrap data among servers of one cluster, for `judge`; None when no server has any that opens."""
+    found = [node["bootstrap"] for node in nodes if node.get("bootstrap")]
+    return max(found, key=lambda bootstrap: int(bootstrap["revision"]))["authorities"] if found else None
+
+
+def cause(nodes: t.Iterable[JSON]) -> str:
     """The sentence that says that clocks are the cause; empty when they agree. To be asked before anything else."""
     skews = {str(node["name"]): float(node["clock_skew"]) for node in nodes if node.get("clock_skew") is not None}
     wrong = {name: skew for name, skew in skews.items() if abs(skew) > SKEW_S}

@@ -75,6 +75,7 @@ v=
 printf 'clock=%s\ndistro=%s\nversion=%s\ndata_dir=%s\nnode_name=%s\naddress=%s\n' \
   "$(date +%s.%N)" "$DISTRO" "$v" "$DATA" "$(node_name)" "$(address)"
 [ -d "$TLS" ] || [ -d "$DB/etcd" ] && echo server=yes
+[ -f "$SERVER/token" ] && printf 'token_bytes=%s\n' "$(stat -c %s "$SERVER/token")"
 [ -f "$DB/etcd/member/snap/db" ] &&
   LC_ALL=C grep -a -b -o '/bootstrap/[0-9a-f]\{12\}' "$DB/etcd/member/snap/db" | sed 's/^/bootstrap=/; s/:.*//' | tail -n 200
 printf '%s\n' "$PATHS" | while IFS= read -r p; do
