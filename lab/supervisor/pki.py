@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-RENEWAL_WINDOW = datetime.timedelta(days=120)
 LEAF_LIFE = datetime.timedelta(days=365)
 CA_LIFE = datetime.timedelta(days=3650)
 CLIENT = (ExtendedKeyUsageOID.CLIENT_AUTH,)
@@ -48,6 +48,22 @@ def load_cert(pem: bytes) -> x509.Certificate:
         # the authorities that K3s and RKE2 make have serial number 0
         warnings.simplefilter("ignore", CryptographyDeprecationWarning)
         return x509.load_pem_x509_certificate(pem)
+
+
+def load_certs(pem: bytes) -> list[x509.Certificate]:
+    """All certificates of a PEM text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        return x509.load_pem_x509_certificates(pem)
+
+
+def signed_by(cert: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether an authority's key has signed a certificate."""
+    try:
+        cert.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
 
 
 def write(path: Path, data: bytes, mode: int) -> None:
@@ -189,15 +205,15 @@ def key_id(cert: x509.Certificate) -> bytes:
 
 
 def stale(pem: bytes, issuer: Issuer, name: x509.Name, names: Iterable[str],
-          now: datetime.datetime) -> tuple[bool, str]:
-    """Whether a leaf has to be issued again, and the line to log when the reason is its age."""
+          now: datetime.datetime, window: datetime.timedelta) -> tuple[bool, str]:
+    """Whether a leaf has to be issued again, and the line to log when it ends within `window`."""
     cert = load_cert(pem)
     left = cert.not_valid_after_utc - now
-    if left < RENEWAL_WINDOW:
+    if left < window:
         return True, (f"certificate {show(cert.subject)} will expire in {left.total_seconds() / 86400:f} days at "
                       f"{cert.not_valid_after_utc:%Y-%m-%d %H:%M:%S} +0000 UTC")
     authority = cert.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    if authority != key_id(issuer.cert) or cert.subject != name:
+    if authority != key_id(issuer.cert) or cert.subject != name or not signed_by(cert, issuer.cert):
         return True, ""
     wanted = set(alt_names(names))
     try:

@@ -74,7 +74,8 @@ def reconcile(ctx: ServerContext) -> None:
 
 
 def _apply(ctx: ServerContext, gateway: Gateway) -> None:
-    if any(not path.is_dir() or not any(path.iterdir()) for path in (ctx.cred, ctx.tls, ctx.tls / "etcd")):
+    empty = any(not path.is_dir() or not any(path.iterdir()) for path in (ctx.cred, ctx.tls, ctx.tls / "etcd"))
+    if empty and not ctx.distro.asks_datastore_first:
         # k3s#13371: with one of these empty the datastore is not asked, and new authorities are made afterwards
         bootstrap.from_disk(ctx)
         log.info("Reconciling bootstrap data between datastore and disk")
