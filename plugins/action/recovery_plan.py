@@ -160,7 +160,9 @@ class ActionModule(NodeAction):
         """What INSPECT registered of certificates, where the playbook asked for them."""
         read = {e["name"]: self.vars["hostvars"][e["name"]].get("requorum_tls_read") or {} for e in entries}
         return {
-            name: json.loads(json.dumps(answer["requorum_tls"])) for name, answer in read.items() if answer.get("requorum_tls")
+            name: json.loads(json.dumps(answer["requorum_tls"]))
+            for name, answer in read.items()
+            if answer.get("requorum_tls")
         }
 
     @staticmethod

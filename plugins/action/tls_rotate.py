@@ -50,7 +50,9 @@ class ActionModule(PlanAction):
             for file in found
         }
         write(os.path.join(self.run_dir, "authorities.json"), known)
-        return f"{len(_shared.NEEDED)} files compared, " + (f"{', '.join(wrong)} will be put right" if wrong else "alike")
+        return f"{len(_shared.NEEDED)} files compared, " + (
+            f"{', '.join(wrong)} will be put right" if wrong else "alike"
+        )
 
     def do_restore(self) -> str:
         return _proved.put(self, empty=False)
@@ -86,7 +88,9 @@ class ActionModule(PlanAction):
         read = self._task.args.get("tls") or {}
         node = json.loads(json.dumps(read.get("requorum_tls") or {}))
         known = load(self.run_dir, "authorities.json", None)
-        found = [j for j in _tls.judge(node, known, now=time.time(), days=0) if j.path.startswith(("server/", "agent/"))]
+        found = [
+            j for j in _tls.judge(node, known, now=time.time(), days=0) if j.path.startswith(("server/", "agent/"))
+        ]
         wrong = [f"{j.path}: {j.why}" for j in found if j.state not in ("ok", "soon")]
         if wrong or not found:
             raise RequorumError(
@@ -94,7 +98,9 @@ class ActionModule(PlanAction):
                 "No other server is stopped. See its log; " + AGAIN[0].lower() + AGAIN[1:],
             )
         leaves = sum(j.kind == "leaf" for j in found)
-        return f"{member}{leaves} leaves chain and are in date" + (", CAs and keys are the datastore's" if server else "")
+        return f"{member}{leaves} leaves chain and are in date" + (
+            ", CAs and keys are the datastore's" if server else ""
+        )
 
     def _wait_for_voter(self) -> str:
         def probe() -> tuple[bool, str]:

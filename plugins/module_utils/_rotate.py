@@ -67,9 +67,7 @@ def authorities(ask: _turns.Ask) -> dict[str, JSON] | None:
     opened = [node["bootstrap"] for node in ask.tls.values() if node.get("bootstrap")]
     if opened:
         return dict(max(opened, key=lambda found: found["revision"])["authorities"])
-    rows = [
-        {row["path"]: row for row in node.get("files") or ()} for node in ask.tls.values() if node.get("server")
-    ]
+    rows = [{row["path"]: row for row in node.get("files") or ()} for node in ask.tls.values() if node.get("server")]
     known: dict[str, JSON] = {}
     for path in COMMON:
         votes = collections.Counter(row[path]["sha256"] for row in rows if path in row)
@@ -96,7 +94,10 @@ def work(found: t.Iterable[Judgement], name: str, *, everything: bool = False) -
 
 def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     """Renew what is due (or everything), servers first, then agents."""
-    days, everything = int(ask.options.get("cert_days") or DAYS), str(ask.options.get("cert_all")).lower() in ("true", "yes", "1")
+    days, everything = (
+        int(ask.options.get("cert_days") or DAYS),
+        str(ask.options.get("cert_all")).lower() in ("true", "yes", "1"),
+    )
     found = judgements(ask, days)
     idle = case.having("start")
     needs = {name: work(found, name, everything=everything) for name in ask.tls}
@@ -107,7 +108,9 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     for name in ask.wanted(ask.agents):
         if needs.get(name):
             todo += [Todo(key, name, name) for key in ("refresh", "agent", "fresh")]
-    return _made(case, distro, ask, found, todo, needs, "Every leaf certificate chains and is in date; the CAs are the same.")
+    return _made(
+        case, distro, ask, found, todo, needs, "Every leaf certificate chains and is in date; the CAs are the same."
+    )
 
 
 def plan_remove(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
@@ -126,7 +129,7 @@ def expired(ask: _turns.Ask) -> dict[str, Work]:
 
 def refusals(ask: _turns.Ask, found: t.Iterable[Judgement]) -> t.Iterator[Refusal]:
     """What forbids a rotation, the clocks first: a wrong one looks like everything else."""
-    cause = _tls.cause(ask.tls.values(), ask.now)
+    cause = _tls.cause(ask.tls.values())
     if cause:
         yield Refusal(cause, ", ".join(ask.tls), "Then run the same command again.")
         return
@@ -155,7 +158,7 @@ def _server(name: str, need: Work, *, empty: bool = False) -> t.Iterator[Todo]:
     if empty:
         yield Todo("empty", name, name)
     if need.restore:
-        yield Todo("restore", name, name)
+        yield Todo("put back", name, name)
     if need.files:
         yield Todo("renew", name, name)
     yield from (Todo(key, name, name) for key in ("start again", "serve", "renewed", "enable"))

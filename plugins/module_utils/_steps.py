@@ -73,7 +73,7 @@ STEPS = {
         2,
         "stop {unit}, mv server/tls-requorum-* back to server/tls",
     ),
-    "restore": Step(
+    "put back": Step(
         4,
         "restore",
         "Put CAs, service.key and cred/ of the datastore on {node}, with their old times",
