@@ -73,7 +73,7 @@ class ActionModule(PlanAction):
         return f"{how}; the start makes them anew; kept: {_few(kept)}"
 
     def do_refresh(self) -> str:
-        before = pairs(self.must("tls_refresh", "the agent could not be looked at", AGAIN, timeout=30, RESTART="no"))
+        before = self.must("tls_refresh", "the agent could not be looked at", AGAIN, timeout=30, RESTART="no")
         self.must("tls_refresh", "the agent could not be restarted", AGAIN, timeout=40, RESTART="yes")
 
         def probe() -> tuple[bool, str]:
