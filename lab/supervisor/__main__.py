@@ -17,7 +17,7 @@ from .distro import DISTROS, LAB_BIN, Distro
 _ROLES = {"containerd": "runtime", "containerd-shim-runc-v2": "shim", "kubelet": "kubelet", "crictl": "crictl",
           "ctr": "crictl", "kube-scheduler": "idle", "kube-controller-manager": "idle"}
 _COMMANDS = {"server": "server", "agent": "agent", "etcd-snapshot": "snapshots",
-             "certificate": "certcommand"}
+             "certificate": "certcommand", "token": "tokenrotate"}
 
 
 def _call(module: str, argv: list[str]) -> int:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from . import certfiles, certreport, log
+from . import certfiles, certreport, log, rotateca
 from .config import BOOL, LIST, SCALAR, UsageError, parse_args
 from .distro import DISTROS, Distro
 
@@ -83,9 +83,11 @@ _COMMANDS: dict[str, Callable[[Distro, Path, Sequence[str], str], int]] = {"chec
 
 
 def main(argv: list[str]) -> int:
-    """`<program> certificate check|rotate ...`."""
+    """`<program> certificate check|rotate|rotate-ca ...`."""
     distro, command = DISTROS[Path(argv[0]).name], argv[2] if len(argv) > 2 else ""
     os.umask(0o022)
+    if command == "rotate-ca":
+        return rotateca.main(argv)
     if command not in _COMMANDS:
         log.fatal(f"Error: No help topic for '{command}'")
     try:

@@ -103,7 +103,8 @@ def generate(ctx: ServerContext, renew: tuple[str, ...] = ()) -> None:
     for source, target, mode in (("service.key", "service.current.key", 0o600),
                                  ("server-ca.crt", "server-ca.nochain.crt", 0o644),
                                  ("client-ca.crt", "client-ca.nochain.crt", 0o644)):
-        pki.write(ctx.tls / target, (ctx.tls / source).read_bytes(), mode)
+        content = (ctx.tls / source).read_bytes()
+        pki.write(ctx.tls / target, pki.first(content) if target.endswith(".crt") else content, mode)
     credentials.write_credentials(ctx)
     credentials.write_settings(ctx)
 

@@ -8,7 +8,7 @@ import datetime
 import ipaddress
 import secrets
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,6 +57,26 @@ def load_certs(pem: bytes) -> list[x509.Certificate]:
         return x509.load_pem_x509_certificates(pem)
 
 
+def root_of(cert: x509.Certificate, roots: Sequence[x509.Certificate],
+            others: Iterable[x509.Certificate]) -> x509.Certificate | None:
+    """The root that a certificate leads to, also over cross-signed ones among the others."""
+    between = [other for other in others if not signed_by(other, other)]
+    edge = [cert]
+    while edge:
+        for root in roots:
+            if any(signed_by(below, root) for below in edge):
+                return root
+        edge = [other for other in between if any(signed_by(below, other) for below in edge)]
+        between = [other for other in between if other not in edge]
+    return None
+
+
+def first(pem: bytes) -> bytes:
+    """The first certificate of a bundle."""
+    end = b"-----END CERTIFICATE-----\n"
+    return pem.partition(end)[0] + end
+
+
 def signed_by(cert: x509.Certificate, authority: x509.Certificate) -> bool:
     """Whether an authority's key has signed a certificate."""
     try:
@@ -84,12 +104,17 @@ def ec_key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
                              serialization.NoEncryption())
 
 
+def private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    """The first key of a PEM text."""
+    key = serialization.load_pem_private_key(pem, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
+
+
 def ensure_key(path: Path, mode: int = 0o600) -> ec.EllipticCurvePrivateKey:
     """The EC P-256 key of a file, made when missing."""
     if path.exists():
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-        assert isinstance(key, ec.EllipticCurvePrivateKey)
-        return key
+        return private_key(path.read_bytes())
     key = new_key()
     write(path, ec_key_pem(key), mode)
     return key
@@ -102,7 +127,8 @@ def new_rsa_key() -> bytes:
                              serialization.NoEncryption())
 
 
-def _usage(builder: x509.CertificateBuilder, sign: bool) -> x509.CertificateBuilder:
+def usage(builder: x509.CertificateBuilder, sign: bool) -> x509.CertificateBuilder:
+    """Key usage of an authority (`sign`) or of a leaf."""
     return builder.add_extension(x509.KeyUsage(
         digital_signature=True, key_encipherment=True, key_cert_sign=sign, content_commitment=False,
         data_encipherment=False, key_agreement=False, crl_sign=False, encipher_only=False,
@@ -118,7 +144,7 @@ def ensure_ca(cert_path: Path, key_path: Path, name: str, now: datetime.datetime
     own = subject(f"{name}@{int(now.timestamp())}")
     builder = (x509.CertificateBuilder().subject_name(own).issuer_name(own).serial_number(1)
                .public_key(key.public_key()).not_valid_before(now).not_valid_after(now + CA_LIFE))
-    builder = _usage(builder, sign=True)
+    builder = usage(builder, sign=True)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     write(cert_path, _with_serial_zero(builder.sign(key, hashes.SHA256()), key), 0o644)
@@ -187,7 +213,7 @@ def issue(issuer: Issuer, name: x509.Name, usages: Iterable[x509.ObjectIdentifie
     builder = (x509.CertificateBuilder().subject_name(name).issuer_name(issuer.cert.subject)
                .serial_number(secrets.randbits(62) | 1).public_key(public_key)
                .not_valid_before(start).not_valid_after(end))
-    builder = _usage(builder, sign=False)
+    builder = usage(builder, sign=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage(list(usages)), critical=False)
     builder = builder.add_extension(x509.AuthorityKeyIdentifier(key_id(issuer.cert), None, None), critical=False)
     sans = alt_names(names)

@@ -65,7 +65,8 @@ def reconcile(ctx: ServerContext) -> None:
     try:
         _apply(ctx, gateway)
     except bootstrap.BootstrapError as exc:
-        log.fatal(str(exc))
+        text = str(exc)
+        log.fatal(f"Failed to reconcile with temporary etcd: {text}" if text == bootstrap.DIFFERENT_TOKEN else text)
     finally:
         log.info("Stopping etcd server...")
         children.stop(child)
