@@ -128,13 +128,20 @@ class _Judge:
         here = self.rows.get(path) or self.rows.get(path.replace(_tls_files.TLS, "agent/")) or {}
         return _x509.first(known["text"] if known else here.get("text"))
 
+    def _unsigned(self, certificate: _x509.Certificate, path: str) -> str:
+        """Why it does not chain; empty when it does."""
+        authority = self._authority(path)
+        if authority is None:
+            return f"nothing proves who signed it: {path} is missing or unreadable"
+        return "" if certificate.signed_by(authority) else f"{path} has not signed it"
+
     def _times(self, certificate: _x509.Certificate, days: int) -> tuple[str, str]:
         left = (certificate.ends - self.now) / DAY
         if left < 0:
-            return "expired", f"it ended {-left:.0f} days ago"
+            return "expired", f"it ended {_days(-left)} ago"
         if certificate.starts > self.now + SKEW_S:
-            return "not_yet", f"it is valid in {(certificate.starts - self.now) / DAY:.1f} days: a clock was wrong"
-        return ("soon", f"it ends in {left:.0f} days") if left < days else ("ok", f"it ends in {left:.0f} days")
+            return "not_yet", f"it is valid in {_days((certificate.starts - self.now) / DAY)}: a clock was wrong"
+        return ("soon", f"it ends in {_days(left)}") if left < days else ("ok", f"it ends in {_days(left)}")
 
     def _ca(self, file: File, row: JSON, certificate: _x509.Certificate | None) -> tuple[str, str]:
         if certificate is None:
@@ -164,14 +171,13 @@ class _Judge:
             return "key", "its key is missing"
         if row.get("key_id") and row["key_id"] != certificate.key_id:
             return "key", "its key does not belong to it"
-        authority = self._authority(file.signer)
         times = self._times(certificate, self.days)
-        if authority and not certificate.signed_by(authority):
+        if unsigned := self._unsigned(certificate, file.signer):
             if file.serves and "localhost" in certificate.subject:
                 if not _tls_files.signs_components(self.version):
                     return times
                 return "self_signed", f"the component signed it by itself; {file.signer} should have"
-            return "foreign", f"{file.signer} has not signed it"
+            return "foreign", unsigned
         lacking = sorted(self._names(file.names) - certificate.names)
         if lacking and times[0] in ("ok", "soon"):
             return "names", f"it lacks {', '.join(lacking)}"
@@ -191,10 +197,9 @@ class _Judge:
             )
         if certificate is None:
             return "unreadable", "it holds no client certificate"
-        authority, trusted = self._authority(file.signer), _x509.first(said.authority)
-        cluster = self._authority(f"{_tls_files.TLS}server-ca.crt")
-        if authority and not certificate.signed_by(authority):
-            return "foreign", f"{file.signer} has not signed its client certificate"
+        if unsigned := self._unsigned(certificate, file.signer):
+            return "foreign", unsigned
+        trusted, cluster = _x509.first(said.authority), self._authority(f"{_tls_files.TLS}server-ca.crt")
         if cluster and (trusted is None or trusted.sha256 != cluster.sha256):
             return "foreign", "it trusts another authority than server-ca.crt"
         return self._times(certificate, self.days)
@@ -211,3 +216,8 @@ class _Judge:
                 return ""
             return "lost" if self.authorities is not None and file.path not in self.authorities else "restore"
         return "restart" if file.kind == "leaf" and state == "missing" else "renew"
+
+
+def _days(count: float) -> str:
+    whole = round(count)
+    return f"{count * 24:.1f} hours" if whole < 2 else f"{whole} days"

@@ -22,6 +22,8 @@ def unread(name: str, why: str) -> JSON:
 
 def parse(name: str, out: str, *, received: float) -> JSON:
     """The document of a node that answered. received: the controller's clock when the answer came."""
+    if not out.rstrip().endswith("\nend=yes"):
+        return unread(name, "the answer of the node ends in the middle")
     said, files, offsets = dict[str, str](), list[JSON](), list[int]()
     for line in out.split("\n"):
         key, _equals, value = line.partition("=")
@@ -34,8 +36,6 @@ def parse(name: str, out: str, *, received: float) -> JSON:
             offsets.append(int(value))
         elif value:
             said[key] = value
-    if said.get("end") != "yes" or not said.get("distro"):
-        return unread(name, "the answer of the node ends in the middle")
     clock = said.get("clock", "")
     return {
         "name": name,

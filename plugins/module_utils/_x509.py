@@ -10,7 +10,6 @@ one day: they are then read with another number in its place, which changes no o
 from __future__ import annotations
 
 import base64
-import binascii
 import functools
 import hashlib
 import re
@@ -98,7 +97,7 @@ def _certificate(body: str) -> Certificate | None:
                 authority=bool(basic and basic.ca),
                 _loaded=loaded,
             )
-    except (*_REFUSED, binascii.Error):
+    except _REFUSED:
         return None
 
 
@@ -150,5 +149,5 @@ def kubeconfig(text: str) -> Kubeconfig:
 def _decoded(data: str) -> str:
     try:
         return base64.b64decode(data, validate=True).decode("ascii", "replace")
-    except binascii.Error:
+    except ValueError:
         return ""
