@@ -20,11 +20,13 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _rotate,
     _server,
     _state,
+    _tls,
+    _tls_words,
     _turns,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, display, now, write
 
 PLAYBOOKS = {
     "recover": "recover.yml",
@@ -77,7 +79,13 @@ class ActionModule(NodeAction):
             only, options = args.get("only") or (), args.get("options") or {}
             ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time(), self._tls(entries))
             plan = TURNS[purpose](case, known, ask)
+            if plan.certificates:
+                display.display(_tls_words.table((_tls.Judgement(**j) for j in plan.certificates), list(ask.tls)))
         else:
+            expired = _rotate.expired(
+                _turns.Ask(args["cluster"], entries, living, tls=self._tls(entries), now=time.time())
+            )
+            case = _rotate.explained(case, expired)
             plan = _plan.make_plan(
                 case,
                 known,
@@ -86,7 +94,9 @@ class ActionModule(NodeAction):
                 method=args.get("method") or "auto",
                 chosen=chosen,
                 bare=self._bare(chosen, entries),
+                renew=expired,
             )
+            plan = _rotate.worded(plan, expired)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         run_dir = os.path.join(args["output"], args["cluster"], stamp)
         os.makedirs(run_dir, mode=0o700)

@@ -9,12 +9,11 @@ the proved snapshot, before a server is stopped (verb match).
 
 from __future__ import annotations
 
-import collections
 import typing as t
 from dataclasses import asdict, dataclass, replace
 
 from . import _tls, _tls_files, _turns
-from ._classify import Case, Refusal
+from ._classify import UNLED, Case, Refusal
 from ._distro import Distro
 from ._plan import Plan, Todo
 from ._tls import Judgement
@@ -24,13 +23,6 @@ DAYS = 30
 ALL = "all"
 """In the place of services: every leaf."""
 RENEW, RESTORE, RESTART = "renew", "restore", "restart"
-COMMON = (
-    *_tls_files.AUTHORITIES,
-    *(path.replace(".crt", ".key") for path in _tls_files.AUTHORITIES),
-    *_tls_files.SHARED,
-    *_tls_files.ENCRYPTION,
-)
-"""What all servers must have alike."""
 
 
 @dataclass(frozen=True)
@@ -58,25 +50,8 @@ class Work:
 
 def judgements(ask: _turns.Ask, days: int) -> tuple[Judgement, ...]:
     """Every file of every host that was read, measured by the authorities of the datastore."""
-    known = authorities(ask)
+    known = _tls.common(ask.tls.values())
     return tuple(found for node in ask.tls.values() for found in _tls.judge(node, known, now=ask.now, days=days))
-
-
-def authorities(ask: _turns.Ask) -> dict[str, JSON] | None:
-    """Path -> what the datastore says, by the server that got furthest; where none was opened, what most servers have."""
-    opened = [node["bootstrap"] for node in ask.tls.values() if node.get("bootstrap")]
-    if opened:
-        return dict(max(opened, key=lambda found: found["revision"])["authorities"])
-    rows = [{row["path"]: row for row in node.get("files") or ()} for node in ask.tls.values() if node.get("server")]
-    known: dict[str, JSON] = {}
-    for path in COMMON:
-        votes = collections.Counter(row[path]["sha256"] for row in rows if path in row)
-        ranked = votes.most_common(2)
-        if len(ranked) > 1 and ranked[0][1] == ranked[1][1]:
-            return None
-        if ranked:
-            known[path] = next(row[path] for row in rows if path in row and row[path]["sha256"] == ranked[0][0])
-    return known
 
 
 def work(found: t.Iterable[Judgement], name: str, *, everything: bool = False) -> Work:
@@ -121,10 +96,32 @@ def plan_remove(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
 
 
 def expired(ask: _turns.Ask) -> dict[str, Work]:
-    """What keeps a server from a first start in a recovery: leaves that have ended or do not chain."""
-    found = [j for j in judgements(ask, 0) if j.state in ("expired", "foreign", "key", "self_signed")]
+    """What keeps a server from a first start in a recovery: leaves that have ended, unless a clock says so wrongly."""
+    if _tls.cause(ask.tls.values()):
+        return {}
+    found = [judgement for judgement in judgements(ask, 0) if judgement.state == "expired"]
     needs = {name: work(found, name) for name, node in ask.tls.items() if node.get("server")}
     return {name: need for name, need in needs.items() if need.files}
+
+
+def explained(case: Case, needs: t.Mapping[str, Work]) -> Case:
+    """The case when expired certificates explain why members that run do not reach each other."""
+    if not needs or case.kind != "quorum_recoverable":
+        return case
+    return replace(case, refusals=tuple(refusal for refusal in case.refusals if refusal.what != UNLED))
+
+
+def worded(made: Plan, needs: t.Mapping[str, Work]) -> Plan:
+    """The plan with what is renewed where: in the words of its actions, and for those that do it."""
+    acting = {action.node for action in made.actions if action.verb == RENEW}
+    return replace(
+        made,
+        actions=tuple(
+            replace(action, what=f"{action.what}: {needs[action.node].words}") if action.verb == RENEW else action
+            for action in made.actions
+        ),
+        renew={name: asdict(need) for name, need in needs.items() if name in acting},
+    )
 
 
 def refusals(ask: _turns.Ask, found: t.Iterable[Judgement]) -> t.Iterator[Refusal]:
@@ -188,9 +185,4 @@ def _made(
 ) -> Plan:
     forbidden = tuple(refusals(ask, found))
     made = _turns.make(case, distro, ask, work="ROTATE", todo=todo, aim=aim, refusals=forbidden)
-    actions = tuple(
-        replace(action, what=f"{action.what}: {needs[action.node].words}") if action.verb == "renew" else action
-        for action in made.actions
-    )
-    renew = {name: asdict(need) for name, need in needs.items() if need}
-    return replace(made, actions=actions, renew=renew, certificates=tuple(asdict(j) for j in found))
+    return replace(worded(made, needs), certificates=tuple(asdict(judgement) for judgement in found))
