@@ -82,9 +82,10 @@ class ActionModule(NodeAction):
             if plan.certificates:
                 display.display(_tls_words.table((_tls.Judgement(**j) for j in plan.certificates), list(ask.tls)))
         else:
-            expired = _rotate.expired(
+            ended = _rotate.expired(
                 _turns.Ask(args["cluster"], entries, living, tls=self._tls(entries), now=time.time())
             )
+            expired = _rotate.needed(ended)
             case = _rotate.explained(case, expired)
             plan = _plan.make_plan(
                 case,
@@ -96,7 +97,7 @@ class ActionModule(NodeAction):
                 bare=self._bare(chosen, entries),
                 renew=expired,
             )
-            plan = _rotate.worded(plan, expired)
+            plan = _rotate.worded(plan, expired, ended)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         run_dir = os.path.join(args["output"], args["cluster"], stamp)
         os.makedirs(run_dir, mode=0o700)

@@ -24,7 +24,7 @@ AGAIN = "Running the same command again is safe: it goes on from what it finds."
 
 
 class ActionModule(PlanAction):
-    """Make leaf certificates anew on a stopped server, under the CAs that the datastore holds, and see that they are."""
+    """Make leaf certificates anew on a stopped server under the CAs of the datastore, and see that they are."""
 
     VALID = ("plan", "phase", "run_dir", "verbs", "tls")
 

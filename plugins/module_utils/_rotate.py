@@ -3,8 +3,8 @@
 # PRIVATE to the collection: it may change at any time.
 """Plans that make leaf certificates anew, one host after another, and that never replace an authority.
 
-What a server's authorities should be is decided by the datastore: here by the one on the servers' disks, and once more by
-the proved snapshot, before a server is stopped (verb match).
+What a server's authorities should be is decided by the datastore: here by the one on the servers' disks, and once more
+by the proved snapshot, before a server is stopped (verb match).
 """
 
 from __future__ import annotations
@@ -95,12 +95,17 @@ def plan_remove(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     return _made(case, distro, ask, found, todo, {}, "server/tls is made anew under the same CAs.")
 
 
-def expired(ask: _turns.Ask) -> dict[str, Work]:
+def expired(ask: _turns.Ask) -> tuple[Judgement, ...]:
     """What keeps a server from a first start in a recovery: leaves that have ended, unless a clock says so wrongly."""
     if _tls.cause(ask.tls.values()):
-        return {}
-    found = [judgement for judgement in judgements(ask, 0) if judgement.state == "expired"]
-    needs = {name: work(found, name) for name, node in ask.tls.items() if node.get("server")}
+        return ()
+    return tuple(found for found in judgements(ask, 0) if found.state == "expired" and found.kind == "leaf")
+
+
+def needed(found: t.Iterable[Judgement]) -> dict[str, Work]:
+    """Server -> the leaves among these that are taken away while it is stopped."""
+    found = tuple(found)
+    needs = {name: work(found, name) for name in dict.fromkeys(judgement.node for judgement in found)}
     return {name: need for name, need in needs.items() if need.files}
 
 
@@ -111,8 +116,8 @@ def explained(case: Case, needs: t.Mapping[str, Work]) -> Case:
     return replace(case, refusals=tuple(refusal for refusal in case.refusals if refusal.what != UNLED))
 
 
-def worded(made: Plan, needs: t.Mapping[str, Work]) -> Plan:
-    """The plan with what is renewed where: in the words of its actions, and for those that do it."""
+def worded(made: Plan, needs: t.Mapping[str, Work], found: t.Iterable[Judgement]) -> Plan:
+    """The plan with what is renewed where: in the words of its actions, for those that do it, for the report."""
     acting = {action.node for action in made.actions if action.verb == RENEW}
     return replace(
         made,
@@ -121,6 +126,7 @@ def worded(made: Plan, needs: t.Mapping[str, Work]) -> Plan:
             for action in made.actions
         ),
         renew={name: asdict(need) for name, need in needs.items() if name in acting},
+        certificates=tuple(asdict(judgement) for judgement in found),
     )
 
 
@@ -184,5 +190,7 @@ def _made(
     aim: str,
 ) -> Plan:
     forbidden = tuple(refusals(ask, found))
+    # Members that work are alike: a ranking by revision would make another plan every second.
+    case = replace(case, base=tuple(sorted(case.base, key=lambda server: (server.etcd != "voting", server.name))))
     made = _turns.make(case, distro, ask, work="ROTATE", todo=todo, aim=aim, refusals=forbidden)
-    return replace(worded(made, needs), certificates=tuple(asdict(judgement) for judgement in found))
+    return worded(made, needs, found)

@@ -75,7 +75,7 @@ def archive(found: t.Iterable[File]) -> bytes:
 
 
 def differing(found: t.Iterable[File], seen: t.Mapping[str, str]) -> list[str]:
-    """Paths of those in tls/ that a server has otherwise, by the sha256 that it says; what it lacks is no difference."""
+    """Paths of those in tls/ that a server has otherwise, by the sha256 it says; what it lacks is no difference."""
     return sorted(
         file.path for file in found if file.path in NEEDED and seen.get(file.path, file.sha256) != file.sha256
     )

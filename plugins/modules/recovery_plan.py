@@ -76,13 +76,14 @@ options:
       - V(recover) plans everything that the case needs.
       - V(backup) plans phase 3 alone, on the best server whose etcd answers, else on one whose etcd is stopped. It
         stops nothing, and is meant for healthy clusters too.
-      - V(rotate), V(tls_remove), V(rejoin) and V(repair) plan for a cluster whose quorum stands, in five phases; in the fourth one,
-        hosts take turns, each with C(turn) in its actions.
+      - V(rotate), V(tls_remove), V(rejoin) and V(repair) plan for a cluster whose quorum stands, in five phases; in
+        the fourth one, hosts take turns, each with C(turn) in its actions.
     type: str
     choices: [recover, backup, rotate, tls_remove, rejoin, repair]
     default: recover
   only:
-    description: Hosts that V(rotate), V(tls_remove), V(rejoin) and V(repair) are restricted to; empty for all that need it.
+    description: >-
+      Hosts that V(rotate), V(tls_remove), V(rejoin) and V(repair) are restricted to; empty for all that need it.
     type: list
     elements: str
     default: []

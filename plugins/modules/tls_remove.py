@@ -9,10 +9,10 @@ short_description: Empty server/tls without losing the CAs
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Verb V(empty), while the server is stopped, for runbooks that say C(rm -rf server/tls). On most versions that makes new
-    CAs and finishes the cluster off.
-  - Opens the bootstrap data of the snapshot that this run has proved, moves server/tls aside, and writes CAs, service.key
-    and the files in cred/ that differ with their old times. Only leaves are made anew by the next start.
+  - Verb V(empty), while the server is stopped, for runbooks that say C(rm -rf server/tls). On most versions that makes
+    new CAs and finishes the cluster off.
+  - Opens the bootstrap data of the snapshot that this run has proved, moves server/tls aside, and writes CAs,
+    service.key and the files in cred/ that differ with their old times. Only leaves are made anew by the next start.
   - V(match) of M(requorum.cluster.tls_rotate) comes before it, and refuses where the CAs of the server are others.
 extends_documentation_fragment:
   - requorum.cluster._attributes
@@ -52,5 +52,5 @@ requorum_actions:
       started: "2026-11-24T09:30:07.120Z"
       ended: "2026-11-24T09:30:07.910Z"
       seconds: 0.79
-      result: "placed: /var/lib/rancher/rke2/server/tls; kept: /var/lib/rancher/rke2/server/tls-requorum-20261124T093000Z"
+      result: "placed: /var/lib/rancher/rke2/server/tls; kept: .../server/tls-requorum-20261124T093000Z"
 """

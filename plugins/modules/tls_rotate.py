@@ -9,9 +9,9 @@ short_description: Make leaf certificates anew under the CAs of the datastore
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Verb V(match), before the server is stopped. Opens the bootstrap data of the snapshot that this run has proved, on the
-    controller and with the token that was kept beside it. The CAs and service.key of the server must be those in it, or
-    the plan must put them back. Nothing is stopped otherwise.
+  - Verb V(match), before the server is stopped. Opens the bootstrap data of the snapshot that this run has proved, on
+    the controller and with the token that was kept beside it. The CAs and service.key of the server must be those in
+    it, or the plan must put them back. Nothing is stopped otherwise.
   - Verb V(restore), while the server is stopped. Writes CAs, service.key and the files in cred/ that differ, with the
     times that the datastore has for them; what was there is moved aside. It is never done the other way round.
   - Verb V(renew), while the server is stopped. Runs C(certificate rotate) for the services that are due; where the

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
-from . import __version__, output, snapshot
+from . import __version__, output, rotate, snapshot
 from .inputs import Usage
 
 FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -50,7 +50,9 @@ def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser("requorum", allow_abbrev=False)
     top.description = "Reads, proves and mines datastores of RKE2 and K3s clusters that lost etcd quorum."
     top.add_argument("--version", action="version", version=f"requorum {__version__}")
-    snapshot.add(top.add_subparsers(metavar="COMMAND", required=True))
+    commands = top.add_subparsers(metavar="COMMAND", required=True)
+    snapshot.add(commands)
+    rotate.add(commands)
     return top
 
 

@@ -28,9 +28,8 @@ EVERYTHING = ("-e", "requorum_cert_all=true")
 
 def sums(lab: Lab, host: str) -> dict[str, str]:
     """Path below the data directory -> sha256 of every certificate and of service.key."""
-    found = lab.sh(
-        host, f"cd {lab.data_dir} && sha256sum server/tls/*.crt server/tls/etcd/*.crt server/tls/service.key agent/*.crt"
-    ).out
+    files = "server/tls/*.crt server/tls/etcd/*.crt server/tls/service.key agent/*.crt"
+    found = lab.sh(host, f"cd {lab.data_dir} && sha256sum {files} 2>/dev/null").out
     return {path: digest for digest, path in (line.split(None, 1) for line in found.splitlines())}
 
 
@@ -95,7 +94,8 @@ def test_servers_and_agents_are_rotated_while_a_client_writes(lab: Lab) -> None:
         run = playbook(lab, ROTATE, *EVERYTHING, *confirm(lab))
         say(f"rotation of {len(lab.servers)} servers and {len(lab.agents)} agent: {time.monotonic() - begun:.0f} s")
     assert story.outcome(run) == "done"
-    assert story.planned(check) == story.planned(run) == story.done(run)
+    assert story.planned(run) == story.done(run)
+    assert sorted(story.verbs(check)) == sorted(story.verbs(run))  # who leads may change between them
     for host in lab.servers:
         assert common(lab, host) == before[host][0]
         assert lab.sh(host, f"systemctl is-enabled {lab.spec.unit(host)}").out.strip() == "enabled"

@@ -1,0 +1,51 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What the commands share that work on one host after another while the quorum stands: options, plan and report."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+from typing import Any
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _report_text
+
+from . import inputs, remote
+from .output import Result
+
+JSON = dict[str, Any]
+FAILED, REFUSED = 1, 3
+CODES = {"done": 0, "healthy": 0, "planned": 0, "refused": REFUSED}
+
+
+def add_options(command: argparse.ArgumentParser) -> None:
+    """Inventory, dry run, the word that says yes, and a restriction to some hosts."""
+    command.add_argument("-i", "--inventory", metavar="INV", required=True, help="inventory of the cluster")
+    command.add_argument("-e", "--extra-var", metavar="VAR=VALUE", type=inputs.variable, action="append", default=[],
+                         help="a variable of docs/variables.md")
+    command.add_argument("--check", action="store_true", help="show the plan, change nothing")
+    command.add_argument("--confirm", metavar="CLUSTER", help="the name of the cluster: do what the plan says")
+    command.add_argument("--only", metavar="HOST", action="append", help="work on this host alone; may be repeated")
+    command.add_argument("--json", action="store_true", help="the report as JSON")
+
+
+def run(playbook: str, arguments: argparse.Namespace, options: JSON) -> Result:
+    """Run a playbook; its report is the result. 3 when a gate refuses it, 1 when it fails."""
+    variables: JSON = {**dict(arguments.extra_var), **{f"requorum_{name}": value for name, value in options.items()}}
+    if arguments.confirm:
+        variables["requorum_confirm"] = arguments.confirm
+    if arguments.only:
+        variables["requorum_only"] = arguments.only
+    outcome = remote.play(playbook, arguments.inventory, variables, check=arguments.check)
+    made = outcome.results.get("recovery_plan")
+    if made is None or "requorum_run_dir" not in made:
+        notes = outcome.failures or ["No plan came back."]
+        return Result([], {"schema": 1, "errors": notes}, notes, FAILED)
+    folder = str(made["requorum_run_dir"])
+    with open(os.path.join(folder, "report.json"), encoding="utf-8") as file:
+        report: JSON = json.load(file)
+    code = CODES.get(report["verdict"]["outcome"], FAILED)
+    if outcome.failures and not code:  # it was planned, and a gate did not let it pass
+        code = REFUSED
+    return Result([_report_text.summary(report, folder)], report, outcome.failures, code)
