@@ -19,25 +19,31 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _plan,
     _rejoin,
     _restore,
+    _rotate,
     _server,
     _state,
+    _tls,
+    _tls_words,
     _turns,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, display, now, write
 
 PLAYBOOKS = {
     "recover": "recover.yml",
     "backup": "playbooks/backup.yml",
     "agents": "playbooks/agents.yml",
     "rotate": "playbooks/rotate_certs.yml",
+    "tls_remove": "playbooks/tls_remove.yml",
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
 }
 TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
     "rejoin": _rejoin.plan,
     "agents": _agents.plan,
+    "rotate": _rotate.plan,
+    "tls_remove": _rotate.plan_remove,
 }
 """Purpose -> the plan in which hosts take turns for it."""
 
@@ -76,9 +82,16 @@ class ActionModule(NodeAction):
             plan = _plan.backup_plan(case, known, cluster=args["cluster"])
         elif purpose in TURNS:
             only, options = args.get("only") or (), args.get("options") or {}
-            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time())
+            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time(), self._tls(entries))
             plan = TURNS[purpose](case, known, ask)
+            if plan.certificates:
+                display.display(_tls_words.table((_tls.Judgement(**j) for j in plan.certificates), list(ask.tls)))
         else:
+            ended = _rotate.expired(
+                _turns.Ask(args["cluster"], entries, living, tls=self._tls(entries), now=time.time())
+            )
+            expired = _rotate.needed(ended)
+            case = _rotate.explained(case, expired)
             plan = _plan.make_plan(
                 case,
                 known,
@@ -87,7 +100,9 @@ class ActionModule(NodeAction):
                 method=args.get("method") or "auto",
                 chosen=chosen,
                 bare=self._bare(chosen, entries),
+                renew=expired,
             )
+            plan = _rotate.worded(plan, expired, ended)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         run_dir = os.path.join(args["output"], args["cluster"], stamp)
         os.makedirs(run_dir, mode=0o700)
@@ -158,6 +173,15 @@ class ActionModule(NodeAction):
         bucket = self.bucket() if self.settings.get("requorum_s3_bucket") else None
         rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, bucket=bucket, named=word)
         return _catalog.choose(rows, word)
+
+    def _tls(self, entries: list[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
+        """What INSPECT registered of certificates, where the playbook asked for them."""
+        read = {e["name"]: self.vars["hostvars"][e["name"]].get("requorum_tls_read") or {} for e in entries}
+        return {
+            name: json.loads(json.dumps(answer["requorum_tls"]))
+            for name, answer in read.items()
+            if answer.get("requorum_tls")
+        }
 
     @staticmethod
     def _bare(chosen: _catalog.Row | None, entries: list[dict[str, t.Any]]) -> list[str]:

@@ -24,6 +24,7 @@ Kind = t.Literal[
     "api_down",
     "unknown",
 ]
+UNLED = "All intact members run and still see no leader: they do not reach each other."
 Need = t.Literal["nothing", "start", "promote", "rejoin", "stays_off"]
 
 
@@ -274,7 +275,7 @@ def _fallen(
         if not idle:
             refusals += (
                 Refusal(
-                    "All intact members run and still see no leader: they do not reach each other.",
+                    UNLED,
                     _list([s.name for s in intact]),
                     "Look at the network between them (ports 2379 and 2380), certificates and clocks.",
                 ),

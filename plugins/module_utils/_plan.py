@@ -82,6 +82,10 @@ class Plan:
     """Server -> what this plan does about it, where the case alone does not say so: `leaves`, or left alone."""
     nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Whose turn -> the Nodes that go with it."""
+    renew: dict[str, dict[str, t.Any]] = field(default_factory=dict)
+    """Host -> `_rotate.Work`: which leaf certificates are made anew."""
+    certificates: tuple[dict[str, t.Any], ...] = ()
+    """`_tls.Judgement` of every file, where the plan is about certificates."""
 
     @property
     def plan_id(self) -> str:
@@ -151,18 +155,20 @@ def make_plan(
     method: str = "auto",
     chosen: Row | None = None,
     bare: t.Collection[str] = (),
+    renew: t.Collection[str] = (),
 ) -> Plan:
     """The plan for a case.
 
     method: auto or restore (snapshot of the survivor, then restore it) or plain (reset in place).
     chosen: the snapshot that is restored instead of the survivor's own.
     bare: servers without configuration, of which it was kept beside that snapshot.
+    renew: servers whose leaf certificates have ended: older versions do not start with them.
     """
     if not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
         return empty(case, cluster)
     reset = "plain" if method == "plain" else "restore"
     source = find_source(case, distro)
-    actions = number(_steps(case, source, agents, reset, chosen, bare), case, distro, source, chosen)
+    actions = number(_steps(case, source, agents, reset, chosen, bare, renew), case, distro, source, chosen)
     if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
         return empty(case, cluster)
     lost, loss = _loss(case, chosen)
@@ -214,6 +220,7 @@ def _steps(
     reset: str,
     chosen: Row | None,
     bare: t.Collection[str],
+    renew: t.Collection[str],
 ) -> t.Iterator[Todo]:
     """In the one right order."""
     survivor, joiners = case.base[0].name, case.having("rejoin")
@@ -228,16 +235,21 @@ def _steps(
             yield Todo("fetch", chosen.stored.host)
         yield Todo("deliver", survivor)
     yield from (Todo("fence", name) for name in joiners)
+    yield from (Todo("stop to renew", name) for name in case.having("start") if name in renew)
     yield from (Todo("furnish", name) for name in (*joiners, survivor) if name in bare)
     if lost:
         if not (source and source.stop):
             yield Todo("stop to reset", survivor)
         yield Todo("prove", survivor)
+        if survivor in renew:
+            yield Todo("renew to reset", survivor)
         yield Todo(reset, survivor)
         yield Todo("start alone", survivor)
+    yield from (Todo("renew to start", name) for name in case.having("start") if name in renew)
     yield from (Todo("start", name) for name in case.having("start"))
     if joiners and not lost:
         yield Todo("remove", survivor)
+    yield from (Todo("renew to join", name) for name in joiners if name in renew)
     yield from (Todo("rejoin", name) for name in joiners)
     coming = case.having("rejoin", "start", "promote")
     if coming:

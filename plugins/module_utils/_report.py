@@ -110,7 +110,7 @@ def _seconds(started: str, ended: str | None) -> float | None:
 def _outcome(record: Record) -> str:
     plan = record.plan
     if plan["refusals"] or not plan["actions"]:
-        return "healthy" if plan["case"] == "healthy" else "refused"
+        return "healthy" if plan["case"] == "healthy" and not plan["refusals"] else "refused"
     if record.mode == "check":
         return "planned"
     if all(action["phase"] == 3 for action in plan["actions"]):  # backup.yml

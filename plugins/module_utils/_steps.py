@@ -29,7 +29,91 @@ _TAKE_AWAY = "Stop and disable {unit}; take away etcd and kube-apiserver only"
 _BACK_ON = "systemctl enable --now {unit} on {node}"
 _RESET_WHY = "it makes the survivor the only member of a new cluster with the old data"
 
+
+
+def _renewal(phase: int) -> Step:
+    return Step(
+        phase,
+        "renew",
+        "Take away these leaf certificates of {node}, which its start makes anew",
+        "they have ended, end soon or do not chain; CAs stay as they are",
+        2,
+        "put the folders that the report names back while {unit} is stopped",
+    )
+
+
 STEPS = {
+    "match": Step(
+        4,
+        "match",
+        "See that the CAs and service.key of {node} are those of the proved snapshot",
+        "leaves are only made under the CAs that the whole cluster trusts",
+        2,
+    ),
+    "match to empty": Step(
+        4,
+        "match",
+        "Open the bootstrap data of the proved snapshot with the token; see that {node} has its CAs and service.key",
+        "without them an empty server/tls makes new CAs, and the cluster falls apart",
+        2,
+    ),
+    "stop to renew": Step(
+        4,
+        "fence",
+        "Stop and disable {unit}; take away etcd and kube-apiserver only",
+        "leaf certificates are made at a start; workloads go on",
+        3,
+        _BACK_ON,
+    ),
+    "empty": Step(
+        4,
+        "empty",
+        "Move server/tls aside; write CAs, service.key and cred/ of the datastore with their old times",
+        "only leaves are made anew by the start",
+        2,
+        "stop {unit}, mv server/tls-requorum-* back to server/tls",
+    ),
+    "put back": Step(
+        4,
+        "restore",
+        "Put CAs, service.key and cred/ of the datastore on {node}, with their old times",
+        "they differ, and the datastore's are the cluster's",
+        2,
+        "put the files that the report names back while {unit} is stopped",
+    ),
+    "renew": _renewal(4),
+    "renew to reset": _renewal(5),
+    "renew to start": _renewal(6),
+    "renew to join": _renewal(7),
+    "start again": Step(6, "start", "Start {unit}", "it makes its leaves anew", 15, "systemctl stop {unit} on {node}"),
+    "renewed": Step(
+        8,
+        "renewed",
+        "See that the quorum is healthy, that the CAs are the same and that every leaf of {node} chains and is in date",
+        "the next host is only touched when this one works",
+        3,
+    ),
+    "enable": Step(
+        8,
+        "release",
+        "Let {unit} start at boot again, close the journal",
+        "the host must come back by itself",
+        1,
+    ),
+    "refresh": Step(
+        8,
+        "refresh",
+        "Restart {agent_unit}",
+        "an agent fetches its certificates at every start; workloads go on",
+        10,
+    ),
+    "fresh": Step(
+        8,
+        "renewed",
+        "See that every certificate of {node} chains and is in date",
+        "the next host is only touched when this one works",
+        1,
+    ),
     "stop to copy": Step(3, "fence", _TAKE_AWAY, "its datastore is copied while nothing writes to it", 3, _BACK_ON),
     "snapshot": Step(
         3,

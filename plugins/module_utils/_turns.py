@@ -35,6 +35,8 @@ class Ask:
     """Further variables of the playbook, by their name without `requorum_`."""
     now: float = 0.0
     """Unix seconds, by the controller's clock."""
+    tls: t.Mapping[str, JSON] = field(default_factory=dict)
+    """What tls_info read, by host; empty where the playbook did not ask."""
 
     def wanted(self, names: t.Iterable[str]) -> tuple[str, ...]:
         """Those of the names that the work is not restricted away from."""

@@ -84,6 +84,14 @@ options:
     default: recover
   only:
     description: Hosts that V(agents), V(rotate), V(rejoin) and V(repair) are restricted to; empty for all that need it.
+      - V(rotate), V(tls_remove), V(rejoin) and V(repair) plan for a cluster whose quorum stands, in five phases; in
+        the fourth one, hosts take turns, each with C(turn) in its actions.
+    type: str
+    choices: [recover, backup, rotate, tls_remove, rejoin, repair]
+    default: recover
+  only:
+    description: >-
+      Hosts that V(rotate), V(tls_remove), V(rejoin) and V(repair) are restricted to; empty for all that need it.
     type: list
     elements: str
     default: []

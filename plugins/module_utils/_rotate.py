@@ -1,0 +1,196 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""Plans that make leaf certificates anew, one host after another, and that never replace an authority.
+
+What a server's authorities should be is decided by the datastore: here by the one on the servers' disks, and once more
+by the proved snapshot, before a server is stopped (verb match).
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import asdict, dataclass, replace
+
+from . import _tls, _tls_files, _turns
+from ._classify import UNLED, Case, Refusal
+from ._distro import Distro
+from ._plan import Plan, Todo
+from ._tls import Judgement
+
+JSON = t.Mapping[str, t.Any]
+DAYS = 30
+ALL = "all"
+"""In the place of services: every leaf."""
+RENEW, RESTORE, RESTART = "renew", "restore", "restart"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What the certificates of one host need."""
+
+    services: tuple[str, ...] = ()
+    """For `certificate rotate --service`."""
+    files: tuple[str, ...] = ()
+    """The leaves behind them, and those that no service has: moved aside where the program cannot rotate them."""
+    restore: bool = False
+    """Authorities, service.key or files in cred/ are not the cluster's."""
+    restart: bool = False
+    """A start writes something anew that is due."""
+
+    def __bool__(self) -> bool:
+        return bool(self.files or self.restore or self.restart)
+
+    @property
+    def words(self) -> str:
+        """For the plan."""
+        bare = [path for path in self.files if not self.services]
+        return ", ".join(self.services or bare)
+
+
+def judgements(ask: _turns.Ask, days: int) -> tuple[Judgement, ...]:
+    """Every file of every host that was read, measured by the authorities of the datastore."""
+    known = _tls.common(ask.tls.values())
+    return tuple(found for node in ask.tls.values() for found in _tls.judge(node, known, now=ask.now, days=days))
+
+
+def work(found: t.Iterable[Judgement], name: str, *, everything: bool = False) -> Work:
+    """What one host needs; everything: each leaf, due or not."""
+    mine = [judgement for judgement in found if judgement.node == name]
+    due = [j for j in mine if j.remedy == RENEW or (everything and j.kind == "leaf" and j.state != "missing")]
+    ours = [j for j in due if j.path.startswith((_tls_files.TLS, _tls_files.SECRET))]
+    return Work(
+        services=(ALL,) if everything and ours else tuple(sorted({j.service for j in due if j.service})),
+        files=tuple(sorted(j.path for j in ours)),
+        restore=any(j.remedy == RESTORE for j in mine),
+        restart=any(j.remedy == RESTART for j in mine) or bool(due),
+    )
+
+
+def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
+    """Renew what is due (or everything), servers first, then agents."""
+    days, everything = (
+        int(ask.options.get("cert_days") or DAYS),
+        str(ask.options.get("cert_all")).lower() in ("true", "yes", "1"),
+    )
+    found = judgements(ask, days)
+    idle = case.having("start")
+    needs = {name: work(found, name, everything=everything) for name in ask.tls}
+    todo: list[Todo] = []
+    for name in _order(case, ask):
+        if needs.get(name) or name in idle:
+            todo += _server(name, needs.get(name) or Work())
+    for name in ask.wanted(ask.agents):
+        if needs.get(name):
+            todo += [Todo(key, name, name) for key in ("refresh", "agent", "fresh")]
+    return _made(
+        case, distro, ask, found, todo, needs, "Every leaf certificate chains and is in date; the CAs are the same."
+    )
+
+
+def plan_remove(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
+    """Empty server/tls of the servers that are named, the authorities put back at once."""
+    found = judgements(ask, DAYS)
+    todo = [step for name in _order(case, ask) for step in _server(name, Work(), empty=True)]
+    return _made(case, distro, ask, found, todo, {}, "server/tls is made anew under the same CAs.")
+
+
+def expired(ask: _turns.Ask) -> tuple[Judgement, ...]:
+    """What keeps a server from a first start in a recovery: leaves that have ended, unless a clock says so wrongly."""
+    if _tls.cause(ask.tls.values()):
+        return ()
+    return tuple(found for found in judgements(ask, 0) if found.state == "expired" and found.kind == "leaf")
+
+
+def needed(found: t.Iterable[Judgement]) -> dict[str, Work]:
+    """Server -> the leaves among these that are taken away while it is stopped."""
+    found = tuple(found)
+    needs = {name: work(found, name) for name in dict.fromkeys(judgement.node for judgement in found)}
+    return {name: need for name, need in needs.items() if need.files}
+
+
+def explained(case: Case, needs: t.Mapping[str, Work]) -> Case:
+    """The case when expired certificates explain why members that run do not reach each other."""
+    if not needs or case.kind != "quorum_recoverable":
+        return case
+    return replace(case, refusals=tuple(refusal for refusal in case.refusals if refusal.what != UNLED))
+
+
+def worded(made: Plan, needs: t.Mapping[str, Work], found: t.Iterable[Judgement]) -> Plan:
+    """The plan with what is renewed where: in the words of its actions, for those that do it, for the report."""
+    acting = {action.node for action in made.actions if action.verb == RENEW}
+    return replace(
+        made,
+        actions=tuple(
+            replace(action, what=f"{action.what}: {needs[action.node].words}") if action.verb == RENEW else action
+            for action in made.actions
+        ),
+        renew={name: asdict(need) for name, need in needs.items() if name in acting},
+        certificates=tuple(asdict(judgement) for judgement in found),
+    )
+
+
+def refusals(ask: _turns.Ask, found: t.Iterable[Judgement]) -> t.Iterator[Refusal]:
+    """What forbids a rotation, the clocks first: a wrong one looks like everything else."""
+    cause = _tls.cause(ask.tls.values())
+    if cause:
+        yield Refusal(cause, ", ".join(ask.tls), "Then run the same command again.")
+        return
+    ended = {(j.path, j.subject) for j in found if j.kind == "ca" and j.state == "expired" and j.remedy == "rotate_ca"}
+    for path, subject in sorted(ended):
+        yield Refusal(
+            f"The CA {subject} ({path}) has expired: no certificate under it is valid, however new.",
+            path,
+            "Make new CAs with `certificate rotate-ca --force` as docs/certificates.md has it; agents need a new token "
+            "afterwards.",
+        )
+    lost = sorted({f"{j.node}: {j.path}" for j in found if j.remedy == "lost"})
+    if lost:
+        yield Refusal(
+            f"{', '.join(lost)}: the datastore does not hold it, and no server does.",
+            ", ".join(lost),
+            "Bring it back from a backup; a start would make a new one and the cluster would fall apart.",
+        )
+
+
+def _server(name: str, need: Work, *, empty: bool = False) -> t.Iterator[Todo]:
+    """One server's turn."""
+    yield from (Todo(key, name, name) for key in ("margin", "yield"))
+    yield Todo("match to empty" if empty else "match", name, name)
+    yield Todo("stop to renew", name, name)
+    if empty:
+        yield Todo("empty", name, name)
+    if need.restore:
+        yield Todo("put back", name, name)
+    if need.files:
+        yield Todo("renew", name, name)
+    yield from (Todo(key, name, name) for key in ("start again", "serve", "renewed", "enable"))
+
+
+def _order(case: Case, ask: _turns.Ask) -> list[str]:
+    """Servers that are stopped already, then those with etcd alone, the leader last."""
+    alone = {entry["name"] for entry in ask.entries if _etcd_alone(entry)}
+    idle = case.having("start")
+    names = ask.wanted(server.name for server in case.servers if server.reachable)
+    leader = {server.name for server in case.servers if server.leader}
+    return sorted(names, key=lambda name: (name not in idle, name not in alone, name in leader))
+
+
+def _etcd_alone(entry: JSON) -> bool:
+    return str((entry.get("config") or {}).get("disable-apiserver", "")).lower() == "true"
+
+
+def _made(
+    case: Case,
+    distro: Distro,
+    ask: _turns.Ask,
+    found: tuple[Judgement, ...],
+    todo: list[Todo],
+    needs: t.Mapping[str, Work],
+    aim: str,
+) -> Plan:
+    forbidden = tuple(refusals(ask, found))
+    # Members that work are alike: a ranking by revision would make another plan every second.
+    case = replace(case, base=tuple(sorted(case.base, key=lambda server: (server.etcd != "voting", server.name))))
+    made = _turns.make(case, distro, ask, work="ROTATE", todo=todo, aim=aim, refusals=forbidden)
+    return worded(made, needs, found)

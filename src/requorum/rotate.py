@@ -1,0 +1,34 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""`requorum rotate-certs`: leaf certificates are made anew on one host after another, and no CA is ever replaced."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+from . import inputs, turns
+from .inputs import Usage
+from .output import Result
+
+
+def add(commands: Any) -> None:
+    """Put the command into the parser."""
+    text = "judge every certificate; make leaves anew, one host after another, under the CAs that the datastore holds"
+    made: argparse.ArgumentParser = commands.add_parser("rotate-certs", help=text, description=text, allow_abbrev=False)
+    turns.add_options(made)
+    made.add_argument("--days", metavar="N", type=inputs.count, help="a leaf that ends within N days is due (30)")
+    made.add_argument("--all", action="store_true", help="every leaf, due or not")
+    made.add_argument("--empty-tls", action="store_true",
+                      help="empty server/tls of the servers named by --only; the CAs are put back at once")
+    made.set_defaults(run=rotate)
+
+
+def rotate(arguments: argparse.Namespace) -> Result:
+    """What is due, or everything; or what a runbook calls removing the TLS directory."""
+    if arguments.empty_tls:
+        if not arguments.only or arguments.all or arguments.days:
+            raise Usage("--empty-tls goes with --only HOST, and neither with --all nor with --days.")
+        return turns.run("tls_remove", arguments, {})
+    options = {"cert_days": arguments.days, "cert_all": arguments.all}
+    return turns.run("rotate_certs", arguments, {name: value for name, value in options.items() if value})
