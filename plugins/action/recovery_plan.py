@@ -16,6 +16,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _classify,
     _distro,
     _plan,
+    _repair,
     _restore,
     _server,
     _state,
@@ -32,7 +33,9 @@ PLAYBOOKS = {
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
 }
-TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {}
+TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
+    "repair": _repair.plan,
+}
 """Purpose -> the plan in which hosts take turns for it."""
 
 
@@ -95,6 +98,7 @@ class ActionModule(NodeAction):
             "powered_off": list(args.get("powered_off") or ()),
             "agents": list(args["agents"]),
             "command": self._command(),
+            "repairs": [asdict(item) | {"command": self._repair_by(item.name)} for item in _repair.due(case, entries)],
             **self._of_nodes(case, entries, living),
         }
         for name, content in (("plan.json", document), ("state-before.json", state)):
@@ -104,6 +108,8 @@ class ActionModule(NodeAction):
     def _of_nodes(self, case: _classify.Case, entries: list[dict[str, t.Any]], living: list[str]) -> dict[str, t.Any]:
         """What the later phases and the report need to know of the nodes."""
         needs = dict(case.needs)
+        if self._task.args.get("purpose") == "repair":  # it leaves servers alone that must join again
+            needs |= dict.fromkeys(case.having("rejoin", "promote"), "stays_off")
         return {
             "version": next((entry["version"] for entry in entries if entry.get("version")), None),
             "servers": [
@@ -124,18 +130,23 @@ class ActionModule(NodeAction):
 
     def _command(self) -> str:
         """What was typed, as far as it decides what is done: for the lines that say what to type next."""
-        playbook = PLAYBOOKS[self._task.args.get("purpose") or "recover"]
-        words = [
-            f"ansible-playbook {playbook}",
-            *(f"-i {shlex.quote(str(source))}" for source in self.vars.get("ansible_inventory_sources") or ()),
-        ]
-        options = self._task.args.get("options") or {}
+        options = dict(self._task.args.get("options") or {})
+        words = self._playbook(PLAYBOOKS[self._task.args.get("purpose") or "recover"])
+        if repairs := options.pop("repairs", ()):
+            words.append(f"--tags {','.join(repairs)}")
         given = {**self._task.args, "token_file": self.settings.get("requorum_token_file"), **options}
         for name in ("survivor", "method", "snapshot", "token_file", "powered_off", "only", *options):
             value = given.get(name)
             if value and value != "auto":
                 words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': value}))}")
         return " ".join(words)
+
+    def _playbook(self, words: str) -> list[str]:
+        sources = self.vars.get("ansible_inventory_sources") or ()
+        return [f"ansible-playbook {words}", *(f"-i {shlex.quote(str(source))}" for source in sources)]
+
+    def _repair_by(self, name: str) -> str:
+        return " ".join([*self._playbook(PLAYBOOKS["repair"]), f"--tags {name}"])
 
     def _choose(self, word: str, entries: list[dict[str, t.Any]]) -> _catalog.Row | _classify.Refusal:
         """The row of the table of snapshots that the user means."""

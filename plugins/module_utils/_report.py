@@ -230,11 +230,11 @@ def _kept(record: Record) -> list[JSON]:
         for path in record.reset.get("moved", ())
     ]
     for action in record.actions:
-        for path in action["result"].partition("kept: ")[2].split(", ") if action["verb"] == "rejoin" else ():
+        moved = action["result"].partition("kept: ")[2] if action["verb"] in ("rejoin", "clear") else ""
+        for path in moved.split(", "):
             if path.startswith("/"):
-                kept.append(
-                    {"node": action["node"], "path": path, "bytes": None, "what": "moved aside before the rejoin"}
-                )
+                what = "moved aside before the rejoin" if action["verb"] == "rejoin" else "leftover"
+                kept.append({"node": action["node"], "path": path, "bytes": None, "what": what})
     if record.backup:
         kept.append(
             {
