@@ -47,8 +47,8 @@ class ActionModule(PlanAction):
         if why := _repair.why_full(self._status()):
             raise RequorumError(
                 f"{self.host}: {why}. An alarm that is disarmed now would come back.",
-                "Delete what fills the datastore, or raise quota-backend-bytes by etcd-arg in the configuration of every "
-                "server and restart one after another. Then run the same command again.",
+                "Delete what fills the datastore, or raise quota-backend-bytes by etcd-arg on all servers "
+                "and restart one after another. Then run the same command again.",
             )
         for member in alarms:
             body = {"action": "DEACTIVATE", "memberID": str(int(member, 16)), "alarm": "NOSPACE"}
@@ -76,10 +76,7 @@ class ActionModule(PlanAction):
         done = self.script("gateway", timeout=limit + 10, CALL=call, BODY=text, SECONDS_MAX=str(limit))
         said = _state.loads(done.out.strip()) or {}
         reason = str(said.get("message") or said.get("error") or done.out.strip()[-200:] or done.why)
-        if (
-            "header" in said
-            or (accept and accept in reason)
-            or (call.endswith("defragment") and done.out.strip() == "{}")
-        ):
+        bare = call.endswith("defragment") and done.out.strip() == "{}"
+        if bare or "header" in said or (accept and accept in reason):
             return said
         raise RequorumError(f"{self.host}: etcd did not answer to {call}: {reason}.", AGAIN)

@@ -14,14 +14,14 @@ description:
     forbids every write.
   - Verb V(defragment). Defragments this member, which answers nothing meanwhile, and waits until it reads through the
     quorum again.
-  - Verb V(disarm). Disarms C(NOSPACE) on every member that has it, if the file is below 95 percent of the quota. With an
-    alarm C(CORRUPT) nothing is disarmed, and the action fails.
+  - Verb V(disarm). Disarms C(NOSPACE) on every member that has it, if the file is below 95 percent of the quota. With
+    an alarm C(CORRUPT) nothing is disarmed, and the action fails.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
 notes:
-  - The deadline of a compaction and of a defragmentation is C(requorum_timeouts.defragment), 900 seconds; that of etcd's
-    answer afterwards C(requorum_timeouts.leader), 180 seconds.
+  - The deadline of a compaction and of a defragmentation is C(requorum_timeouts.defragment), 900 seconds; that of
+    etcd's answer afterwards C(requorum_timeouts.leader), 180 seconds.
 seealso:
   - module: requorum.cluster.quorum_margin
 """
