@@ -18,13 +18,20 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _plan,
     _repair,
     _restore,
+    _rollback,
     _server,
     _state,
     _turns,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
+    NodeAction,
+    load,
+    now,
+    recorded,
+    write,
+)
 
 PLAYBOOKS = {
     "recover": "recover.yml",
@@ -32,9 +39,11 @@ PLAYBOOKS = {
     "rotate": "playbooks/rotate_certs.yml",
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
+    "rollback": "playbooks/rollback.yml",
 }
 TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
     "repair": _repair.plan,
+    "rollback": _rollback.plan,
 }
 """Purpose -> the plan in which hosts take turns for it."""
 
@@ -61,7 +70,7 @@ class ActionModule(NodeAction):
                 "No single distribution was found on the servers that answer.",
                 "Set requorum_distro to rke2, k3s or harvester and look at inspect.yml.",
             )
-        chosen = None
+        chosen, record = None, None
         if args.get("snapshot"):
             choice = self._choose(str(args["snapshot"]), entries)
             chosen = None if isinstance(choice, _classify.Refusal) else choice
@@ -72,7 +81,8 @@ class ActionModule(NodeAction):
         if purpose == "backup":
             plan = _plan.backup_plan(case, known, cluster=args["cluster"])
         elif purpose in TURNS:
-            only, options = args.get("only") or (), args.get("options") or {}
+            only, options = args.get("only") or (), dict(args.get("options") or {})
+            options["record"] = record = self._record(str(options.get("run") or "")) if purpose == "rollback" else None
             ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time())
             plan = TURNS[purpose](case, known, ask)
         else:
@@ -101,6 +111,8 @@ class ActionModule(NodeAction):
             "repairs": [asdict(item) | {"command": self._repair_by(item.name)} for item in _repair.due(case, entries)],
             **self._of_nodes(case, entries, living),
         }
+        if record:
+            document["back"] = [asdict(back) for back in _rollback.backs(record, entries)]
         for name, content in (("plan.json", document), ("state-before.json", state)):
             write(os.path.join(run_dir, name), content)
         return {"changed": False, "plan": document, "requorum_run_dir": run_dir}
@@ -140,6 +152,18 @@ class ActionModule(NodeAction):
             if value and value != "auto":
                 words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': value}))}")
         return " ".join(words)
+
+    def _record(self, stamp: str) -> _rollback.Record | None:
+        """What the chosen run left in its folder, else the last one that changed something and was no rollback."""
+        shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
+        names = [stamp] if stamp else sorted(os.listdir(shelf), reverse=True) if os.path.isdir(shelf) else []
+        for name in names:
+            folder = os.path.join(shelf, os.path.basename(name))
+            made, actions = load(folder, "plan.json", {}), recorded(folder)
+            if (stamp and made) or (made.get("purpose") != "rollback" and any(a["phase"] > 3 for a in actions)):
+                before, reset = load(folder, "state-before.json", {}), load(folder, "reset.json", {})
+                return _rollback.Record(os.path.basename(name), made, actions, reset, before)
+        return None
 
     def _playbook(self, words: str) -> list[str]:
         sources = self.vars.get("ansible_inventory_sources") or ()

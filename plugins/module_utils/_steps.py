@@ -183,6 +183,14 @@ STEPS = {
         1,
         "move them back; the report names them",
     ),
+    "revert": Step(
+        4,
+        "revert",
+        "Put back on {node} what run {run} moved aside; the unit is stopped for it, then as it was before that run",
+        "newest first; what lies there now is moved aside",
+        15,
+        "move it back; the report names both",
+    ),
     "stale": Step(
         4,
         "fence",
