@@ -156,13 +156,14 @@ class ActionModule(NodeAction):
     def _record(self, stamp: str) -> _rollback.Record | None:
         """What the chosen run left in its folder, else the last one that changed something and was no rollback."""
         shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
-        names = [stamp] if stamp else sorted(os.listdir(shelf), reverse=True) if os.path.isdir(shelf) else []
-        for name in names:
-            folder = os.path.join(shelf, os.path.basename(name))
+        later: list[dict[str, t.Any]] = []
+        for name in sorted(os.listdir(shelf), reverse=True) if os.path.isdir(shelf) else ():
+            folder = os.path.join(shelf, name)
             made, actions = load(folder, "plan.json", {}), recorded(folder)
-            if (stamp and made) or (made.get("purpose") != "rollback" and any(a["phase"] > 3 for a in actions)):
-                before, reset = load(folder, "state-before.json", {}), load(folder, "reset.json", {})
-                return _rollback.Record(os.path.basename(name), made, actions, reset, before)
+            changed = made.get("purpose") != "rollback" and any(a["phase"] > 3 for a in actions)
+            if name == stamp or (changed and not stamp):
+                return _rollback.Record(name, made, actions, load(folder, "state-before.json", {}), later)
+            later += actions
         return None
 
     def _playbook(self, words: str) -> list[str]:

@@ -9,6 +9,7 @@ before it began. A datastore is put back only before the cluster that replaced i
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +20,8 @@ from ._plan import RESETS, Plan, Todo
 
 JSON = t.Mapping[str, t.Any]
 PHASES = ("INSPECT", "PLAN", "BACKUP", "ROLLBACK", "VERIFY")
+RESET_KEPT = re.compile(r"(.*/(?:etcd|tls))-(?:old-)?[0-9]+")
+"""What a reset moves aside by itself: db/etcd-old-<unix>, tls-<unix>."""
 NEVER = ("/reset-flag", "/tombstone", "/zz-requorum.yaml", "/zz-requorum.conf", "/pod-manifests/")
 """Parts of paths that stay aside: the next start would obey them, or makes them anew."""
 
@@ -42,8 +45,9 @@ class Record:
     stamp: str
     plan: JSON = field(default_factory=dict)
     actions: t.Sequence[JSON] = ()
-    reset: JSON = field(default_factory=dict)
     before: JSON = field(default_factory=dict)
+    later: t.Sequence[JSON] = ()
+    """Actions of the runs after it."""
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,9 @@ def backs(record: Record, entries: t.Sequence[JSON]) -> tuple[Back, ...]:
     for entry in entries:
         if not entry["reachable"]:
             continue
-        moved, ran = tuple(reversed(_moved(record, entry))), _ran(before.get(entry["name"]))
+        moved, ran = _moved(record, entry, before.get(entry["name"])), _ran(before.get(entry["name"]))
         if moved or (entry["name"] in fenced and ran and not _ran(entry)):
-            found.append(Back(entry["name"], moved, ran))
+            found.append(Back(entry["name"], tuple(reversed(moved)), ran))
     return tuple(found)
 
 
@@ -83,7 +87,7 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
         hint = "requorum_run takes the stamp of a run: the name of its folder in requorum_output."
         return replace(made, refusals=(Refusal("There is no run that could be rolled back.", "controller", hint),))
     found = tuple(back for back in backs(record, ask.entries) if not ask.only or back.node in ask.only)
-    if refusals := tuple(_forbidden(record, found)):
+    if refusals := tuple(_forbidden(record, found, case)):
         return replace(made, refusals=refusals)
     if not found:
         return replace(made, reason=f"{case.reason} Run {record.stamp} left nothing aside that could be put back.")
@@ -95,7 +99,8 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
         return _turns.make(case, distro, ask, work="ROLLBACK", todo=todo, aim=aim, words=words)
     if not case.base:
         case = replace(case, base=case.servers)
-    steps = [*(Todo("revert", back.node) for back in found), *release]
+    steps = [Todo("stop to revert", back.node) for back in found if back.datastore]
+    steps += [*(Todo("revert", back.node) for back in found), *release]
     return replace(
         made,
         actions=_plan.number(steps, case, distro, None, phases=PHASES, more=words),
@@ -110,47 +115,54 @@ def _turns_of(found: t.Sequence[Back], ask: _turns.Ask) -> t.Iterator[Todo]:
         yield from (Todo(key, back.node, back.node) for key in steps if key != "serve" or back.start)
 
 
-def _forbidden(record: Record, found: t.Sequence[Back]) -> t.Iterator[Refusal]:
-    """Datastores: never after the first start of the new cluster, and never that of a member that was removed."""
-    started = next((a for a in record.actions if a["verb"] == "start" and record.plan.get("case") in RESETS), None)
-    if started:
-        yield Refusal(
-            f"Run {record.stamp} has passed its point of no return at {started['started']}: the new cluster writes.",
-            started["node"],
-            "What is older is in its backup: recover.yml with requorum_snapshot goes back to that.",
-        )
-        return
+def _forbidden(record: Record, found: t.Sequence[Back], case: Case) -> t.Iterator[Refusal]:
+    """Datastores: never after the first write of the new cluster, and never that of a member that was removed."""
     for back in found:
-        if back.datastore and record.plan.get("case") not in RESETS:
-            kept = ", ".join(item.kept for item in back.moved if item.datastore)
+        if not back.datastore:
+            continue
+        kept = ", ".join(item.kept for item in back.moved if item.datastore)
+        if record.plan.get("case") not in RESETS:
+            what = f"{back.node} has joined as a new member, and its old datastore ({kept}) is of one that was removed."
+            yield Refusal(what, back.node, "Leave it; requorum_only restricts the rollback to other nodes.")
+        elif why := _written(record, back.node, case):
             yield Refusal(
-                f"{back.node} has joined as a new member, and its old datastore ({kept}) is of one that was removed.",
+                f"Run {record.stamp} has passed its point of no return: {why}.",
                 back.node,
-                "Leave it where it is; requorum_only restricts the rollback to other nodes.",
+                f"The old datastore stays at {kept}. What is older is in the backup of the run: "
+                "recover.yml goes back to it with requorum_snapshot.",
             )
 
 
-def _moved(record: Record, entry: JSON) -> list[Moved]:
+def _written(record: Record, node: str, case: Case) -> str:
+    """Why the cluster that the reset made may have written something; empty when it has not."""
+    started = [a for a in (*record.actions, *record.later) if a["verb"] in ("start", "rejoin")]
+    if started:
+        return f"{started[0]['node']} was started at {started[0]['started']}"
+    server = next(server for server in case.servers if server.name == node)
+    if server.etcd != "stopped" and _reset(record):
+        return f"etcd on {node} is {server.etcd}, not stopped"
+    told = re.search(r"revision (\d+)", _reset(record))
+    if told and server.revision and int(told[1]) != server.revision:
+        return f"its datastore was at revision {told[1]} after the reset and is at {server.revision} now"
+    return ""
+
+
+def _reset(record: Record) -> str:
+    """What the reset said when it had ended; empty where the run was killed before."""
+    return next((str(action["result"]) for action in record.actions if action["verb"] == "reset"), "")
+
+
+def _moved(record: Record, entry: JSON, before: JSON | None) -> list[Moved]:
     """In the order in which they were moved; without what was put back since, and what stays aside."""
     journal = [str(line) for line in entry.get("journal") or ()]
     undone = {line.split("=", 1)[1] for line in journal if line.startswith("undone=")}
     lines = [line.split("=", 1)[1] for line in journal if line.startswith("moved=") and "|" in line]
-    if record.reset.get("node") == entry["name"]:
-        lines += [f"{_origin(kept)}|{kept}" for kept in record.reset.get("moved") or ()]
-    kept_by = {str(kept) for kept in record.reset.get("moved") or ()}
-    pairs = dict.fromkeys(line for line in lines if line not in undone)
-    found = [Moved(*line.split("|", 1)) for line in pairs]
-    return [
-        item
-        for item in found
-        if (record.stamp in item.kept or item.kept in kept_by) and not any(part in item.origin for part in NEVER)
-    ]
-
-
-def _origin(kept: str) -> str:
-    """`.../db/etcd-old-1795511600` -> `.../db/etcd`, `.../tls-1795511600` -> `.../tls`."""
-    folder, name = kept.rsplit("/", 1)
-    return f"{folder}/{name.split('-', 1)[0]}"
+    lines = [line for line in lines if record.stamp in line.split("|", 1)[1]]
+    if before and record.plan.get("survivor") == entry["name"]:
+        new = sorted(set(entry.get("files") or ()) - set(before.get("files") or ()))
+        lines += [f"{match[1]}|{path}" for path in new if (match := RESET_KEPT.fullmatch(path))]
+    found = [Moved(*line.split("|", 1)) for line in dict.fromkeys(lines) if line not in undone]
+    return [item for item in found if not any(part in item.origin for part in NEVER)]
 
 
 def _ran(entry: JSON | None) -> bool:

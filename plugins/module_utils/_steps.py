@@ -183,6 +183,14 @@ STEPS = {
         1,
         "move them back; the report names them",
     ),
+    "stop to revert": Step(
+        4,
+        "fence",
+        _TAKE_AWAY,
+        "no datastore is put back beneath an etcd that runs",
+        3,
+        _BACK_ON,
+    ),
     "revert": Step(
         4,
         "revert",

@@ -5,6 +5,7 @@ umask 077
 mkdir -p "$HOME_DIR/$STAMP" && chmod 700 "$HOME_DIR" || die "$HOME_DIR/$STAMP cannot be made"
 [ "$AGENT_ROLE" = yes ] && UNIT=$AGENT
 note() { printf '%s\n' "$1" | tee -a "$HOME_DIR/journal-closed"; }
+systemctl stop requorum-reset >/dev/null 2>&1 # a reset that was left alone would go on
 stopped=no
 stop_unit() {
   [ $stopped = yes ] && return 0
