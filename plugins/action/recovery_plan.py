@@ -20,6 +20,9 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _rejoin,
     _restore,
     _rotate,
+    _repair,
+    _restore,
+    _rollback,
     _server,
     _state,
     _tls,
@@ -29,6 +32,13 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, display, now, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
+    NodeAction,
+    load,
+    now,
+    recorded,
+    write,
+)
 
 PLAYBOOKS = {
     "recover": "recover.yml",
@@ -38,6 +48,11 @@ PLAYBOOKS = {
     "tls_remove": "playbooks/tls_remove.yml",
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
+    "rollback": "playbooks/rollback.yml",
+}
+TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
+    "repair": _repair.plan,
+    "rollback": _rollback.plan,
 }
 TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
     "rejoin": _rejoin.plan,
@@ -70,7 +85,7 @@ class ActionModule(NodeAction):
                 "No single distribution was found on the servers that answer.",
                 "Set requorum_distro to rke2, k3s or harvester and look at inspect.yml.",
             )
-        chosen = None
+        chosen, record = None, None
         if args.get("snapshot"):
             choice = self._choose(str(args["snapshot"]), entries)
             chosen = None if isinstance(choice, _classify.Refusal) else choice
@@ -83,6 +98,9 @@ class ActionModule(NodeAction):
         elif purpose in TURNS:
             only, options = args.get("only") or (), args.get("options") or {}
             ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time(), self._tls(entries))
+            only, options = args.get("only") or (), dict(args.get("options") or {})
+            options["record"] = record = self._record(str(options.get("run") or "")) if purpose == "rollback" else None
+            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time())
             plan = TURNS[purpose](case, known, ask)
             if plan.certificates:
                 display.display(_tls_words.table((_tls.Judgement(**j) for j in plan.certificates), list(ask.tls)))
@@ -117,7 +135,11 @@ class ActionModule(NodeAction):
             "agents": list(args["agents"]),
             "command": self._command(),
             **self._of_nodes(case, plan, entries, living),
+            "repairs": [asdict(item) | {"command": self._repair_by(item.name)} for item in _repair.due(case, entries)],
+            **self._of_nodes(case, entries, living),
         }
+        if record:
+            document["back"] = [asdict(back) for back in _rollback.backs(record, entries)]
         for name, content in (("plan.json", document), ("state-before.json", state)):
             write(os.path.join(run_dir, name), content)
         return {"changed": False, "plan": document, "requorum_run_dir": run_dir}
@@ -127,6 +149,9 @@ class ActionModule(NodeAction):
     ) -> dict[str, t.Any]:
         """What the later phases and the report need to know of the nodes."""
         needs = dict(case.needs) | plan.needs
+        needs = dict(case.needs)
+        if self._task.args.get("purpose") == "repair":  # it leaves servers alone that must join again
+            needs |= dict.fromkeys(case.having("rejoin", "promote"), "stays_off")
         return {
             "version": next((entry["version"] for entry in entries if entry.get("version")), None),
             "servers": [
@@ -147,18 +172,36 @@ class ActionModule(NodeAction):
 
     def _command(self) -> str:
         """What was typed, as far as it decides what is done: for the lines that say what to type next."""
-        playbook = PLAYBOOKS[self._task.args.get("purpose") or "recover"]
-        words = [
-            f"ansible-playbook {playbook}",
-            *(f"-i {shlex.quote(str(source))}" for source in self.vars.get("ansible_inventory_sources") or ()),
-        ]
-        options = self._task.args.get("options") or {}
+        options = dict(self._task.args.get("options") or {})
+        words = self._playbook(PLAYBOOKS[self._task.args.get("purpose") or "recover"])
+        if repairs := options.pop("repairs", ()):
+            words.append(f"--tags {','.join(repairs)}")
         given = {**self._task.args, "token_file": self.settings.get("requorum_token_file"), **options}
         for name in ("survivor", "method", "snapshot", "token_file", "powered_off", "only", *options):
             value = given.get(name)
             if value and value != "auto":
                 words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': value}))}")
         return " ".join(words)
+
+    def _record(self, stamp: str) -> _rollback.Record | None:
+        """What the chosen run left in its folder, else the last one that changed something and was no rollback."""
+        shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
+        later: list[dict[str, t.Any]] = []
+        for name in sorted(os.listdir(shelf), reverse=True) if os.path.isdir(shelf) else ():
+            folder = os.path.join(shelf, name)
+            made, actions = load(folder, "plan.json", {}), recorded(folder)
+            changed = made.get("purpose") != "rollback" and any(a["phase"] > 3 for a in actions)
+            if name == stamp or (changed and not stamp):
+                return _rollback.Record(name, made, actions, load(folder, "state-before.json", {}), later)
+            later += actions
+        return None
+
+    def _playbook(self, words: str) -> list[str]:
+        sources = self.vars.get("ansible_inventory_sources") or ()
+        return [f"ansible-playbook {words}", *(f"-i {shlex.quote(str(source))}" for source in sources)]
+
+    def _repair_by(self, name: str) -> str:
+        return " ".join([*self._playbook(PLAYBOOKS["repair"]), f"--tags {name}"])
 
     def _choose(self, word: str, entries: list[dict[str, t.Any]]) -> _catalog.Row | _classify.Refusal:
         """The row of the table of snapshots that the user means."""

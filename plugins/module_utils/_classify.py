@@ -100,6 +100,12 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
     refusals = strangers(servers, members)
     if leading:
         return _standing(servers, _steady(base, survivor), members, refusals)
+    refusals = _strangers(servers, members)
+    if any("CORRUPT" in server.alarms for server in base):
+        return _corrupt(servers, base, members)
+    if leading:
+        case = _standing(servers, base, members, refusals)
+        return _full(case) if any("NOSPACE" in server.alarms for server in base) else case
     return _fallen(servers, base, members, refusals, named=survivor)
 
 
@@ -254,6 +260,29 @@ def _standing(
             ),
         )
     return Case("healthy", f"All {len(servers)} servers are voters and see one leader.", base, needs, members)
+
+
+def _full(case: Case) -> Case:
+    """A full datastore takes no writes, so nobody could join or start; reads go on."""
+    kind: Kind = "api_down" if case.kind == "healthy" else case.kind
+    refusal = Refusal(
+        "The datastore is full: alarm NOSPACE, and nothing can be written.",
+        _list([server.name for server in case.base]),
+        "playbooks/repair.yml --tags nospace makes room and disarms it.",
+    )
+    reason = f"{case.reason} The datastore is full (alarm NOSPACE)."
+    return replace(case, kind=kind, reason=reason, refusals=(refusal, *case.refusals))
+
+
+def _corrupt(servers: t.Sequence[Server], base: tuple[Server, ...], members: tuple[Member, ...]) -> Case:
+    """Members differ in their data. Which one is right, no program can say."""
+    needs: tuple[tuple[str, Need], ...] = tuple((s.name, "nothing" if s.reachable else "stays_off") for s in servers)
+    what = "Alarm CORRUPT: the data of the members differ, and etcd serves none of them."
+    hint = (
+        "Requorum never disarms it: nobody but a person can say whose data are right. What to do stands in "
+        "docs/repair.md, under CORRUPT."
+    )
+    return Case("unknown", what, base, needs, members, (Refusal(what, _list([s.name for s in base]), hint),))
 
 
 def _fallen(

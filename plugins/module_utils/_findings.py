@@ -35,6 +35,7 @@ def findings(plan: JSON, state: JSON) -> list[JSON]:
         if (why := entries[name]["unread"].get("link"))
     ]
     found += list(_certificates(plan.get("certificates") or ()))
+    found += [_due(item) for item in plan.get("repairs") or ()]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding["severity"]))
 
 
@@ -77,6 +78,9 @@ def _server(server: JSON, entry: JSON, members: set[tuple[str | None, str]]) -> 
         )
     elif server["etcd"] == "stopped" and server["need"] != "nothing":
         yield _finding("etcd_stopped", "error", name, f"etcd on {name} does not run; its datastore is intact.", logs)
+    elif server["etcd"] == "voting" and server["need"] == "start":
+        text = f"etcd on {name} goes on without its unit, which is stopped: nobody starts it again when it ends."
+        yield _finding("unit_stopped", "error", name, text, logs)
     elif server["need"] == "promote":
         yield _finding("learner", "warning", name, f"{name} is a learner that is not promoted yet.", logs)
     if not (entry.get("api") or {}).get("ready"):
@@ -104,6 +108,11 @@ def _certificates(judgements: t.Sequence[JSON]) -> t.Iterator[JSON]:
             f"{len(mine)} certificates or keys of {name}: {states}.",
             [*lines[:8], *([f"and {len(lines) - 8} more"] if len(lines) > 8 else [])],
         )
+def _due(item: JSON) -> JSON:
+    """A repair that can be done by name, with the command that shows what it would do."""
+    severity = {"nospace": "blocker", "crashed": "error"}.get(item["name"], "warning")
+    found = _finding(f"repair_{item['name']}", severity, item["node"], item["summary"], list(item["evidence"]))
+    return found | {"action": f"{item['command']} --check"}
 
 
 def tidy(line: str) -> str:

@@ -116,6 +116,9 @@ def _outcome(record: Record) -> str:
     if all(action["phase"] == 3 for action in plan["actions"]):  # backup.yml
         done = [a for a in record.actions if not a["result"].startswith("failed")]
         return "healthy" if len(done) == len(plan["actions"]) else "failed" if record.final else "planned"
+    if plan["aim"] and not any(action["verb"] == "verify" for action in plan["actions"]):  # no quorum to be verified
+        done = [a for a in record.actions if not a["result"].startswith("failed")]
+        return "done" if len(done) == len(plan["actions"]) else "failed" if record.final else "planned"
     if not any(a["verb"] == "verify" and not a["result"].startswith("failed") for a in record.actions):
         return "failed" if record.final else "planned"
     if plan["aim"]:
@@ -242,6 +245,11 @@ def _kept(record: Record) -> list[JSON]:
         for path in action["result"].partition("kept: ")[2].split(", ") if what else ():
             if path.startswith("/"):
                 kept.append({"node": where, "path": path, "bytes": None, "what": what})
+        moved = action["result"].partition("kept: ")[2] if action["verb"] in ("rejoin", "clear", "revert") else ""
+        for path in moved.split(", "):
+            if path.startswith("/"):
+                what = {"rejoin": "moved aside before the rejoin", "clear": "leftover"}.get(action["verb"], "replaced")
+                kept.append({"node": action["node"], "path": path, "bytes": None, "what": what})
     if record.backup:
         kept.append(
             {

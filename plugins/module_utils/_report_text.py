@@ -54,7 +54,10 @@ def _findings(report: Mapping[str, Any]) -> Iterator[str]:
     findings = report.get("findings") or ()
     if findings:
         yield f"WHAT WAS WRONG: {words.CASES.get(report['verdict']['case'], 'not known')}"
-        rows = [(finding["severity"], finding.get("node") or "cluster", finding["summary"]) for finding in findings]
+        rows = [
+            (f["severity"], f.get("node") or "cluster", f["summary"] + (f"\n{f['action']}" if f.get("action") else ""))
+            for f in findings
+        ]
         yield from _table(("", "", ""), rows)
 
 

@@ -63,6 +63,8 @@ class Server:
     gateway: bool = False
     healthy: bool = False
     """/health is true: some quorum stands, also when this server's part in it could not be read."""
+    alarms: frozenset[str] = frozenset()
+    """Alarms that its etcd knows of: NOSPACE, CORRUPT. They are the cluster's, not this server's own."""
     api: bool = False
     unit: bool = True
     """The server's unit is active or activating; etcd of RKE2 goes on when it is not."""
@@ -118,6 +120,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         committed=max(at.get("index", 0), wal.get("commit", 0)),
         gateway=status is not None,
         healthy=bool(health.get("ok")),
+        alarms=frozenset(etcd.get("alarms") or ()),
         api=bool((entry.get("api") or {}).get("ready")),
         unit=(entry.get("unit") or {}).get("ActiveState") in ("active", "activating", "reloading"),
         replaced=frozenset(

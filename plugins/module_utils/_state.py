@@ -101,6 +101,7 @@ def _readings(blocks: Blocks) -> JSON:
         "token": blocks.pairs("tokens"),
         "files": files,
         "snapshots": _files(blocks.text("snapshots")),
+        "balancers": _balancers(blocks.text("balancers")) if "balancers" in blocks.blocks else {},
         "datastore": _datastore_on_disk(blocks, files),
         "etcd": _etcd(blocks),
         "api": _api(blocks),
@@ -161,6 +162,18 @@ def _files(text: str | None) -> dict[str, JSON] | None:
         size, mtime, kind = head.split(" ", 2)
         found[path] = {"bytes": int(size), "mtime": int(mtime), "directory": kind == "directory"}
     return found
+
+
+def _balancers(text: str | None) -> dict[str, list[str]] | None:
+    """Load balancer files of the program: path -> hosts that it names; one that is no JSON names none."""
+    if text is None:
+        return None
+    pairs = (line.split(" ", 1) for line in _lines(text) or [] if " " in line)
+    return {path: _hosts((loads(body) or {}).get("ServerAddresses") or ()) for path, body in pairs}
+
+
+def _hosts(addresses: t.Iterable[str]) -> list[str]:
+    return [str(address).rsplit(":", 1)[0].strip("[]") for address in addresses]
 
 
 def _config(blocks: Blocks) -> JSON | None:
@@ -283,7 +296,7 @@ def _etcd(blocks: Blocks) -> JSON:
             "leader": f"{int(status['leader']):x}" if int(status.get("leader") or 0) else None,
             "learner": bool(status.get("isLearner", False)),
             "version": status.get("version"),
-            "bytes": int(status.get("dbSize", 0)),
+            **sizes(status),
             "errors": status.get("errors") or [],
         },
         "members": None
@@ -292,6 +305,16 @@ def _etcd(blocks: Blocks) -> JSON:
         "alarms": None
         if alarms is None or "header" not in alarms
         else [str(a.get("alarm")) for a in alarms.get("alarms", [])],
+        "alarmed": {f"{int(a['memberID']):x}": str(a.get("alarm")) for a in (alarms or {}).get("alarms", [])},
+    }
+
+
+def sizes(status: JSON) -> dict[str, int | None]:
+    """What the gateway's status says of the file; the quota only since etcd 3.6."""
+    return {
+        "bytes": int(status.get("dbSize", 0)),
+        "in_use": int(status.get("dbSizeInUse", 0)),
+        "quota": int(status.get("dbSizeQuota", 0)) or None,
     }
 
 

@@ -83,13 +83,13 @@ def _ready(entry: JSON, names: set[str]) -> set[str]:
 
 def leftovers(entry: JSON) -> list[str]:
     """Files that must not lie there after a recovery."""
-    if not entry["reachable"]:
-        return []
-    return [
-        f"{entry['name']}:{path}"
-        for path in entry.get("files") or ()
-        if path.endswith(("/reset-flag", "/zz-requorum.yaml", "/zz-requorum.conf", "/tombstone"))
-    ]
+    return [f"{entry['name']}:{path}" for path in leftover_paths(entry)]
+
+
+def leftover_paths(entry: JSON) -> list[str]:
+    """The same, without the host's name."""
+    ends = ("/reset-flag", "/zz-requorum.yaml", "/zz-requorum.conf", "/tombstone")
+    return [path for path in entry.get("files") or () if path.endswith(ends)] if entry["reachable"] else []
 
 
 def workloads(entry: JSON) -> dict[str, str]:

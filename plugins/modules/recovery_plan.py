@@ -81,6 +81,7 @@ options:
         hosts take turns, each with C(turn) in its actions.
     type: str
     choices: [recover, backup, agents, rotate, rejoin, repair]
+    choices: [recover, backup, rotate, rejoin, repair, rollback]
     default: recover
   only:
     description: Hosts that V(agents), V(rotate), V(rejoin) and V(repair) are restricted to; empty for all that need it.

@@ -94,6 +94,8 @@ def test_running_etcd() -> None:
         "learner": False,
         "version": "3.6.6",
         "bytes": 1986560,
+        "in_use": 1986560,
+        "quota": 2147483648,
         "errors": [],
     }
     assert (etcd["port"], etcd["alarms"]) == (2382, [])

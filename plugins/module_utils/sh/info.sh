@@ -123,7 +123,16 @@ wal() {
   head -c 512 "$w" | base64
 }
 
-health() { WAIT=3 get http://127.0.0.1:2381/health; }
+# A full datastore takes no writes; whether the quorum stands is another question, and the alarm is asked for below.
+health() { WAIT=3 get 'http://127.0.0.1:2381/health?exclude=NOSPACE'; }
+
+# Load balancer files of this server, which name the servers that it found last.
+balancers() {
+  for f in "$DATA"/agent/etc/*load-balancer.json; do
+    [ -f "$f" ] && printf '%s %s\n' "$f" "$(tr -d '\n' <"$f" | cut -c 1-2000)"
+  done
+  true
+}
 
 gateway() {
   g=$(gate)
@@ -167,6 +176,7 @@ block flags flags
 block tokens tokens
 block files files
 block snapshots snapshots
+block balancers balancers
 [ -f "$DB/etcd/name" ] && block name name
 block wal wal
 [ -d "$HOME_DIR" ] && block journal journal

@@ -4,7 +4,7 @@ unit() { timeout 5 systemctl show "$UNIT" -p ActiveState -p SubState -p NRestart
 printf '@@ unit 0\n'
 unit | sed 's/^/ /'
 printf '@@ ping 0\n %s\n' "$(WAIT=2 get "https://127.0.0.1:$PORT/ping" 2>/dev/null | head -n 1)"
-printf '@@ health 0\n %s\n' "$(WAIT=2 get http://127.0.0.1:2381/health 2>/dev/null | head -n 1)"
+printf '@@ health 0\n %s\n' "$(WAIT=2 get "http://127.0.0.1:2381/health?exclude=NOSPACE" 2>/dev/null | head -n 1)"
 if [ -f "$TLS/etcd/client.crt" ]; then
   printf '@@ status 0\n %s\n' "$(WAIT=2 post "$(gate)" /v3/maintenance/status '{}' 2>/dev/null)"
   printf '@@ members 0\n %s\n' "$(WAIT=2 post "$(gate)" /v3/cluster/member/list '{}' 2>/dev/null)"

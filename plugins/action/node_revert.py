@@ -1,0 +1,37 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/node_revert.py for the documentation."""
+
+from __future__ import annotations
+
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many, pairs
+
+
+class ActionModule(PlanAction):
+    """Put back what a run moved aside; the unit is stopped for it and is then as it was before that run."""
+
+    VERBS = ("revert",)
+
+    def do_revert(self) -> str:
+        back = next(item for item in self.plan["back"] if item["node"] == self.host)
+        done = self.script(
+            "revert",
+            timeout=300,
+            stdin="".join(f"{item['origin']}|{item['kept']}\n" for item in back["moved"]).encode(),
+            STAMP=self.stamp,
+            AGENT_ROLE="yes" if self.host in self.plan["agents"] else "no",
+            START="yes" if back["start"] else "no",
+        )
+        if done.rc != 0:
+            raise RequorumError(
+                f"{self.host}: not everything was put back: {done.why}.",
+                "What was put back, and what lay there before, stands in /var/lib/rancher/requorum/journal-closed of "
+                "the node. Run the same command again; it goes on from there.",
+            )
+        undone = [entry.split("|")[0] for entry in many(done.out, "undone")]
+        kept = [entry.split("|")[1] for entry in many(done.out, "moved")]
+        gone = [f"{path} is gone" for path in many(done.out, "gone")]
+        said = ", ".join([*undone, *gone]) or "nothing"
+        unit = pairs(done.out).get("unit")
+        return f"put back: {said}; unit {unit}; kept: {', '.join(kept) or 'nothing lay there'}"

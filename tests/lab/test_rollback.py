@@ -1,0 +1,112 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The way back: what a run moved aside is put back, and a datastore only before the new cluster has written."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from lab import fingerprint
+from lab.drill import ROOT, confirm, lose_quorum, playbook
+from lab.labs import Lab
+from tests.lab import story
+
+BACK = "playbooks/rollback.yml"
+
+
+def killed_after(lab: Lab, verb: str) -> Path:
+    """Run recover.yml until this action is recorded, then kill it with all its children; the folder of the run."""
+    output = ROOT / "recoveries"
+    before = set(output.glob(f"{lab.name}/*"))
+    words = ["recover.yml", "-i", str(lab.inventory), "-e", f"requorum_output={output}", *confirm(lab)]
+    env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
+    run = subprocess.Popen(
+        [str(Path(sys.executable).parent / "ansible-playbook"), *words],
+        cwd=ROOT,
+        env=env,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    begun = time.monotonic()
+    while time.monotonic() - begun < 300:
+        for folder in set(output.glob(f"{lab.name}/*")) - before:
+            done = folder / "actions.jsonl"
+            if done.exists() and f'"verb": "{verb}"' in done.read_text("utf-8"):
+                os.killpg(run.pid, signal.SIGKILL)
+                run.wait()
+                return folder
+        time.sleep(0.02)
+    os.killpg(run.pid, signal.SIGKILL)
+    raise AssertionError(f"no {verb} within 300 s")
+
+
+def test_files_that_a_run_moved_aside_are_put_back(lab: Lab) -> None:
+    second = lab.servers[1]
+    tls, home = f"{lab.data_dir}/server/tls", "/var/lib/rancher/requorum"
+    folder = lab.sh(second, f"ls {lab.data_dir}/agent/etc/*load-balancer.json | head -n 1").out.strip()
+    named = f'sed -i \'s/"ServerAddresses": *\\[/&"10.9.9.9:9345",/\' {folder}; grep 10.9.9.9 {folder}'
+    lab.sh(second, f"{named}; touch {lab.data_dir}/server/db/reset-flag").ok("a file that names a stranger")
+    repaired = playbook(lab, "playbooks/repair.yml", "--tags", "leftovers", *confirm(lab))
+    assert story.outcome(repaired) == "done", repaired.out
+    stamp = story.plan(repaired)["stamp"]
+
+    # As a renewal does it, journaled: a leaf goes aside, and its server makes a new one at its next start.
+    leaf, aside = f"{tls}/client-admin.crt", f"{home}/{stamp}/tls/client-admin.crt"
+    marked = lab.sh(second, f"sha256sum <{leaf}").out
+    script = f"mkdir -p {home}/{stamp}/tls && mv {leaf} {aside} && echo 'moved={leaf}|{aside}' >>{home}/journal-closed"
+    lab.sh(second, f"{script}; systemctl restart {lab.spec.unit(second)}", 120).ok("renewed")
+    lab.wait_ready(120)
+    assert lab.sh(second, f"sha256sum <{leaf}").out != marked
+
+    before = fingerprint.read(lab)
+    check = playbook(lab, BACK, "--check")
+    assert check.rc == 0, check.out
+    assert story.touched(lab, before, quiet=[]) == []
+    run = playbook(lab, BACK, *confirm(lab))
+    assert run.rc == 0, run.out
+    assert story.outcome(run) == "done"
+    assert story.planned(check) == story.planned(run) == story.done(run)
+    assert lab.sh(second, f"sha256sum <{leaf}").out == marked
+    assert lab.sh(second, f"ls {home}/*/rolled-back{leaf}").rc == 0  # the renewed one is kept
+    assert lab.sh(second, f"test -e {lab.data_dir}/server/db/reset-flag").rc != 0  # nobody wants that one back
+    assert story.voters(lab) == lab.servers
+    assert story.count(lab) == 40
+
+    again = playbook(lab, BACK, *confirm(lab))
+    assert again.rc == 0 and "left nothing aside" in " ".join(again.out.split()), again.out
+
+
+def test_a_reset_is_undone_until_the_new_cluster_writes(lab: Lab) -> None:
+    """The run is killed right after RESET: the old datastore comes back. After START it is refused."""
+    first = lab.servers[0]
+    store = f"{lab.data_dir}/server/db/etcd"
+    lose_quorum(lab)
+    folder = killed_after(lab, "reset")
+    kept = json.loads((folder / "reset.json").read_text("utf-8"))["moved"]
+    old = next(path for path in kept if "/etcd-old-" in path)
+    name = lab.sh(first, f"cat {old}/name").out
+
+    run = playbook(lab, BACK, *confirm(lab))
+    assert run.rc == 0, run.out
+    assert story.outcome(run) == "done"
+    assert [verb for verb in story.verbs(run) if verb.startswith(f"{first} ")] == [
+        *(f"{first} {verb}" for verb in ("fence", "revert", "release"))
+    ]
+    assert lab.sh(first, f"cat {store}/name").out == name
+    assert lab.sh(first, f"test -e {old}").rc != 0
+
+    recovered = playbook(lab, "recover.yml", *confirm(lab))
+    assert story.outcome(recovered) == "recovered"
+    assert story.voters(lab) == lab.servers
+    assert story.count(lab) == 40
+    refused = playbook(lab, BACK, *confirm(lab))
+    assert refused.rc != 0
+    assert "has passed its point of no return" in " ".join(refused.out.split()), refused.out
