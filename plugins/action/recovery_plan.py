@@ -18,11 +18,10 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _distro,
     _plan,
     _rejoin,
-    _restore,
-    _rotate,
     _repair,
     _restore,
     _rollback,
+    _rotate,
     _server,
     _state,
     _tls,
@@ -31,9 +30,9 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, display, now, write
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
     NodeAction,
+    display,
     load,
     now,
     recorded,

@@ -98,13 +98,10 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
     if not members or clones:
         return _contradiction(base, clones)
     refusals = strangers(servers, members)
-    if leading:
-        return _standing(servers, _steady(base, survivor), members, refusals)
-    refusals = _strangers(servers, members)
     if any("CORRUPT" in server.alarms for server in base):
         return _corrupt(servers, base, members)
     if leading:
-        case = _standing(servers, base, members, refusals)
+        case = _standing(servers, _steady(base, survivor), members, refusals)
         return _full(case) if any("NOSPACE" in server.alarms for server in base) else case
     return _fallen(servers, base, members, refusals, named=survivor)
 

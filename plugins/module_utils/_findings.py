@@ -9,7 +9,6 @@ import re
 import typing as t
 
 from . import _certificates
-from . import _tls, _tls_words
 
 JSON = dict[str, t.Any]
 SEVERITIES = ("blocker", "error", "warning", "info")
@@ -34,7 +33,6 @@ def findings(plan: JSON, state: JSON) -> list[JSON]:
         for name in plan["agents"]
         if (why := entries[name]["unread"].get("link"))
     ]
-    found += list(_certificates(plan.get("certificates") or ()))
     found += [_due(item) for item in plan.get("repairs") or ()]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding["severity"]))
 
@@ -93,21 +91,6 @@ def _server(server: JSON, entry: JSON, members: set[tuple[str | None, str]]) -> 
         )
 
 
-def _certificates(judgements: t.Sequence[JSON]) -> t.Iterator[JSON]:
-    """One finding for each host with a certificate that is not as it should be."""
-    wrong = [_tls.Judgement(**judgement) for judgement in judgements if judgement["state"] != "ok"]
-    for name in dict.fromkeys(judgement.node for judgement in wrong):
-        mine = [judgement for judgement in wrong if judgement.node == name]
-        states = ", ".join(_tls_words.STATES[state] for state in dict.fromkeys(j.state for j in mine))
-        due = all(judgement.state == "soon" for judgement in mine)
-        lines = [f"{judgement.path}: {judgement.why}" for judgement in mine]
-        yield _finding(
-            "certificates_due" if due else "certificates_wrong",
-            "warning" if due else "error",
-            name,
-            f"{len(mine)} certificates or keys of {name}: {states}.",
-            [*lines[:8], *([f"and {len(lines) - 8} more"] if len(lines) > 8 else [])],
-        )
 def _due(item: JSON) -> JSON:
     """A repair that can be done by name, with the command that shows what it would do."""
     severity = {"nospace": "blocker", "crashed": "error"}.get(item["name"], "warning")

@@ -16,8 +16,7 @@ from collections.abc import Sequence
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
-from . import __version__, output, rejoin, snapshot
-from . import __version__, output, rotate, snapshot
+from . import __version__, output, rejoin, rotate, snapshot
 from .inputs import Usage
 
 FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
