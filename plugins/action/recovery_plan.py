@@ -50,14 +50,12 @@ PLAYBOOKS = {
     "rollback": "playbooks/rollback.yml",
 }
 TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
-    "repair": _repair.plan,
-    "rollback": _rollback.plan,
-}
-TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
-    "rejoin": _rejoin.plan,
-    "agents": _agents.plan,
     "rotate": _rotate.plan,
     "tls_remove": _rotate.plan_remove,
+    "rejoin": _rejoin.plan,
+    "agents": _agents.plan,
+    "repair": _repair.plan,
+    "rollback": _rollback.plan,
 }
 """Purpose -> the plan in which hosts take turns for it."""
 
@@ -95,11 +93,9 @@ class ActionModule(NodeAction):
         if purpose == "backup":
             plan = _plan.backup_plan(case, known, cluster=args["cluster"])
         elif purpose in TURNS:
-            only, options = args.get("only") or (), args.get("options") or {}
-            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time(), self._tls(entries))
             only, options = args.get("only") or (), dict(args.get("options") or {})
             options["record"] = record = self._record(str(options.get("run") or "")) if purpose == "rollback" else None
-            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time())
+            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time(), self._tls(entries))
             plan = TURNS[purpose](case, known, ask)
             if plan.certificates:
                 display.display(_tls_words.table((_tls.Judgement(**j) for j in plan.certificates), list(ask.tls)))
@@ -135,7 +131,6 @@ class ActionModule(NodeAction):
             "command": self._command(),
             **self._of_nodes(case, plan, entries, living),
             "repairs": [asdict(item) | {"command": self._repair_by(item.name)} for item in _repair.due(case, entries)],
-            **self._of_nodes(case, entries, living),
         }
         if record:
             document["back"] = [asdict(back) for back in _rollback.backs(record, entries)]
@@ -148,7 +143,6 @@ class ActionModule(NodeAction):
     ) -> dict[str, t.Any]:
         """What the later phases and the report need to know of the nodes."""
         needs = dict(case.needs) | plan.needs
-        needs = dict(case.needs)
         if self._task.args.get("purpose") == "repair":  # it leaves servers alone that must join again
             needs |= dict.fromkeys(case.having("rejoin", "promote"), "stays_off")
         return {

@@ -76,28 +76,18 @@ options:
       - V(recover) plans everything that the case needs.
       - V(backup) plans phase 3 alone, on the best server whose etcd answers, else on one whose etcd is stopped. It
         stops nothing, and is meant for healthy clusters too.
-      - V(agents) plans the repair of agents, in the same five phases.
-      - V(rotate), V(rejoin) and V(repair) plan for a cluster whose quorum stands, in five phases; in the fourth one,
-        hosts take turns, each with C(turn) in its actions.
+      - V(rotate), V(tls_remove), V(rejoin), V(agents), V(repair) and V(rollback) plan for a cluster whose quorum
+        stands, in five phases; in the fourth one, hosts take turns, each with C(turn) in its actions.
     type: str
-    choices: [recover, backup, agents, rotate, rejoin, repair]
-    choices: [recover, backup, rotate, rejoin, repair, rollback]
+    choices: [recover, backup, rotate, tls_remove, rejoin, agents, repair, rollback]
     default: recover
   only:
-    description: Hosts that V(agents), V(rotate), V(rejoin) and V(repair) are restricted to; empty for all that need it.
-      - V(rotate), V(tls_remove), V(rejoin) and V(repair) plan for a cluster whose quorum stands, in five phases; in
-        the fourth one, hosts take turns, each with C(turn) in its actions.
-    type: str
-    choices: [recover, backup, rotate, tls_remove, rejoin, repair]
-    default: recover
-  only:
-    description: >-
-      Hosts that V(rotate), V(tls_remove), V(rejoin) and V(repair) are restricted to; empty for all that need it.
+    description: Hosts that the work is restricted to where hosts take turns; empty for all that need it.
     type: list
     elements: str
     default: []
   options:
-    description: What V(rotate), V(rejoin) and V(repair) need besides, as the playbook of that name gives it.
+    description: What plans in which hosts take turns need besides, as their playbook gives it.
     type: dict
     default: {}
 attributes:
