@@ -11,6 +11,7 @@ _REMOVED = r'{.metadata.annotations.etcd\.k3s\.cattle\.io/removed-node-name}'
 
 
 def _annotate(stage: Stage) -> None:
+    stage.lab.wait_ready(180)
     stage.notes["removed"] = stage.sh("n3", "cat $D/server/db/etcd/name").out
     stage.lab.kubectl("n1", "annotate", "node", "n3", "etcd.k3s.cattle.io/remove=true").ok("annotate")
 
