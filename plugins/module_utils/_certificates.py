@@ -9,19 +9,12 @@ import collections
 import datetime
 import typing as t
 
-from . import _tls, _tls_files, _x509
+from . import _tls, _tls_files, _tls_words, _x509
 
 JSON = dict[str, t.Any]
-DAYS = 30
+DAYS, SHOWN = 30, 8
 Found = tuple[str, str, str, str, list[str]]
 """Rule, severity, node, summary, evidence."""
-_SUMMARIES = {
-    "expired": ("certificates_expired", "error", "{count} of its certificates are not valid now"),
-    "drifted": ("certificates_drifted", "error", "{count} of its files are not the cluster's"),
-    "wrong": ("certificates_wrong", "error", "{count} of its certificates are wrong"),
-    "soon": ("certificates_soon", "warning", "{count} of its certificates end soon"),
-}
-_GROUPS = {"expired": "expired", "not_yet": "expired", "soon": "soon"}
 
 
 def dates(text: str) -> list[JSON]:
@@ -45,21 +38,23 @@ def dates(text: str) -> list[JSON]:
 
 
 def findings(plan: JSON, state: JSON) -> list[Found]:
-    """At most one of a kind for each node, and the clocks, which may explain all of them."""
+    """One for each node whose certificates are not as they should be, and the clocks, which may explain all of them."""
     now = datetime.datetime.fromisoformat(plan["started"]).timestamp()
     judged = plan.get("certificates") or _judged(state["nodes"], now)
-    groups: dict[tuple[str, str], list[JSON]] = collections.defaultdict(list)
+    wrong: dict[str, list[JSON]] = {}
     for judgement in judged:
         if judgement["state"] != "ok":
-            drifted = judgement["remedy"] in ("restore", "lost")
-            group = "drifted" if drifted else _GROUPS.get(judgement["state"], "wrong")
-            groups[judgement["node"], group].append(judgement)
-    found = []
-    for (node, group), members in groups.items():
-        rule, severity, words = _SUMMARIES[group]
-        summary = f"{node}: {words.format(count=len(members))}."
-        found.append((rule, severity, node, summary, [f"{j['path']}: {j['why']}" for j in members[:6]]))
-    return [*_clocks(state["nodes"]), *found]
+            wrong.setdefault(judgement["node"], []).append(judgement)
+    return [*_clocks(state["nodes"]), *(_finding(node, found) for node, found in wrong.items())]
+
+
+def _finding(node: str, wrong: t.Sequence[JSON]) -> Found:
+    states = dict.fromkeys(judgement["state"] for judgement in wrong)
+    rule, severity = ("certificates_due", "warning") if set(states) == {"soon"} else ("certificates_wrong", "error")
+    said = ", ".join(_tls_words.STATES[state] for state in states)
+    lines = [f"{judgement['path']}: {judgement['why']}" for judgement in wrong]
+    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return rule, severity, node, f"{node} has {len(wrong)} certificates or keys: {said}.", [*lines[:SHOWN], *more]
 
 
 def _clocks(entries: t.Sequence[JSON]) -> t.Iterator[Found]:
@@ -79,20 +74,20 @@ def _judged(entries: t.Sequence[JSON], now: float) -> t.Iterator[JSON]:
         if path in _tls_files.AUTHORITIES and row.get("sha256"):
             held[path][row["sha256"]] += 1
     for name, path, row in rows:
-        state, why, remedy = _short(row, held[path], now)
-        yield {"node": name, "path": path, "state": state, "why": why, "remedy": remedy}
+        state, why = _short(row, held[path], now)
+        yield {"node": name, "path": path, "state": state, "why": why}
 
 
-def _short(row: JSON, held: collections.Counter[str], now: float) -> tuple[str, str, str]:
+def _short(row: JSON, held: collections.Counter[str], now: float) -> tuple[str, str]:
     ranked = held.most_common(2)
     if len(ranked) > 1 and (row["sha256"] != ranked[0][0] or ranked[0][1] == ranked[1][1]):
-        return "foreign", "other servers have another one", "restore"
+        return "foreign", "other servers have another one"
     if row["ends"] is None:
-        return "unreadable", "it is no certificate", "renew"
+        return "unreadable", "it is no certificate"
     left = (row["ends"] - now) / _tls.DAY
     if left < 0:
-        return "expired", f"it ended {-left:.0f} days ago", "renew"
-    return ("soon", f"it ends in {left:.0f} days", "renew") if left < DAYS else ("ok", "", "")
+        return "expired", f"it ended {-left:.0f} days ago"
+    return ("soon", f"it ends in {left:.0f} days") if left < DAYS else ("ok", "")
 
 
 def _below(path: str) -> str:

@@ -106,9 +106,9 @@ STARTED = 1795550100  # of the plans here: 2026-11-24T19:15Z and 45 minutes
 
 def test_certificates_that_end_and_that_have_ended() -> None:
     before = with_certificates(STARTED + 3600, r1=-3, r2=20)
-    assert found(before) == ["error r1 certificates_expired", "warning r2 certificates_soon"]
+    assert found(before) == ["error r1 certificates_wrong", "warning r2 certificates_due"]
     item = _findings.findings(plan(before), before)[0]
-    assert item["summary"] == "r1: 3 of its certificates are not valid now."
+    assert item["summary"] == "r1 has 3 certificates or keys: expired."
     assert item["evidence"][0] == "server/tls/server-ca.crt: it ended 3 days ago"
 
 
@@ -119,7 +119,7 @@ def test_authorities_that_differ(servers: list[str], blamed: list[str]) -> None:
     for node in before["nodes"]:
         if node["name"] in servers:
             next(row for row in node["certificates"] if "server-ca" in row["path"])["sha256"] = node["name"]
-    assert found(before) == [f"error {name} certificates_drifted" for name in blamed]
+    assert found(before) == [f"error {name} certificates_wrong" for name in blamed]
 
 
 def test_a_wrong_clock_is_named() -> None:
@@ -131,5 +131,7 @@ def test_a_wrong_clock_is_named() -> None:
 def test_what_the_plan_has_judged_counts_for_more() -> None:
     made = plan(HEALTHY)
     judged = {"node": "r1", "path": "server/tls/service.key", "state": "missing", "why": "it is not there"}
-    made["certificates"] = [{**judged, "remedy": "restore"}, {**judged, "state": "names", "remedy": "renew"}]
-    assert [item["id"] for item in _findings.findings(made, HEALTHY)] == ["certificates_drifted", "certificates_wrong"]
+    made["certificates"] = [{**judged, "path": f"{n}"} for n in range(9)] + [{**judged, "state": "names"}]
+    items = _findings.findings(made, HEALTHY)
+    assert [item["summary"] for item in items] == ["r1 has 10 certificates or keys: missing, wrong names."]
+    assert len(items[0]["evidence"]) == 9 and items[0]["evidence"][-1] == "and 2 more"
