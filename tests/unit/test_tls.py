@@ -363,7 +363,7 @@ def _first(pem: bytes) -> _x509.Certificate:
 
 
 def real() -> dict[str, str]:
-    with tarfile.open(DATA / "rke2-certificates.tar.gz") as archive:
+    with tarfile.open(DATA / "rke2-certificates.tar.xz") as archive:
         files = {member.name: archive.extractfile(member) for member in archive if member.name.endswith(".crt")}
         return {f"server/{name}": file.read().decode() for name, file in files.items() if file}
 
