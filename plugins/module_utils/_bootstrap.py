@@ -132,7 +132,6 @@ def _secret(token: str) -> bytes:
 
 def _opened(value: bytes, token: str) -> bytes:
     """The plain text of `<salt>:<base64 of nonce, AES-256-GCM, tag>`, its key made by PBKDF2 of the password."""
-    # Nodes and quick checks only compare names: they need no cryptography.
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -163,10 +162,12 @@ def _files(plain: bytes) -> dict[str, bytes]:
 
 
 def _authority(path: str, content: bytes) -> Authority:
-    from . import _certificates
+    # Nodes and quick checks only compare names: they need no cryptography.
+    from . import _x509
 
-    certificate = _certificates.dates(f"# file {path}\n{content.decode('utf-8', 'replace')}")[0]
-    return Authority(path, hashlib.sha256(content).hexdigest(), certificate["subject"], certificate["ends"])
+    read = _x509.first(content.decode("utf-8", "replace"))
+    digest = hashlib.sha256(content).hexdigest()
+    return Authority(path, digest, read.subject if read else None, read.ends if read else None)
 
 
 def _providers(config: bytes) -> tuple[str, ...]:

@@ -1,33 +1,95 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""When certificates end. PEM text comes from the nodes; keys never do."""
+"""What every run says about certificates: by the short look of node_info, or by `_tls.judge` where the plan has it."""
 
 from __future__ import annotations
 
+import collections
+import datetime
 import typing as t
-import warnings
 
-from cryptography import x509
+from . import _tls, _tls_files, _tls_words, _x509
+
+JSON = dict[str, t.Any]
+DAYS, SHOWN = 30, 8
+Found = tuple[str, str, str, str, list[str]]
+"""Rule, severity, node, summary, evidence."""
 
 
-def dates(text: str) -> list[dict[str, t.Any]]:
-    """Path, subject and end (Unix seconds, null if unreadable) of every certificate in `# file PATH` lines and PEM.
+def dates(text: str) -> list[JSON]:
+    """Path, subject, end (Unix seconds) and sha256 of every certificate in `# file PATH` lines and PEM.
 
-    The CAs that K3s and RKE2 make have serial number 0: `cryptography` warns about it and will refuse it one day, so an
-    unreadable certificate is listed and never an error here.
+    What cannot be read of it is null.
     """
     found = []
     for part in ("\n" + text).split("\n# file ")[1:]:
         path, _newline, pem = part.partition("\n")
-        entry: dict[str, t.Any] = {"path": path, "subject": None, "ends": None}
-        try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                certificate = x509.load_pem_x509_certificate(pem.encode())
-                entry["subject"] = certificate.subject.rfc4514_string()
-                entry["ends"] = int(certificate.not_valid_after_utc.timestamp())
-        except ValueError:
-            pass
-        found.append(entry)
+        read = _x509.first(pem)
+        found.append(
+            {
+                "path": path,
+                "subject": read.subject if read else None,
+                "ends": read.ends if read else None,
+                "sha256": read.sha256 if read else None,
+            }
+        )
     return found
+
+
+def findings(plan: JSON, state: JSON) -> list[Found]:
+    """One for each node whose certificates are not as they should be, and the clocks, which may explain all of them."""
+    now = datetime.datetime.fromisoformat(plan["started"]).timestamp()
+    judged = plan.get("certificates") or _judged(state["nodes"], now)
+    wrong: dict[str, list[JSON]] = {}
+    for judgement in judged:
+        if judgement["state"] != "ok":
+            wrong.setdefault(judgement["node"], []).append(judgement)
+    return [*_clocks(state["nodes"]), *(_finding(node, found) for node, found in wrong.items())]
+
+
+def _finding(node: str, wrong: t.Sequence[JSON]) -> Found:
+    states = dict.fromkeys(judgement["state"] for judgement in wrong)
+    rule, severity = ("certificates_due", "warning") if set(states) == {"soon"} else ("certificates_wrong", "error")
+    said = ", ".join(_tls_words.STATES[state] for state in states)
+    lines = [f"{judgement['path']}: {judgement['why']}" for judgement in wrong]
+    more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+    return rule, severity, node, f"{node} has {len(wrong)} certificates or keys: {said}.", [*lines[:SHOWN], *more]
+
+
+def _clocks(entries: t.Sequence[JSON]) -> t.Iterator[Found]:
+    for entry in entries:
+        skew = entry.get("clock_skew")
+        if skew is not None and abs(skew) > _tls.SKEW_S:
+            said = f"The clock of {entry['name']} is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}."
+            why = "Certificates then look expired or not yet valid; set the clock first (chrony, NTP)."
+            yield "clock_skew", "error", entry["name"], said, [why]
+
+
+def _judged(entries: t.Sequence[JSON], now: float) -> t.Iterator[JSON]:
+    """The same keys as a judgement, out of dates, and of authorities that differ from those of most servers."""
+    rows = [(entry["name"], _below(row["path"]), row) for entry in entries for row in entry.get("certificates") or ()]
+    held: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
+    for _name, path, row in rows:
+        if path in _tls_files.AUTHORITIES and row.get("sha256"):
+            held[path][row["sha256"]] += 1
+    for name, path, row in rows:
+        state, why = _short(row, held[path], now)
+        yield {"node": name, "path": path, "state": state, "why": why}
+
+
+def _short(row: JSON, held: collections.Counter[str], now: float) -> tuple[str, str]:
+    ranked = held.most_common(2)
+    if len(ranked) > 1 and (row["sha256"] != ranked[0][0] or ranked[0][1] == ranked[1][1]):
+        return "foreign", "other servers have another one"
+    if row["ends"] is None:
+        return "unreadable", "it is no certificate"
+    left = (row["ends"] - now) / _tls.DAY
+    if left < 0:
+        return "expired", f"it ended {-left:.0f} days ago"
+    return ("soon", f"it ends in {left:.0f} days") if left < DAYS else ("ok", "")
+
+
+def _below(path: str) -> str:
+    head, tls, tail = path.rpartition(f"/{_tls_files.TLS}")
+    return f"{tls}{tail}".lstrip("/") if head else path

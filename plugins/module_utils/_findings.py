@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 import typing as t
 
-from . import _tls, _tls_words
+from . import _certificates
 
 JSON = dict[str, t.Any]
 SEVERITIES = ("blocker", "error", "warning", "info")
@@ -27,7 +27,7 @@ def findings(plan: JSON, state: JSON) -> list[JSON]:
         for name in plan["agents"]
         if not entries[name]["reachable"]
     ]
-    found += list(_certificates(plan.get("certificates") or ()))
+    found += [_finding(*item) for item in _certificates.findings(plan, state)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding["severity"]))
 
 
@@ -79,23 +79,6 @@ def _server(server: JSON, entry: JSON, members: set[tuple[str | None, str]]) -> 
             name,
             f"The API server on {name} does not answer.",
             [str(entry["unread"].get("readyz", "not asked: etcd does not run"))],
-        )
-
-
-def _certificates(judgements: t.Sequence[JSON]) -> t.Iterator[JSON]:
-    """One finding for each host with a certificate that is not as it should be."""
-    wrong = [_tls.Judgement(**judgement) for judgement in judgements if judgement["state"] != "ok"]
-    for name in dict.fromkeys(judgement.node for judgement in wrong):
-        mine = [judgement for judgement in wrong if judgement.node == name]
-        states = ", ".join(_tls_words.STATES[state] for state in dict.fromkeys(j.state for j in mine))
-        due = all(judgement.state == "soon" for judgement in mine)
-        lines = [f"{judgement.path}: {judgement.why}" for judgement in mine]
-        yield _finding(
-            "certificates_due" if due else "certificates_wrong",
-            "warning" if due else "error",
-            name,
-            f"{len(mine)} certificates or keys of {name}: {states}.",
-            [*lines[:8], *([f"and {len(lines) - 8} more"] if len(lines) > 8 else [])],
         )
 
 

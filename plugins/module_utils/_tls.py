@@ -92,14 +92,11 @@ class _Judge:
         row = self.rows.get(file.path)
         if row is None and self._may_lack(file):
             return None
-        about = (
-            _x509.kubeconfig(row["text"] or "").client if row and file.kind == "kubeconfig" else (row or {}).get("text")
-        )
-        certificate = None if file.kind == "key" else _x509.first(about)
-        state, why = (
-            ("missing", "it is not there") if row is None else getattr(self, f"_{file.kind}")(file, row, certificate)
-        )
-        remedy = self._remedy(file, state)
+        text = str(row["text"] or "") if row else ""
+        certificate = _x509.first(_x509.kubeconfig(text).client if file.kind == "kubeconfig" else text)
+        state, why = "missing", "it is not there"
+        if row is not None:
+            state, why = getattr(self, f"_{file.kind}")(file, row, certificate)
         own = file.serves and not _tls_files.signs_components(self.version)
         return Judgement(
             node=str(self.node["name"]),
@@ -110,7 +107,7 @@ class _Judge:
             subject=certificate.subject if certificate else "",
             issuer=certificate.issuer if certificate else "",
             ends=certificate.ends if certificate else None,
-            remedy=remedy,
+            remedy=self._remedy(file, state),
             service=None if own else file.service,
         )
 
@@ -181,6 +178,9 @@ class _Judge:
         lacking = sorted(self._names(file.names) - certificate.names)
         if lacking and times[0] in ("ok", "soon"):
             return "names", f"it lacks {', '.join(lacking)}"
+        window = _tls_files.renewal_days(self.version)
+        if times[0] == "soon" and certificate.ends - self.now < window * DAY and not file.anew:
+            return "soon", f"{times[1]}; any start renews it, from {window} days on"
         return times
 
     def _names(self, whose: str) -> set[str]:
@@ -191,10 +191,9 @@ class _Judge:
     def _kubeconfig(self, file: File, row: JSON, certificate: _x509.Certificate | None) -> tuple[str, str]:
         said = _x509.kubeconfig(row["text"] or "")
         if said.client_file:
-            wanted = f"{self.node['data_dir']}/{file.signer}"
-            return (
-                ("ok", "") if said.client_file == wanted else ("foreign", f"it names {said.client_file}, not {wanted}")
-            )
+            wanted = f"{str(self.node['data_dir']).rstrip('/')}/{file.signer}"
+            other = "" if said.client_file == wanted else f"it names {said.client_file}, not {wanted}"
+            return "foreign" if other else "ok", other
         if certificate is None:
             return "unreadable", "it holds no client certificate"
         if unsigned := self._unsigned(certificate, file.signer):

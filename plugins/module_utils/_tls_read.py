@@ -54,10 +54,9 @@ def parse(name: str, out: str, *, received: float) -> JSON:
 
 
 def _row(words: str) -> JSON:
-    path, mtime, sha256, key_id = words.rsplit(" ", 3)
+    path, sha256, key_id = words.rsplit(" ", 2)
     return {
         "path": path,
-        "mtime": int(mtime) if mtime.isdigit() else None,
         "sha256": None if sha256 == "-" else sha256,
         "key_id": {"-": None, "absent": ""}.get(key_id, key_id),
         "text": "",

@@ -210,7 +210,6 @@ class Node:
         rows = [
             {
                 "path": path,
-                "mtime": NOW,
                 "sha256": hashlib.sha256(content).hexdigest(),
                 "key_id": key_id(self.keys[path]) if keys and path in self.keys and path.endswith(".crt") else None,
                 "text": content.decode("ascii", "replace") if not path.endswith(".key") else "",

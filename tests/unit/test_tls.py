@@ -263,6 +263,8 @@ def test_a_server_may_run_without_an_agent_and_without_etcd() -> None:
 def test_the_threshold_is_the_users(days: int, state: str) -> None:
     found = judged(Node(ends=60), days=days)
     assert {j.state for j in found.values() if j.kind == "leaf"} == {state}
+    renewed = "any start renews it, from 120 days on" in found[ADMIN].why
+    assert renewed == (state == "soon")
 
 
 @pytest.mark.parametrize(
@@ -361,7 +363,7 @@ def _first(pem: bytes) -> _x509.Certificate:
 
 
 def real() -> dict[str, str]:
-    with tarfile.open(DATA / "rke2-certificates.tar.gz") as archive:
+    with tarfile.open(DATA / "rke2-certificates.tar.xz") as archive:
         files = {member.name: archive.extractfile(member) for member in archive if member.name.endswith(".crt")}
         return {f"server/{name}": file.read().decode() for name, file in files.items() if file}
 

@@ -12,9 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _bootstrap_find, _node, _tls, _tls_read
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _bbolt,
+    _bootstrap,
+    _bootstrap_find,
+    _node,
+    _tls,
+    _tls_read,
+)
 from tests.unit import certs
 from tests.unit.certs import NOW, Node
+from tests.unit.datastores import unpacked
 from tests.unit.local_node import LocalNode
 
 SHELLS = [shell for shell in ("dash", "busybox sh") if shutil.which(shell.split()[0])]
@@ -141,3 +149,16 @@ def test_a_deleted_and_a_damaged_revision_count_for_nothing() -> None:
     ):
         answers = _bbolt.local(lambda offset, size, file=file: file[offset : offset + size])  # type: ignore[misc]
         assert _bbolt.drive(_bootstrap_find.newest([2], {"a" * 12}), answers) is None
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_bootstrap_data_of_a_stopped_server(tmp_path: Path, shell: str) -> None:
+    """Where no etcd runs: two small reads of the datastore that lies there."""
+    db = tmp_path / "server/db/etcd/member/snap/db"
+    db.parent.mkdir(parents=True)
+    shutil.copy(unpacked() / "r1/etcd/member/snap/db", db)
+    offsets = read(tmp_path, shell)["offsets"]
+    answers = _node.read_many(LocalNode(shell), str(db))
+    found = _bbolt.drive(_bootstrap_find.newest(offsets, {_bootstrap.name("sekret123")}), answers)
+    assert found and len(_bootstrap.authorities(found.value, "sekret123")) == 15
+    assert _bbolt.drive(_bootstrap_find.newest(offsets, {_bootstrap.name("another")}), answers) is None

@@ -1,25 +1,21 @@
 # All certificates of this node in one call. Set by the caller: PATHS, one a line, below the data directory or in /etc.
 # Output: "key=value" lines about the node, "bootstrap=OFFSET" for each place in the datastore that names a bootstrap key,
-# then of each file that is there "file=PATH MTIME SHA256 KEY" and its text, each line after one blank: PEM of certificates,
-# of kubeconfigs the lines that name authority and client. KEY is the sha256 of the public half of its private key, "-" is
-# unknown, "absent" no key. Private keys and tokens never leave the node, and no hash of one that another server lacks.
+# then of each file that is there "file=PATH SHA256 KEY" and its text, each line after one blank: PEM of certificates,
+# of kubeconfigs the lines that name authority and client. SHA256 is that of files which all servers have alike. KEY is the
+# sha256 of the public half of the private key, "absent" no key; "-" is unknown. Private keys and tokens stay on the node.
 find_distro || die "neither rke2 nor k3s is installed here"
 
 pem() { sed -n '/^-----BEGIN CERTIFICATE-----/,/^-----END CERTIFICATE-----/s/^/ /p' "$@"; }
 
-digest() {
-  h=$(sha256sum <"$1")
-  printf '%s' "${h%% *}"
-}
-
-# A key as Go writes it (EC P-256 in SEC 1: 227 bytes of PEM) ends with its public half, which goes behind the head that
-# such a half has in a certificate; openssl knows the others, where it is.
+# A key as Go writes it (EC P-256 in SEC 1, which begins with these bytes) ends with its public half; in a certificate the
+# same half stands behind another head. openssl knows the other keys, where it is.
 public_half() {
   k=
   head=
+  body=
   if [ ! -f "$1" ]; then
     k=absent
-  elif IFS= read -r head <"$1" && [ "$head" = '-----BEGIN EC PRIVATE KEY-----' ] && [ "$(stat -c %s "$1")" = 227 ]; then
+  elif { IFS= read -r head && IFS= read -r body; } <"$1" && [ "$head ${body%"${body#MHcCAQEEI}"}" = '-----BEGIN EC PRIVATE KEY----- MHcCAQEEI' ]; then
     k=$({
       printf '\060\131\060\023\006\007\052\206\110\316\075\002\001\006\010\052\206\110\316\075\003\001\007\003\102\000'
       sed '/^-----/d' "$1" | base64 -d | tail -c 65
@@ -28,26 +24,23 @@ public_half() {
     k=$(openssl pkey -in "$1" -pubout -outform DER </dev/null 2>/dev/null | sha256sum)
   fi
   k=${k%% *}
-  printf '%s' "${k:--}"
+  k=${k:--}
 }
 
 # of FILE PATH: what is told of one file
 of() {
-  m=$(stat -c %Y "$1")
+  h=- k=-
   case $2 in
-    *.crt)
-      printf 'file=%s %s %s %s\n' "$2" "$m" "$(digest "$1")" "$(public_half "${1%.crt}.key")"
-      pem "$1"
-      ;;
+    *-ca.crt | *.key | server/cred/passwd | *.psk | *.json) [ "$2" = server/tls/dynamic-cert.json ] || h=$(sha256sum <"$1") ;;
+  esac
+  case $2 in *.crt) public_half "${1%.crt}.key" ;; esac
+  printf 'file=%s %s %s\n' "$2" "${h%% *}" "$k"
+  case $2 in
+    *.crt) pem "$1" ;;
+    */dynamic-cert.json) served <"$1" ;;
     *.kubeconfig | *.yaml)
-      printf 'file=%s %s - -\n' "$2" "$m"
       grep -E '^[[:space:]-]*(server|certificate-authority|client-certificate)(-data)?:' "$1" | sed 's/^/ /'
       ;;
-    *dynamic-cert.json)
-      printf 'file=%s %s - -\n' "$2" "$m"
-      served <"$1"
-      ;;
-    *) printf 'file=%s %s %s -\n' "$2" "$m" "$(digest "$1")" ;;
   esac
 }
 
@@ -84,6 +77,6 @@ printf '%s\n' "$PATHS" | while IFS= read -r p; do
 done
 if [ -f "$SERVER/cred/admin.kubeconfig" ] && listens 6443; then
   s=$(WAIT=4 kube get --raw "/api/v1/namespaces/kube-system/secrets/$DISTRO-serving" 2>/dev/null | served)
-  [ -n "$s" ] && printf 'file=secret/kube-system/%s-serving - - -\n%s\n' "$DISTRO" "$s"
+  [ -n "$s" ] && printf 'file=secret/kube-system/%s-serving - -\n%s\n' "$DISTRO" "$s"
 fi
 echo 'end=yes'
