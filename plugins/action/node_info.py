@@ -14,7 +14,19 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
 class ActionModule(NodeAction):
     """Read everything about a node in one call."""
 
+    VALID = ("patience",)
+
     def act(self) -> dict[str, t.Any]:
+        deadline = time.monotonic() + float(self._task.args.get("patience") or 0)
+        while True:
+            result = self._read()
+            entry = result["requorum_node"]
+            runs = (entry.get("unit") or {}).get("ActiveState") == "active"
+            if not runs or (entry.get("api") or {}).get("ready") or time.monotonic() > deadline:
+                return result
+            time.sleep(2)
+
+    def _read(self) -> dict[str, t.Any]:
         address = str(self.vars.get("ansible_host") or self.host)
         agent = self.host in self.vars["groups"].get("agents", ())
         done = self.script("info", timeout=45, SIDE="agent" if agent else "server")

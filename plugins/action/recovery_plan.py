@@ -100,11 +100,11 @@ class ActionModule(NodeAction):
             if plan.certificates:
                 display.display(_tls_words.table((_tls.Judgement(**j) for j in plan.certificates), list(ask.tls)))
         else:
-            ended = _rotate.expired(
+            hindering = _rotate.hindering(
                 _turns.Ask(args["cluster"], entries, living, tls=self._tls(entries), now=time.time())
             )
-            expired = _rotate.needed(ended)
-            case = _rotate.explained(case, expired)
+            needs = _rotate.needed(hindering)
+            case = _rotate.explained(case, needs)
             plan = _plan.make_plan(
                 case,
                 known,
@@ -113,9 +113,10 @@ class ActionModule(NodeAction):
                 method=args.get("method") or "auto",
                 chosen=chosen,
                 bare=self._bare(chosen, entries),
-                renew=expired,
+                renew=[name for name, need in needs.items() if need.files],
+                restore=[name for name, need in needs.items() if need.restore],
             )
-            plan = _rotate.worded(plan, expired, ended)
+            plan = _rotate.worded(plan, needs, hindering)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         run_dir = os.path.join(args["output"], args["cluster"], stamp)
         os.makedirs(run_dir, mode=0o700)

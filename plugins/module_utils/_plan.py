@@ -156,6 +156,7 @@ def make_plan(
     chosen: Row | None = None,
     bare: t.Collection[str] = (),
     renew: t.Collection[str] = (),
+    restore: t.Collection[str] = (),
 ) -> Plan:
     """The plan for a case.
 
@@ -163,12 +164,14 @@ def make_plan(
     chosen: the snapshot that is restored instead of the survivor's own.
     bare: servers without configuration, of which it was kept beside that snapshot.
     renew: servers whose leaf certificates have ended: older versions do not start with them.
+    restore: servers whose CAs are missing or not the datastore's: a start would refuse them or make new ones. A reset
+    and a rejoin bring their own.
     """
     if not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
         return empty(case, cluster)
     reset = "plain" if method == "plain" else "restore"
     source = find_source(case, distro)
-    actions = number(_steps(case, source, agents, reset, chosen, bare, renew), case, distro, source, chosen)
+    actions = number(_steps(case, source, agents, reset, chosen, bare, renew, restore), case, distro, source, chosen)
     if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
         return empty(case, cluster)
     lost, loss = _loss(case, chosen)
@@ -221,6 +224,7 @@ def _steps(
     chosen: Row | None,
     bare: t.Collection[str],
     renew: t.Collection[str],
+    restore: t.Collection[str],
 ) -> t.Iterator[Todo]:
     """In the one right order."""
     survivor, joiners = case.base[0].name, case.having("rejoin")
@@ -235,7 +239,7 @@ def _steps(
             yield Todo("fetch", chosen.stored.host)
         yield Todo("deliver", survivor)
     yield from (Todo("fence", name) for name in joiners)
-    yield from (Todo("stop to renew", name) for name in case.having("start") if name in renew)
+    yield from (Todo("stop to renew", name) for name in case.having("start") if name in renew or name in restore)
     yield from (Todo("furnish", name) for name in (*joiners, survivor) if name in bare)
     if lost:
         if not (source and source.stop):
@@ -245,6 +249,7 @@ def _steps(
             yield Todo("renew to reset", survivor)
         yield Todo(reset, survivor)
         yield Todo("start alone", survivor)
+    yield from (Todo("put back to start", name) for name in case.having("start") if name in restore)
     yield from (Todo("renew to start", name) for name in case.having("start") if name in renew)
     yield from (Todo("start", name) for name in case.having("start"))
     if joiners and not lost:

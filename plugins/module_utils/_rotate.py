@@ -95,22 +95,30 @@ def plan_remove(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     return _made(case, distro, ask, found, todo, {}, "server/tls is made anew under the same CAs.")
 
 
-def expired(ask: _turns.Ask) -> tuple[Judgement, ...]:
-    """What keeps a server from a first start in a recovery: leaves that have ended, unless a clock says so wrongly."""
+def hindering(ask: _turns.Ask) -> tuple[Judgement, ...]:
+    """What keeps a server from a right first start in a recovery, unless a clock says so wrongly.
+
+    Leaves that have ended: older versions stop at them. CAs, keys and files in cred/ that are missing or not the
+    datastore's: a start would refuse them, or make new ones.
+    """
     if _tls.cause(ask.tls.values()):
         return ()
-    return tuple(found for found in judgements(ask, 0) if found.state == "expired" and found.kind == "leaf")
+    return tuple(
+        found
+        for found in judgements(ask, 0)
+        if found.path.startswith("server/")
+        and ((found.state == "expired" and found.kind == "leaf") or found.remedy == RESTORE)
+    )
 
 
 def needed(found: t.Iterable[Judgement]) -> dict[str, Work]:
-    """Server -> the leaves among these that are taken away while it is stopped."""
+    """Server -> what is done about these while it is stopped."""
     found = tuple(found)
-    needs = {name: work(found, name) for name in dict.fromkeys(judgement.node for judgement in found)}
-    return {name: need for name, need in needs.items() if need.files}
+    return {name: work(found, name) for name in dict.fromkeys(judgement.node for judgement in found)}
 
 
 def explained(case: Case, needs: t.Mapping[str, Work]) -> Case:
-    """The case when expired certificates explain why members that run do not reach each other."""
+    """The case when its certificates explain why members that run do not reach each other."""
     if not needs or case.kind != "quorum_recoverable":
         return case
     return replace(case, refusals=tuple(refusal for refusal in case.refusals if refusal.what != UNLED))

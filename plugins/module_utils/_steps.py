@@ -42,6 +42,17 @@ def _renewal(phase: int) -> Step:
     )
 
 
+def _restoration(phase: int) -> Step:
+    return Step(
+        phase,
+        "restore",
+        "Put CAs, service.key and cred/ of the datastore on {node}, with their old times",
+        "they are missing or differ, and the datastore's are the cluster's",
+        2,
+        "put the files that the report names back while {unit} is stopped",
+    )
+
+
 STEPS = {
     "match": Step(
         4,
@@ -73,14 +84,8 @@ STEPS = {
         2,
         "stop {unit}, mv server/tls-requorum-* back to server/tls",
     ),
-    "put back": Step(
-        4,
-        "restore",
-        "Put CAs, service.key and cred/ of the datastore on {node}, with their old times",
-        "they differ, and the datastore's are the cluster's",
-        2,
-        "put the files that the report names back while {unit} is stopped",
-    ),
+    "put back": _restoration(4),
+    "put back to start": _restoration(6),
     "renew": _renewal(4),
     "renew to reset": _renewal(5),
     "renew to start": _renewal(6),

@@ -17,7 +17,11 @@ description:
   - What could not be read is V(null), with the reason in RV(requorum_node.unread). Nothing is guessed.
 extends_documentation_fragment:
   - requorum.cluster._attributes
-options: {}
+options:
+  patience:
+    description: So many seconds a server whose unit is active is read again while its API does not say C(ok).
+    type: float
+    default: 0
 attributes:
   check_mode:
     support: full

@@ -156,7 +156,7 @@ def test_emptying_matches_before_it_stops_and_takes_only_whom_it_names() -> None
 
 def test_a_recovery_takes_expired_leaves_away_before_each_start() -> None:
     case = classify((cases.leaderless("r1"), cases.wiped("r2"), cases.wiped("r3")))
-    found = _rotate.expired(ask(nodes(ends=-3)))
+    found = _rotate.hindering(ask(nodes(ends=-3)))
     needs = _rotate.needed(found)
     made = _plan.make_plan(case, DISTROS["rke2"], cluster="prod", agents=(), renew=needs)
     made = _rotate.worded(made, needs, found)
@@ -165,20 +165,35 @@ def test_a_recovery_takes_expired_leaves_away_before_each_start() -> None:
     for name in ("r2", "r3"):
         assert order.index(f"{name} fence") < order.index(f"{name} renew") < order.index(f"{name} rejoin")
     assert set(made.renew) == set(NAMES)
-    assert _rotate.expired(ask(nodes(ends=-3), skew={"r1": 4000.0})) == ()
+    assert _rotate.hindering(ask(nodes(ends=-3), skew={"r1": 4000.0})) == ()
 
 
 def test_expired_leaves_explain_members_that_do_not_reach_each_other() -> None:
     case = classify(tuple(cases.leaderless(name) for name in NAMES))
     assert [refusal.what for refusal in case.refusals] == [UNLED]
     assert _rotate.explained(case, {}) == case
-    needs = _rotate.needed(_rotate.expired(ask(nodes(ends=-3))))
+    needs = _rotate.needed(_rotate.hindering(ask(nodes(ends=-3))))
     case = _rotate.explained(case, needs)
     assert case.refusals == ()
     made = _plan.make_plan(case, DISTROS["rke2"], cluster="prod", agents=(), renew=needs)
     order = [f"{action.node} {action.verb}" for action in made.actions]
     for name in NAMES:
         assert order.index(f"{name} fence") < order.index(f"{name} renew") < order.index(f"{name} start")
+
+
+def test_authorities_are_put_back_before_an_intact_member_starts_without_them() -> None:
+    """Somebody has emptied server/tls; a start would make new CAs."""
+    made = nodes()
+    for path in certs.shared(ours()):
+        del made["r1"].files[path]
+    case = classify((cases.stopped("r1"), cases.stopped("r2"), cases.wiped("r3")))
+    needs = _rotate.needed(_rotate.hindering(ask(made)))
+    found = _plan.make_plan(
+        case, DISTROS["k3s"], cluster="prod", agents=(), restore=[name for name, need in needs.items() if need.restore]
+    )
+    order = [f"{action.node} {action.verb}" for action in found.actions]
+    assert order.index("r1 fence") < order.index("r1 restore") < order.index("r1 start")
+    assert "r2 restore" not in order
 
 
 PATHS = sorted(file.path for file in _tls_files.files("rke2") if file.kind == "leaf" and file.service)

@@ -115,8 +115,6 @@ def test_server_tls_is_emptied_and_has_the_authorities_again(shell: str, server:
     found = _shared.files(value(), TOKEN)
     data = server / "k3s/server"
     old = (data / "tls/server-ca.crt").read_bytes()
-    (data / "requorum-new").mkdir()  # of a run that was killed
-    (data / "requorum-new/rest").write_text("")
     done = run(shell, "tls_restore", server, _shared.archive(found), EMPTY="yes")
     assert done.rc == 0, done.err
     assert (data / "tls-requorum-S/server-ca.crt").read_bytes() == old
@@ -127,7 +125,7 @@ def test_server_tls_is_emptied_and_has_the_authorities_again(shell: str, server:
         assert path.read_bytes() == file.content
         assert int(path.stat().st_mtime) == file.time
         assert path.stat().st_mode & 0o777 == (0o644 if file.path.endswith(".crt") else 0o600)
-    assert not (data / "requorum-new").exists()
+    assert not (data / "requorum-S").exists()
     assert TOKEN not in done.out and "PRIVATE" not in done.out
 
 

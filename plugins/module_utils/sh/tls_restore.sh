@@ -11,9 +11,8 @@ aside() {
   note "moved=$1|$2"
   printf 'moved=%s|%s\n' "$1" "$2"
 }
-# On the same disk, so that each step is one rename; what a killed run left there is ours.
-new=$SERVER/requorum-new
-rm -rf "$new"
+# On the same disk, so that each step is one rename.
+new=$SERVER/requorum-$STAMP
 mkdir -p "$new" "$HOME_DIR/$STAMP" "$SERVER/cred" && tar -xpf - -C "$new" || die "the files of the datastore cannot be unpacked"
 [ -s "$new/tls/server-ca.key" ] && [ -s "$new/tls/service.key" ] || die "the archive holds no CAs"
 chmod 755 "$new/tls/etcd"
@@ -25,9 +24,10 @@ fi
 mkdir -p "$TLS/etcd" && cd "$new" || die "$TLS cannot be made"
 find . -type f | while IFS= read -r f; do
   to=$SERVER/${f#./}
-  [ -f "$to" ] && [ "$(sha256sum <"$f")" = "$(sha256sum <"$to")" ] && continue
+  [ -f "$to" ] && [ "$(sha256sum <"$f")" = "$(sha256sum <"$to")" ] && rm "$f" && continue
   aside "$to" "$HOME_DIR/$STAMP/replaced/${f#./}"
   mv "$f" "$to" || die "$to cannot be written"
   printf 'placed=%s\n' "$to"
 done || exit 1
-cd / && rm -rf "$new"
+cd / && rmdir "$new/tls/etcd" "$new/tls" "$new/cred" "$new" 2>/dev/null
+true
