@@ -154,10 +154,8 @@ def test_a_server_of_another_cluster_joins_and_can_start_again(k3s: Lab) -> None
     first, _second, third = lab.servers
     new_disk(lab, third)
     config, unit = lab.spec.supervisor.config, lab.spec.unit(third)
-    lab.sh(
-        third,
-        f"sed -i -e '/^server:/d' -e 's/^token:.*/token: another-cluster/' {config}; echo 'cluster-init: true' >> {config}",
-    ).ok("its own cluster")
+    own = "s/^token:.*/token: another-cluster/; s/^server:.*/cluster-init: true/"
+    lab.sh(third, f"sed -i '{own}' {config}").ok("a configuration of its own")
     lab.sh(third, f"systemctl start {unit}", 120).ok("start")
     refused(lab, "Two clusters are alive")
     lab.sh(third, f"systemctl stop {unit}", 60)
