@@ -161,7 +161,7 @@ def _survivor(plan: JSON) -> JSON | None:
     servers = {server["name"]: server for server in plan["servers"]}
     if not plan["survivor"] or plan["case"] == "healthy":
         return None
-    best = servers[plan["survivor"]]
+    best = max((servers[name]["revision"] for name in plan["ranking"]), default=0)
     ranking = [
         {
             "node": name,
@@ -169,7 +169,7 @@ def _survivor(plan: JSON) -> JSON | None:
             "index": servers[name]["index"],
             "revision": servers[name]["revision"],
             "bytes": servers[name]["bytes"] or None,
-            "distance": best["revision"] - servers[name]["revision"],
+            "distance": best - servers[name]["revision"],
             "note": None,
         }
         for name in plan["ranking"]
@@ -190,6 +190,8 @@ def _survivor(plan: JSON) -> JSON | None:
     reason = (
         "it restores the snapshot"
         if plan["case"] == "datastore_lost"
+        else "it is a voter of the quorum that stands"
+        if plan["case"] in ("member_lost", "api_down")
         else "its datastore got furthest (raft term, applied index, revision)"
         if len(plan["ranking"]) > 1
         else "it is the only one with an intact datastore"

@@ -68,7 +68,8 @@ def make(
     """
     made = replace(_plan.empty(case, ask.cluster), refusals=refusals)
     if case.kind not in ("healthy", "member_lost", "api_down"):
-        return replace(made, refusals=(*case.refusals, _fallen(case)))
+        known = case.kind not in ("split_brain", "unknown")
+        return replace(made, refusals=(*case.refusals, *([_fallen(case)] if known else ())))
     source = _plan.find_source(case, distro)
     if not todo or refusals or source is None:
         return made

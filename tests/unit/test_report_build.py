@@ -157,6 +157,16 @@ def test_survivor_and_its_distance_to_the_others() -> None:
     assert build(RUNS["unknown"])["survivor"] is None
 
 
+def test_distance_is_to_the_one_that_got_furthest_whoever_acts() -> None:
+    """While the quorum stands, servers stand by name, and the first one may be a write behind."""
+    ahead = copy.deepcopy(TWO)
+    ahead["nodes"][1]["etcd"]["status"]["revision"] += 3
+    report = build(record(plan(ahead), ahead))
+    assert [rank["distance"] for rank in report["survivor"]["ranking"]][:2] == [3, 0]
+    assert report["survivor"]["reason"] == "it is a voter of the quorum that stands"
+    assert problems(report) == []
+
+
 def test_kept_backup_and_workloads() -> None:
     report = build(RUNS["recovered"])
     assert [(kept["node"], kept["what"]) for kept in report["kept"]] == [
