@@ -161,6 +161,20 @@ def refusals(ask: _turns.Ask, found: t.Iterable[Judgement]) -> t.Iterator[Refusa
         )
 
 
+def _unread(case: Case, ask: _turns.Ask) -> t.Iterator[Refusal]:
+    """What was not read is not in order."""
+    asked = [*(server.name for server in case.servers if server.reachable), *ask.agents]
+    for name in asked:
+        node = ask.tls.get(name) or {}
+        if not node.get("files"):
+            why = node.get("error") or "no file was found"
+            yield Refusal(
+                f"The certificates of {name} could not be read: {why}.",
+                name,
+                "Look at the host (requorum_data_dir, sudo, its load), then run this again.",
+            )
+
+
 def _server(name: str, need: Work, *, empty: bool = False) -> t.Iterator[Todo]:
     """One server's turn."""
     yield from (Todo(key, name, name) for key in ("margin", "yield"))
@@ -197,7 +211,7 @@ def _made(
     needs: t.Mapping[str, Work],
     aim: str,
 ) -> Plan:
-    forbidden = tuple(refusals(ask, found))
+    forbidden = (*_unread(case, ask), *refusals(ask, found))
     # Members that work are alike: a ranking by revision would make another plan every second.
     case = replace(case, base=tuple(sorted(case.base, key=lambda server: (server.etcd != "voting", server.name))))
     made = _turns.make(case, distro, ask, work="ROTATE", todo=todo, aim=aim, refusals=forbidden)

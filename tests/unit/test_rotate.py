@@ -133,12 +133,20 @@ def test_an_authority_that_has_ended_is_explained() -> None:
     cas = certs.authorities("old", ends=-1)
     made = {name: Node(name, cas, address=f"10.0.0.1{name[1:]}") for name in NAMES}
     read = {name: node.document(bootstrap=None) for name, node in made.items()}
-    found = _rotate.plan(
-        classify(healthy()), DISTROS["rke2"], _turns.Ask("prod", (), (), tls=read, now=float(NOW))
-    )
+    found = _rotate.plan(classify(healthy()), DISTROS["rke2"], _turns.Ask("prod", (), (), tls=read, now=float(NOW)))
     assert found.actions == ()
     assert len(found.refusals) == len(_tls_files.AUTHORITIES)
     assert all("has expired" in refusal.what and "rotate-ca" in refusal.next for refusal in found.refusals)
+
+
+def test_what_could_not_be_read_is_not_in_order() -> None:
+    made = nodes()
+    del made["r2"]
+    found = plan(made)
+    assert found.actions == ()
+    assert [refusal.what for refusal in found.refusals] == [
+        "The certificates of r2 could not be read: no file was found."
+    ]
 
 
 def test_without_quorum_nothing_is_rotated() -> None:

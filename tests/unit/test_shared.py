@@ -62,9 +62,10 @@ def test_the_archive_keeps_times_and_modes() -> None:
     with tarfile.open(fileobj=io.BytesIO(archive)) as tar:
         about = {member.name: (member.mode, member.mtime) for member in tar}
     assert about["tls/server-ca.key"][0] == 0o600 and about["tls/server-ca.crt"][0] == 0o644
-    assert about["tls/etcd/peer-ca.crt"][1] == {f.path: f.time for f in _shared.files(value(), TOKEN)}[
-        "server/tls/etcd/peer-ca.crt"
-    ]
+    assert (
+        about["tls/etcd/peer-ca.crt"][1]
+        == {f.path: f.time for f in _shared.files(value(), TOKEN)}["server/tls/etcd/peer-ca.crt"]
+    )
 
 
 def test_what_differs_and_what_only_lacks() -> None:
