@@ -11,17 +11,19 @@ import sys
 import textwrap
 from pathlib import Path
 
-from lab import faults
+from lab import faults, spoil
 from lab.labs import Lab, labs, prepare
 from lab.objects import write_objects, write_workloads
 from lab.progress import LabError, say
 from lab.spec import Spec
 
+_FAULTS = {**faults.FAULTS, **spoil.SPOILERS}
+
 
 def _parser() -> argparse.ArgumentParser:
     # First line of each docstring.
     listing = "\n".join(f"  {name:18} {(inspect.getdoc(function) or '').partition(chr(10))[0]}"
-                        for name, function in faults.FAULTS.items())
+                        for name, function in _FAULTS.items())
     parser = argparse.ArgumentParser(prog="python -m lab", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -47,7 +49,7 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--objects", type=int, default=0, metavar="N", help="write N objects and one workload per host")
     command("status", "show hosts, nodes and members")
     broken = command("break", "break something", "faults:\n" + listing)
-    broken.add_argument("fault", choices=list(faults.FAULTS), metavar="FAULT")
+    broken.add_argument("fault", choices=list(_FAULTS), metavar="FAULT")
     broken.add_argument("host", metavar="HOST")
     broken.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="e.g. peers of partition, process of kill")
     command("heal", "undo partition, fill_disk and wrong_token").add_argument("host", metavar="HOST")
@@ -109,7 +111,7 @@ def _use(lab: Lab, args: argparse.Namespace) -> int:
     elif args.command == "heal":
         faults.heal(lab, args.host)
     else:
-        function = faults.FAULTS[args.fault]
+        function = _FAULTS[args.fault]
         try:
             call = inspect.signature(function).bind(lab, args.host, *args.arguments)
         except TypeError as error:

@@ -41,7 +41,7 @@ def replace_disk(lab: Lab, host: str) -> None:
 
 
 @contextmanager
-def _data(lab: Lab, host: str) -> Iterator[Path]:
+def data(lab: Lab, host: str) -> Iterator[Path]:
     """The host's /var/lib/rancher as the controller sees it, also while the host is off."""
     volume = f"{lab.spec.container(host)}-data"
     mounted = podman("volume", "mount", volume, timeout=30).ok(f"data of {host}").out.strip()
@@ -56,8 +56,8 @@ def _datastore(lab: Lab, host: str) -> Iterator[Path]:
     """Folder server/db/etcd of a host whose etcd does not run."""
     if lab.running(host) and lab.sh(host, "pgrep -x 'etcd|k3s-server|k3s'").out.strip():
         raise LabError(f"{host}: etcd runs; switch the host off or stop it first")
-    with _data(lab, host) as data:
-        yield data / lab.spec.distro / "server" / "db" / "etcd"
+    with data(lab, host) as own:
+        yield own / lab.spec.distro / "server" / "db" / "etcd"
 
 
 def destroy_datastore(lab: Lab, host: str, how: str = "zeroed") -> None:
@@ -145,8 +145,8 @@ def fill_disk(lab: Lab, host: str) -> None:
 
 def corrupt_snapshot(lab: Lab, host: str, name: str = "") -> None:
     """Flip one byte in the middle of a snapshot on the host (default: the newest)."""
-    with _data(lab, host) as data:
-        folder = data / lab.spec.distro / "server" / "db" / "snapshots"
+    with data(lab, host) as own:
+        folder = own / lab.spec.distro / "server" / "db" / "snapshots"
         found = [folder / name] if name else sorted(folder.iterdir(), key=lambda path: path.stat().st_mtime) \
             if folder.is_dir() else []
         if not found or not found[-1].is_file():

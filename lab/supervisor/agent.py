@@ -18,7 +18,7 @@ from urllib.parse import urlsplit
 from . import assets, children, config, cri, kubelet, log, nodepassword, runtime, tokens
 from .api import Api, Credentials, message
 from .balancer import Balancer
-from .certificates import kubeconfig
+from .credentials import kubeconfig
 from .distro import DISTROS, Distro
 from .etcd import write_private
 

@@ -17,6 +17,8 @@ from urllib.parse import urlencode, urlsplit
 
 import yaml
 
+from . import tlsclient
+
 MERGE = "application/merge-patch+json"
 STRATEGIC = "application/strategic-merge-patch+json"
 
@@ -46,10 +48,7 @@ class Credentials:
             context.check_hostname = False
             context.verify_mode = ssl.CERT_NONE
         else:
-            context = ssl.create_default_context(cafile=str(self.ca))
-            context.verify_flags &= ~ssl.VERIFY_X509_STRICT  # these CAs have serial number 0
-        if self.cert and self.key:
-            context.load_cert_chain(self.cert, self.key)
+            context = tlsclient.context(self.ca, self.cert, self.key)
         return context
 
 

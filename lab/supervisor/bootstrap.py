@@ -41,17 +41,21 @@ class Entry:
 Data = Mapping[str, Entry]
 
 
-def paths(ctx: ServerContext) -> dict[str, Path]:
-    """Files of the bootstrap data by their names in it."""
-    tls, cred = ctx.tls, ctx.cred
-    files = {
+def tls_paths(tls: Path) -> dict[str, Path]:
+    """Authorities and the key that signs service accounts, by their names in the bootstrap data."""
+    return {
         "ClientCA": tls / "client-ca.crt", "ClientCAKey": tls / "client-ca.key",
         "ETCDPeerCA": tls / "etcd/peer-ca.crt", "ETCDPeerCAKey": tls / "etcd/peer-ca.key",
         "ETCDServerCA": tls / "etcd/server-ca.crt", "ETCDServerCAKey": tls / "etcd/server-ca.key",
-        "IPSECKey": cred / "ipsec.psk", "PasswdFile": cred / "passwd",
         "RequestHeaderCA": tls / "request-header-ca.crt", "RequestHeaderCAKey": tls / "request-header-ca.key",
         "ServerCA": tls / "server-ca.crt", "ServerCAKey": tls / "server-ca.key", "ServiceKey": tls / "service.key",
     }
+
+
+def paths(ctx: ServerContext) -> dict[str, Path]:
+    """Files of the bootstrap data by their names in it."""
+    cred = ctx.cred
+    files = {**tls_paths(ctx.tls), "IPSECKey": cred / "ipsec.psk", "PasswdFile": cred / "passwd"}
     if ctx.distro.static_pods:
         files["EncryptionConfig"] = cred / "encryption-config.json"
         files["EncryptionHash"] = cred / "encryption-state.json"
@@ -93,8 +97,13 @@ def decode(text: bytes) -> dict[str, Entry]:
 
 def from_disk(ctx: ServerContext) -> dict[str, Entry]:
     """Bootstrap data as it lies on disk."""
+    return read_files(paths(ctx))
+
+
+def read_files(files: Mapping[str, Path]) -> dict[str, Entry]:
+    """Content and time of those files that are there."""
     data = {}
-    for name, path in sorted(paths(ctx).items()):
+    for name, path in sorted(files.items()):
         if not path.exists():
             log.warning(f"failed to stat {name}: stat {path}: no such file or directory")
             continue
@@ -161,6 +170,11 @@ def read(gateway: Gateway, password: str) -> dict[str, Entry] | None:
     if any(content for content in found.values()):
         raise BootstrapError(DIFFERENT_TOKEN)
     return None
+
+
+def replace(ctx: ServerContext, password: str, data: Data) -> None:
+    """Write the bootstrap data, whatever is there."""
+    ctx.gateway.put(tokens.bootstrap_key(password), encrypt(password, encode(data)))
 
 
 def save(ctx: ServerContext) -> None:

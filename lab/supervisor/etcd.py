@@ -16,6 +16,7 @@ from typing import Any
 
 import yaml
 
+from . import tlsclient
 from .context import ServerContext
 
 CLIENT_PORT, PEER_PORT, METRICS_PORT, HTTP_PORT = 2379, 2380, 2381, 2382
@@ -61,8 +62,8 @@ class Gateway:
             connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=seconds)
         else:
             try:
-                context = ssl.create_default_context(cafile=str(self.tls / "server-ca.crt"))
-                context.load_cert_chain(self.tls / "client.crt", self.tls / "client.key")
+                names = ("server-ca.crt", "client.crt", "client.key")
+                context = tlsclient.context(*(self.tls / name for name in names))
             except (OSError, ssl.SSLError) as exc:
                 raise EtcdError(f"failed to load client certificates: {exc}") from exc
             connection = http.client.HTTPSConnection("127.0.0.1", self.port, timeout=seconds, context=context)
@@ -144,6 +145,18 @@ class Gateway:
 
 def _b64(data: bytes) -> str:
     return base64.b64encode(data).decode()
+
+
+def has_leader() -> bool:
+    """What the metrics port says: it needs no certificate, so that a rotation on a running server does not blind it."""
+    connection = http.client.HTTPConnection("127.0.0.1", METRICS_PORT, timeout=5)
+    try:
+        connection.request("GET", "/health")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
+        return False
+    finally:
+        connection.close()
 
 
 def suffix() -> str:

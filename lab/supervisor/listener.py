@@ -16,7 +16,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-from . import api, bootstrap, certificates, log, node, proxy, snapshots, tokens
+from . import api, bootstrap, certificates, log, node, proxy, rotateca, snapshots, tokenrotate, tokens
 from .context import ServerContext
 from .etcd import EtcdError
 
@@ -115,6 +115,12 @@ class _Handler(BaseHTTPRequestHandler):
             return None
         if name == "server-bootstrap":
             return "server", lambda: (bootstrap.encode(bootstrap.from_disk(ctx)), "application/json")
+        if name == "token":
+            return "server", lambda: self._change("token", lambda body: tokenrotate.rotate(
+                ctx, str(json.loads(body)["newToken"])))
+        if name == "cert/cacerts":
+            return "server", lambda: self._change("certificate", lambda body: rotateca.accept(
+                ctx, body, "force=true" in self.path))
         if name == "readyz":
             return "node", self._readyz
         if name == "apiservers":
@@ -179,6 +185,15 @@ class _Handler(BaseHTTPRequestHandler):
         except snapshots.SnapshotError as exc:
             raise _Refused(500, "InternalError", str(exc)) from exc
         return json.dumps(answer).encode(), "application/json"
+
+    def _change(self, kind: str, do: Callable[[bytes], None]) -> tuple[bytes, str]:
+        if self.command != "PUT":
+            raise _Refused(405, "MethodNotAllowed", "method not allowed")
+        try:
+            do(self.rfile.read(int(self.headers.get("Content-Length") or 0)))
+        except (bootstrap.BootstrapError, EtcdError, OSError, LookupError, ValueError) as exc:
+            raise _Refused(500, "InternalError", log.numbered(kind, exc)) from exc
+        return b"", "text/plain"
 
     def _pass_on(self) -> None:
         state = self.server.state

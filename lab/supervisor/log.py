@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import re
 import sys
 import threading
@@ -55,6 +56,13 @@ def warning(msg: str, **fields: str) -> None:
 def error(msg: str, **fields: str) -> None:
     """Log at level error."""
     _write(line("error", msg, fields))
+
+
+def numbered(kind: str, exc: Exception) -> str:
+    """Log a failure under a number; what the client is told of it."""
+    number = random.randrange(10000, 99999)
+    error(f"{kind} error ID {number}: {exc}")
+    return f"Internal error occurred: {kind} error ID {number}"
 
 
 def fatal(msg: str) -> NoReturn:

@@ -8,17 +8,17 @@ import datetime
 import ipaddress
 import secrets
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.utils import CryptographyDeprecationWarning
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-RENEWAL_WINDOW = datetime.timedelta(days=120)
 LEAF_LIFE = datetime.timedelta(days=365)
 CA_LIFE = datetime.timedelta(days=3650)
 CLIENT = (ExtendedKeyUsageOID.CLIENT_AUTH,)
@@ -50,6 +50,42 @@ def load_cert(pem: bytes) -> x509.Certificate:
         return x509.load_pem_x509_certificate(pem)
 
 
+def load_certs(pem: bytes) -> list[x509.Certificate]:
+    """All certificates of a PEM text."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        return x509.load_pem_x509_certificates(pem)
+
+
+def root_of(cert: x509.Certificate, roots: Sequence[x509.Certificate],
+            others: Iterable[x509.Certificate]) -> x509.Certificate | None:
+    """The root that a certificate leads to, also over cross-signed ones among the others."""
+    between = [other for other in others if not signed_by(other, other)]
+    edge = [cert]
+    while edge:
+        for root in roots:
+            if any(signed_by(below, root) for below in edge):
+                return root
+        edge = [other for other in between if any(signed_by(below, other) for below in edge)]
+        between = [other for other in between if other not in edge]
+    return None
+
+
+def first(pem: bytes) -> bytes:
+    """The first certificate of a bundle."""
+    end = b"-----END CERTIFICATE-----\n"
+    return pem.partition(end)[0] + end
+
+
+def signed_by(cert: x509.Certificate, authority: x509.Certificate) -> bool:
+    """Whether an authority's key has signed a certificate."""
+    try:
+        cert.verify_directly_issued_by(authority)
+    except (ValueError, TypeError, InvalidSignature):
+        return False
+    return True
+
+
 def write(path: Path, data: bytes, mode: int) -> None:
     """Write a file with its mode, its directory made when missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -68,12 +104,17 @@ def ec_key_pem(key: ec.EllipticCurvePrivateKey) -> bytes:
                              serialization.NoEncryption())
 
 
+def private_key(pem: bytes) -> ec.EllipticCurvePrivateKey:
+    """The first key of a PEM text."""
+    key = serialization.load_pem_private_key(pem, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return key
+
+
 def ensure_key(path: Path, mode: int = 0o600) -> ec.EllipticCurvePrivateKey:
     """The EC P-256 key of a file, made when missing."""
     if path.exists():
-        key = serialization.load_pem_private_key(path.read_bytes(), None)
-        assert isinstance(key, ec.EllipticCurvePrivateKey)
-        return key
+        return private_key(path.read_bytes())
     key = new_key()
     write(path, ec_key_pem(key), mode)
     return key
@@ -86,7 +127,8 @@ def new_rsa_key() -> bytes:
                              serialization.NoEncryption())
 
 
-def _usage(builder: x509.CertificateBuilder, sign: bool) -> x509.CertificateBuilder:
+def usage(builder: x509.CertificateBuilder, sign: bool) -> x509.CertificateBuilder:
+    """Key usage of an authority (`sign`) or of a leaf."""
     return builder.add_extension(x509.KeyUsage(
         digital_signature=True, key_encipherment=True, key_cert_sign=sign, content_commitment=False,
         data_encipherment=False, key_agreement=False, crl_sign=False, encipher_only=False,
@@ -102,7 +144,7 @@ def ensure_ca(cert_path: Path, key_path: Path, name: str, now: datetime.datetime
     own = subject(f"{name}@{int(now.timestamp())}")
     builder = (x509.CertificateBuilder().subject_name(own).issuer_name(own).serial_number(1)
                .public_key(key.public_key()).not_valid_before(now).not_valid_after(now + CA_LIFE))
-    builder = _usage(builder, sign=True)
+    builder = usage(builder, sign=True)
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
     builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
     write(cert_path, _with_serial_zero(builder.sign(key, hashes.SHA256()), key), 0o644)
@@ -171,7 +213,7 @@ def issue(issuer: Issuer, name: x509.Name, usages: Iterable[x509.ObjectIdentifie
     builder = (x509.CertificateBuilder().subject_name(name).issuer_name(issuer.cert.subject)
                .serial_number(secrets.randbits(62) | 1).public_key(public_key)
                .not_valid_before(start).not_valid_after(end))
-    builder = _usage(builder, sign=False)
+    builder = usage(builder, sign=False)
     builder = builder.add_extension(x509.ExtendedKeyUsage(list(usages)), critical=False)
     builder = builder.add_extension(x509.AuthorityKeyIdentifier(key_id(issuer.cert), None, None), critical=False)
     sans = alt_names(names)
@@ -189,15 +231,15 @@ def key_id(cert: x509.Certificate) -> bytes:
 
 
 def stale(pem: bytes, issuer: Issuer, name: x509.Name, names: Iterable[str],
-          now: datetime.datetime) -> tuple[bool, str]:
-    """Whether a leaf has to be issued again, and the line to log when the reason is its age."""
+          now: datetime.datetime, window: datetime.timedelta) -> tuple[bool, str]:
+    """Whether a leaf has to be issued again, and the line to log when it ends within `window`."""
     cert = load_cert(pem)
     left = cert.not_valid_after_utc - now
-    if left < RENEWAL_WINDOW:
+    if left < window:
         return True, (f"certificate {show(cert.subject)} will expire in {left.total_seconds() / 86400:f} days at "
                       f"{cert.not_valid_after_utc:%Y-%m-%d %H:%M:%S} +0000 UTC")
     authority = cert.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    if authority != key_id(issuer.cert) or cert.subject != name:
+    if authority != key_id(issuer.cert) or cert.subject != name or not signed_by(cert, issuer.cert):
         return True, ""
     wanted = set(alt_names(names))
     try:

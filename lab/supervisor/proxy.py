@@ -13,6 +13,8 @@ from io import BufferedIOBase
 from pathlib import Path
 from typing import Any
 
+from . import tlsclient
+
 _HOP = frozenset(("connection", "keep-alive", "proxy-connection", "te", "trailer"))
 _CHUNK = 65536
 
@@ -43,10 +45,9 @@ def head(method: str, path: str, headers: Iterable[tuple[str, str]], user: str, 
 
 
 def _connect(port: int, tls: Path, with_identity: bool) -> ssl.SSLSocket:
-    context = ssl.create_default_context(cafile=str(tls / "server-ca.crt"))
-    if with_identity:
-        context.load_cert_chain(tls / "client-auth-proxy.crt", tls / "client-auth-proxy.key")
+    own = (tls / "client-auth-proxy.crt", tls / "client-auth-proxy.key") if with_identity else (None, None)
     try:
+        context = tlsclient.context(tls / "server-ca.crt", *own)
         raw = socket.create_connection(("127.0.0.1", port), timeout=5)
         raw.settimeout(60)
         return context.wrap_socket(raw, server_hostname="127.0.0.1")

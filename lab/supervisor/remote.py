@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import errno
-import hashlib
 import http.client
 import json
 import os
@@ -15,7 +14,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from . import log
-from .tokens import Token
+from .tokens import Token, ca_hash
 
 _UNTRUSTED = ("Cluster CA certificate is not trusted by the host CA bundle, but the token does not include a CA hash. "
               "Use the full token from the server's node-token file to enable Cluster CA validation.")
@@ -53,7 +52,7 @@ class Supervisor:
             raise RemoteError(f"failed to get CA certs: {exc}") from exc
         if status != 200:
             raise RemoteError(f"failed to get CA certs: {url}/cacerts: {status}")
-        actual = hashlib.sha256(pem).hexdigest()
+        actual = ca_hash(pem)
         if not token.ca_hash:
             log.warning(_UNTRUSTED)
         elif token.ca_hash != actual:
@@ -66,7 +65,7 @@ class Supervisor:
         context = ssl.create_default_context(cadata=self.ca)
         headers = {"Authorization": self.token.basic(), "Content-Type": "application/json"}
         status, data = _request(self.url, method, path, context, headers, body, timeout)
-        if status == 200:
+        if 200 <= status < 300:
             return data
         if status == 401:
             raise RemoteError("not authorized")

@@ -30,6 +30,7 @@ from . import (
     log,
     node,
     reset,
+    serving,
     startup,
 )
 from .context import ServerContext
@@ -66,7 +67,7 @@ class Server:
         certificates.generate(ctx)
         if ctx.config.flag("cluster-reset") and ctx.reset_flag.exists():
             (ctx.tls / "dynamic-cert.json").unlink(missing_ok=True)
-        certificates.dynamic_certificate(ctx)
+        serving.dynamic_certificate(ctx)
         os.chdir(ctx.server)
         try:
             listener.serve(self.state)
@@ -180,19 +181,13 @@ class Server:
         while True:
             self.check_children()
             if not self.ctx.distro.static_pods and self.etcd_child:
-                if self._has_leader():
+                if etcd.has_leader():
                     leaderless = time.monotonic()
                 elif time.monotonic() - leaderless > LEADERLESS_LIMIT:
                     log.error("Shutdown request received: kube-controller-manager exited: leaderelection lost")
                     self.close()
                     os._exit(1)
             time.sleep(1)
-
-    def _has_leader(self) -> bool:
-        try:
-            return bool(self.ctx.gateway.status().get("leader"))
-        except EtcdError:
-            return False
 
     def close(self) -> None:
         """Stop what is the unit's own; etcd and kube-apiserver of RKE2 go on."""

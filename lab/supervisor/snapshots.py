@@ -9,7 +9,6 @@ import datetime
 import hashlib
 import http.client
 import json
-import random
 import ssl
 import time
 import zipfile
@@ -142,9 +141,7 @@ def serve(ctx: ServerContext, request: Mapping[str, Any], api_ready: bool) -> di
             time.sleep(SAVE_WAIT)
         return {"created": [name]}
     except Exception as exc:
-        number = random.randrange(10000, 99999)
-        log.error(f"etcd-snapshot error ID {number}: {exc}")
-        raise SnapshotError(f"Internal error occurred: etcd-snapshot error ID {number}") from exc
+        raise SnapshotError(log.numbered("etcd-snapshot", exc)) from exc
 
 
 def table(items: Sequence[Mapping[str, Any]]) -> str:

@@ -9,7 +9,20 @@ import shutil
 import subprocess
 import time
 
-from . import agent, assets, bootstrap, certificates, cri, kubelet, log, runtime, temporary, tokens
+from . import (
+    agent,
+    assets,
+    bootstrap,
+    certificates,
+    credentials,
+    cri,
+    kubelet,
+    log,
+    runtime,
+    serving,
+    temporary,
+    tokens,
+)
 from .config import Config
 from .context import ServerContext
 from .etcd import is_initialized
@@ -82,6 +95,7 @@ def node_identity(ctx: ServerContext) -> None:
         if ctx.distro.static_pods:
             log.info(f"Running load balancer {program}-api-server-agent-load-balancer 127.0.0.1:6443 -> [] "
                      "[default: ]")
+    serving.trusted(ctx)
     log.info(f"Password verified locally for node {ctx.node_name}")
     certificates.write_agent(ctx)
     agent.write_node_config(ctx.distro, ctx.data_dir, ctx.node_name, "https://127.0.0.1:6443")
@@ -104,7 +118,7 @@ def start_node(ctx: ServerContext) -> list[subprocess.Popen[bytes]]:
 
 def announce(ctx: ServerContext) -> None:
     """Tokens and kubeconfig, and the lines that tell where they are."""
-    certificates.write_tokens(ctx)
+    credentials.write_tokens(ctx)
     program, url = ctx.distro.name, ctx.supervisor_url
     log.info(f"Server node token is available at {ctx.server / 'token'}")
     log.info(f"To join server node to cluster: {program} server -s {url} -t ${{SERVER_NODE_TOKEN}}")
@@ -112,7 +126,7 @@ def announce(ctx: ServerContext) -> None:
     log.info(f"To join agent node to cluster: {program} agent -s {url} -t ${{AGENT_NODE_TOKEN}}")
     path = ctx.distro.kubeconfig
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(certificates.admin_kubeconfig(ctx))
+    path.write_text(credentials.admin_kubeconfig(ctx))
     path.chmod(0o600)
     log.info(f"Wrote kubeconfig {path}")
     log.info(f"Run: {program} kubectl")

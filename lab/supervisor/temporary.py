@@ -65,7 +65,8 @@ def reconcile(ctx: ServerContext) -> None:
     try:
         _apply(ctx, gateway)
     except bootstrap.BootstrapError as exc:
-        log.fatal(str(exc))
+        text = str(exc)
+        log.fatal(f"Failed to reconcile with temporary etcd: {text}" if text == bootstrap.DIFFERENT_TOKEN else text)
     finally:
         log.info("Stopping etcd server...")
         children.stop(child)
@@ -74,7 +75,8 @@ def reconcile(ctx: ServerContext) -> None:
 
 
 def _apply(ctx: ServerContext, gateway: Gateway) -> None:
-    if any(not path.is_dir() or not any(path.iterdir()) for path in (ctx.cred, ctx.tls, ctx.tls / "etcd")):
+    empty = any(not path.is_dir() or not any(path.iterdir()) for path in (ctx.cred, ctx.tls, ctx.tls / "etcd"))
+    if empty and not ctx.distro.asks_datastore_first:
         # k3s#13371: with one of these empty the datastore is not asked, and new authorities are made afterwards
         bootstrap.from_disk(ctx)
         log.info("Reconciling bootstrap data between datastore and disk")

@@ -9,6 +9,10 @@ import hashlib
 import re
 from dataclasses import dataclass
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from . import pki
+
 _SECURE = re.compile(r"^K10([0-9a-f]{64})::(?:([^:]+):)?(.+)$", re.S)
 _USERS = ("server", "node")
 
@@ -39,7 +43,11 @@ def parse(text: str, default_user: str = "server") -> Token:
 
 
 def ca_hash(pem: bytes) -> str:
-    """Hash in a token: sha256 of what /cacerts answers."""
+    """Hash in a token: sha256 of what /cacerts answers; of the root itself where that is a chain."""
+    if pem.count(b"BEGIN CERTIFICATE") > 1:
+        leaf, *above = pki.load_certs(pem)
+        root = pki.root_of(leaf, [cert for cert in above if pki.signed_by(cert, cert)], above)
+        pem = root.public_bytes(Encoding.DER) if root else pem
     return hashlib.sha256(pem).hexdigest()
 
 

@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
-from tests.conformance import common, healthy
+from tests.conformance import common, healthy, tls
 from tests.conformance.common import power_off
+from tests.conformance.removal import REMOVAL
 from tests.conformance.resets import CASES, case_situation, first_case
+from tests.conformance.rotation import TOKENS
 from tests.conformance.table import (
     Situation,
     Stage,
@@ -117,6 +119,11 @@ SITUATIONS = (
         unit("a1", "active", within=60),
         common.jsonpath("secret-again", "n1", "-n kube-system secret a1.node-password.k3s", "{.data}", "hash"),
     )),
+    *REMOVAL,
+    tls.check("k3s", "k3s-certificates-n3.txt"),
+    *tls.rotated("k3s", "k3s-certificates-n3.txt"),
+    *tls.EMPTIED,
+    *TOKENS,
     Situation("quorum-lost", "k3s-quorum-lost-n1.txt", "n2 and n3 lose power, n1 goes on", power_off("n3", "n2"), (
         *common.leaderless_checks("k3s"),
         restarts("crash-loops", "n1", 180),

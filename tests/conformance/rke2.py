@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from lab.progress import wait_for
-from tests.conformance import common, healthy
+from tests.conformance import common, healthy, tls
 from tests.conformance.common import SUCCESS, power_off, power_on
 from tests.conformance.table import (
     Situation,
@@ -133,6 +133,9 @@ SITUATIONS = (
         output("supervisor-wants-a-token", "r1", "curl -sk -m 5 -w ' %{http_code}' https://127.0.0.1:9345/v1-rke2/readyz",
                '"message": "forbidden"', '"reason": "Forbidden"', " 403"),
     )),
+    tls.check("rke2", "rke2-certificate-rotate-r3.txt"),
+    *tls.rotated("rke2", "rke2-certificate-rotate-r3.txt"),
+    tls.expired("rke2"),
     Situation("stop", "rke2-fence-r1.txt", "systemctl stop on r3", _stop_r3, (
         unit("r3", "inactive"),
         processes("pods-go-on", "r3", *_PODS, "containerd-shim", gone=("rke2", "kubelet", "containerd"), holds=3),

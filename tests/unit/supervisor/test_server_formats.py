@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from cryptography import x509
 
-from lab.supervisor import bootstrap, certificates, pki, startup, tokens
+from lab.supervisor import bootstrap, certificates, credentials, pki, startup, tokens
 from lab.supervisor.config import Config
 from lab.supervisor.context import ServerContext
 from lab.supervisor.distro import K3S, RKE2, Distro
@@ -87,7 +87,7 @@ def test_bootstrap_key_and_token_file_as_recorded(tmp_path: Path) -> None:
     assert tokens.bootstrap_key("sekret123") == "/bootstrap/e2e269d4f6ec"
     ctx = context(tmp_path)
     certificates.generate(ctx)
-    certificates.write_tokens(ctx)
+    credentials.write_tokens(ctx)
     token = (ctx.server / "token").read_text()
     assert (len(token), os.readlink(ctx.server / "node-token")) == (86, str(ctx.server / "token"))
     assert tokens.parse(token.strip()).ca_hash == hashlib.sha256((ctx.tls / "server-ca.crt").read_bytes()).hexdigest()
@@ -121,9 +121,9 @@ def test_leaf_is_issued_again_when_its_age_issuer_or_names_ask_for_it(tmp_path: 
     certificates.generate(ctx)
     issuer, name = certificates.issuer(ctx, "etcd/server-ca"), pki.subject("etcd-server")
     pem = (ctx.tls / "etcd/server-client.crt").read_bytes()
-    now = pki.utcnow()
-    assert pki.stale(pem, issuer, name, certificates.sans(ctx), now) == (False, "")
-    late, reason = pki.stale(pem, issuer, name, (), now + datetime.timedelta(days=400))
+    now, window = pki.utcnow(), RKE2.renewal_window
+    assert pki.stale(pem, issuer, name, certificates.sans(ctx), now, window) == (False, "")
+    late, reason = pki.stale(pem, issuer, name, (), now + datetime.timedelta(days=400), window)
     assert late and reason.startswith("certificate CN=etcd-server will expire in -35.0")
-    assert pki.stale(pem, issuer, name, ("10.1.2.3",), now)[0]
-    assert pki.stale(pem, certificates.issuer(ctx, "client-ca"), name, (), now)[0]
+    assert pki.stale(pem, issuer, name, ("10.1.2.3",), now, window)[0]
+    assert pki.stale(pem, certificates.issuer(ctx, "client-ca"), name, (), now, window)[0]
