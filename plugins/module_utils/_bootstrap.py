@@ -25,6 +25,19 @@ AUTHORITIES = {
     "ServerCA": "server-ca.crt",
 }
 """Names in the bootstrap data and below server/tls."""
+FILES = {
+    **{
+        f"{key}{suffix}": f"server/tls/{path.removesuffix('.crt')}.{ending}"
+        for key, path in AUTHORITIES.items()
+        for suffix, ending in (("", "crt"), ("Key", "key"))
+    },
+    "ServiceKey": "server/tls/service.key",
+    "PasswdFile": "server/cred/passwd",
+    "IPSECKey": "server/cred/ipsec.psk",
+    "EncryptionConfig": "server/cred/encryption-config.json",
+    "EncryptionHash": "server/cred/encryption-state.json",
+}
+"""Names in the bootstrap data, and where these files lie below the data directory of every server."""
 NONCE, TAG = 12, 16
 _SEALED = re.compile(rb"([0-9a-f]{16}):([A-Za-z0-9+/]+={0,2})")
 _STAGE_AND_HASH = re.compile(r"[a-z_]{1,32}-[0-9a-f]{64}")
@@ -100,6 +113,18 @@ def decrypt(value: bytes, token: str) -> Bootstrap:
     )
 
 
+def authorities(value: bytes, token: str) -> dict[str, dict[str, str | None]]:
+    """Path below the data directory -> sha256, and PEM text of certificates: what a server's files are measured by."""
+    found = {FILES[key]: content for key, content in _files(_opened(value, token)).items() if key in FILES and content}
+    return {
+        path: {
+            "sha256": hashlib.sha256(content).hexdigest(),
+            "text": content.decode("ascii", "replace") if path.endswith(".crt") else None,
+        }
+        for path, content in sorted(found.items())
+    }
+
+
 def _secret(token: str) -> bytes:
     # Arguments and environment give bytes that are no UTF-8 as surrogates.
     return password(token).encode("utf-8", "surrogateescape")
@@ -107,7 +132,6 @@ def _secret(token: str) -> bytes:
 
 def _opened(value: bytes, token: str) -> bytes:
     """The plain text of `<salt>:<base64 of nonce, AES-256-GCM, tag>`, its key made by PBKDF2 of the password."""
-    # Nodes and quick checks only compare names: they need no cryptography.
     from cryptography.exceptions import InvalidTag
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
@@ -138,10 +162,12 @@ def _files(plain: bytes) -> dict[str, bytes]:
 
 
 def _authority(path: str, content: bytes) -> Authority:
-    from . import _certificates
+    # Nodes and quick checks only compare names: they need no cryptography.
+    from . import _x509
 
-    certificate = _certificates.dates(f"# file {path}\n{content.decode('utf-8', 'replace')}")[0]
-    return Authority(path, hashlib.sha256(content).hexdigest(), certificate["subject"], certificate["ends"])
+    read = _x509.first(content.decode("utf-8", "replace"))
+    digest = hashlib.sha256(content).hexdigest()
+    return Authority(path, digest, read.subject if read else None, read.ends if read else None)
 
 
 def _providers(config: bytes) -> tuple[str, ...]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 import typing as t
 
+from . import _certificates
+
 JSON = dict[str, t.Any]
 SEVERITIES = ("blocker", "error", "warning", "info")
 
@@ -25,6 +27,7 @@ def findings(plan: JSON, state: JSON) -> list[JSON]:
         for name in plan["agents"]
         if not entries[name]["reachable"]
     ]
+    found += [_finding(*item) for item in _certificates.findings(plan, state)]
     return sorted(found, key=lambda finding: SEVERITIES.index(finding["severity"]))
 
 

@@ -170,7 +170,7 @@ requorum_node:
       description: C(ping) of the supervisor, C(ready) of the API server, C(nodes), C(endpoints), UID of C(kube-system).
       type: dict
     certificates:
-      description: Certificates below C(server/tls), with C(path), C(subject) and C(ends) (Unix seconds).
+      description: Certificates below C(server/tls), with C(path), C(subject), C(ends) (Unix seconds) and C(sha256).
       type: list
       elements: dict
     journal:

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _bootstrap
+from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _bootstrap, _x509
 from tests.unit.test_objects import live
 
 CA = "1074936edf087fee40e83659efe2bd5f1850597e5bfdd085c95ecfb022eded63"
@@ -192,10 +192,12 @@ def test_a_certificate_that_cannot_be_read_still_has_its_sum(monkeypatch: pytest
     assert found == (_bootstrap.Authority("server-ca.crt", hashlib.sha256(garbled).hexdigest(), None, None),)
 
     def refuse(pem: bytes) -> x509.Certificate:
-        raise ValueError("serial number 0")
+        raise ValueError("not a certificate")
 
-    monkeypatch.setattr(x509, "load_pem_x509_certificate", refuse)
+    monkeypatch.setattr(x509, "load_der_x509_certificate", refuse)
+    _x509.certificates.cache_clear()
     found = _bootstrap.decrypt(value(), TOKEN).authorities
+    _x509.certificates.cache_clear()
     assert len(found) == 5 and all(authority.sha256 and authority.subject is None for authority in found)
 
 

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import copy
+
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _findings
@@ -88,3 +90,46 @@ def test_damaged_and_unread_datastores() -> None:
     assert items["r3"]["summary"] == "The datastore of r3 is damaged: neither meta page is valid."
     assert items["r2"]["id"] == "datastore_unknown"
     assert items["r2"]["evidence"] == ["datastore: db cannot be read"]
+
+
+def with_certificates(now: int, **ends: int) -> JSON:
+    """Three servers; days from now in which the certificates of each end."""
+    before = copy.deepcopy(HEALTHY)
+    for node in before["nodes"]:
+        for row in node["certificates"]:
+            row["ends"] = now + ends.get(node["name"], 300) * 86400
+    return before
+
+
+STARTED = 1795550100  # of the plans here: 2026-11-24T19:15Z and 45 minutes
+
+
+def test_certificates_that_end_and_that_have_ended() -> None:
+    before = with_certificates(STARTED + 3600, r1=-3, r2=20)
+    assert found(before) == ["error r1 certificates_expired", "warning r2 certificates_soon"]
+    item = _findings.findings(plan(before), before)[0]
+    assert item["summary"] == "r1: 3 of its certificates are not valid now."
+    assert item["evidence"][0] == "server/tls/server-ca.crt: it ended 3 days ago"
+
+
+@pytest.mark.parametrize(("servers", "blamed"), [(["r3"], ["r3"]), (["r2", "r3"], ["r1", "r2", "r3"])])
+def test_authorities_that_differ(servers: list[str], blamed: list[str]) -> None:
+    """Where no one of them is held by most servers, none is believed."""
+    before = copy.deepcopy(HEALTHY)
+    for node in before["nodes"]:
+        if node["name"] in servers:
+            next(row for row in node["certificates"] if "server-ca" in row["path"])["sha256"] = node["name"]
+    assert found(before) == [f"error {name} certificates_drifted" for name in blamed]
+
+
+def test_a_wrong_clock_is_named() -> None:
+    before = copy.deepcopy(HEALTHY)
+    before["nodes"][1]["clock_skew"] = -7200.0
+    assert found(before) == ["error r2 clock_skew"]
+
+
+def test_what_the_plan_has_judged_counts_for_more() -> None:
+    made = plan(HEALTHY)
+    judged = {"node": "r1", "path": "server/tls/service.key", "state": "missing", "why": "it is not there"}
+    made["certificates"] = [{**judged, "remedy": "restore"}, {**judged, "state": "names", "remedy": "renew"}]
+    assert [item["id"] for item in _findings.findings(made, HEALTHY)] == ["certificates_drifted", "certificates_wrong"]
