@@ -96,16 +96,34 @@ file_value() {
     }'
 }
 
-# The token in force: command line, files, token file, environment, then what the server wrote itself.
-token_value() {
-  v=$(config_value token t)
-  if [ -z "$v" ]; then
-    f=$(config_value token-file)
-    [ -n "$f" ] && [ -f "$f" ] && v=$(head -n 1 "$f")
+# The file with the token, which wins over a token given as such, wherever either stands; it is hashed without blanks.
+token_file() {
+  f=$(config_value token-file)
+  [ -z "$f" ] && [ "$DISTRO" = k3s ] && f=$(env_value K3S_TOKEN_FILE)
+  [ -z "$f" ] && [ "$DISTRO" = rke2 ] && f=$(env_value RKE2_TOKEN_FILE)
+  [ -n "$f" ] && [ -f "$f" ] && printf '%s' "$f"
+}
+
+# Where the token in force comes from: file, flag, config, environment, or what the server wrote itself.
+token_source() {
+  name=K3S_TOKEN
+  [ "$DISTRO" = rke2 ] && name=RKE2_TOKEN
+  if [ -n "$(token_file)" ]; then echo file
+  elif [ -n "$(flag_value token t)" ]; then echo flag
+  elif [ -n "$(file_value token)" ]; then echo config
+  elif [ -n "$(env_value $name)" ]; then echo environment
+  elif [ -f "$SERVER/token" ]; then echo server
   fi
-  case $DISTRO in rke2) [ -z "$v" ] && v=$(env_value RKE2_TOKEN) ;; k3s) [ -z "$v" ] && v=$(env_value K3S_TOKEN) ;; esac
-  [ -z "$v" ] && [ -f "$SERVER/token" ] && v=$(head -n 1 "$SERVER/token")
-  printf '%s' "$v"
+}
+
+token_value() {
+  case $(token_source) in
+    file) head -n 1 "$(token_file)" | tr -d ' \t\r\n' ;;
+    flag) printf '%s' "$(flag_value token t)" ;;
+    config) printf '%s' "$(file_value token)" ;;
+    environment) if [ "$DISTRO" = rke2 ]; then env_value RKE2_TOKEN; else env_value K3S_TOKEN; fi ;;
+    server) printf '%s' "$(head -n 1 "$SERVER/token")" ;;
+  esac
 }
 
 # First 12 hex digits of sha256 of the password part: the name of its bootstrap key, not a secret.
