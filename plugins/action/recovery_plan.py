@@ -20,11 +20,12 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _restore,
     _server,
     _state,
+    _token_plan,
     _turns,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, display, now, write
 
 PLAYBOOKS = {
     "recover": "recover.yml",
@@ -32,9 +33,11 @@ PLAYBOOKS = {
     "rotate": "playbooks/rotate_certs.yml",
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
+    "tokens": "playbooks/tokens.yml",
 }
 TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
     "rejoin": _rejoin.plan,
+    "tokens": _token_plan.plan,
 }
 """Purpose -> the plan in which hosts take turns for it."""
 
@@ -73,8 +76,10 @@ class ActionModule(NodeAction):
             plan = _plan.backup_plan(case, known, cluster=args["cluster"])
         elif purpose in TURNS:
             only, options = args.get("only") or (), args.get("options") or {}
-            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time())
+            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time(), tokens=self._tokens(entries))
             plan = TURNS[purpose](case, known, ask)
+            for line in plan.tokens.get("table") or ():
+                display.display(line)
         else:
             plan = _plan.make_plan(
                 case,
@@ -155,6 +160,18 @@ class ActionModule(NodeAction):
         bucket = self.bucket() if self.settings.get("requorum_s3_bucket") else None
         rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, bucket=bucket, named=word)
         return _catalog.choose(rows, word)
+
+    def _tokens(self, entries: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+        """What INSPECT registered of tokens and node passwords, where the playbook asked for them."""
+        read = {entry["name"]: self.vars["hostvars"][entry["name"]] for entry in entries}
+        found = {name: (known.get("requorum_token_read") or {}).get("requorum_tokens") for name, known in read.items()}
+        said = {name: (known.get("requorum_password_read") or {}).get("accepted") for name, known in read.items()}
+        shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
+        return {
+            "hosts": {name: json.loads(json.dumps(host)) for name, host in found.items() if host},
+            "kept": _shelf.token_places(self.settings, shelf) if any(found.values()) else [],
+            "refused": [name for name, accepted in said.items() if accepted is False],
+        }
 
     @staticmethod
     def _bare(chosen: _catalog.Row | None, entries: list[dict[str, t.Any]]) -> list[str]:

@@ -82,6 +82,8 @@ class Plan:
     """Server -> what this plan does about it, where the case alone does not say so: `leaves`, or left alone."""
     nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Whose turn -> the Nodes that go with it."""
+    tokens: dict[str, t.Any] = field(default_factory=dict)
+    """The key of the datastore, tokens at hand as hashes, and what is wrong with them, where the plan is for that."""
 
     @property
     def plan_id(self) -> str:

@@ -35,6 +35,8 @@ class Ask:
     """Further variables of the playbook, by their name without `requorum_`."""
     now: float = 0.0
     """Unix seconds, by the controller's clock."""
+    tokens: t.Mapping[str, t.Any] = field(default_factory=dict)
+    """What INSPECT read of tokens: `hosts` by name, `kept` on the controller, `refused` node passwords."""
 
     def wanted(self, names: t.Iterable[str]) -> tuple[str, ...]:
         """Those of the names that the work is not restricted away from."""

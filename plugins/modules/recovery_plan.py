@@ -79,7 +79,7 @@ options:
       - V(rotate), V(rejoin) and V(repair) plan for a cluster whose quorum stands, in five phases; in the fourth one,
         hosts take turns, each with C(turn) in its actions.
     type: str
-    choices: [recover, backup, rotate, rejoin, repair]
+    choices: [recover, backup, rotate, rejoin, repair, tokens]
     default: recover
   only:
     description: Hosts that V(rotate), V(rejoin) and V(repair) are restricted to; empty for all that need it.

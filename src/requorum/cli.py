@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
-from . import __version__, output, rejoin, snapshot
+from . import __version__, output, rejoin, snapshot, token
 from .inputs import Usage
 
 FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -53,6 +53,7 @@ def parser() -> argparse.ArgumentParser:
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     snapshot.add(commands)
     rejoin.add(commands)
+    token.add(commands)
     return top
 
 

@@ -7,12 +7,13 @@ to=$HOME_DIR/$STAMP
 mkdir -p "$to" "$CONFIG.d" || die "$to cannot be made"
 token=$(cat)
 [ -n "$token" ] || die "no token came"
+want=$(token_hash "$(printf '%s' "$token")")
 aside() {
   [ -e "$1" ] || return 0
   mv "$1" "$2" || die "$1 cannot be moved aside"
   printf 'moved=%s|%s\n' "$1" "$2" | tee -a "$HOME_DIR/journal"
 }
-if [ "$(token_hash "$(token_value)")" = "$(token_hash "$token")" ]; then
+if [ "$(token_hash "$(token_value)")" = "$want" ]; then
   echo already=yes
 else
   case $(token_source) in
@@ -30,9 +31,9 @@ else
   esac
   printf 'placed=%s\n' "$f"
 fi
-[ "$(token_hash "$(token_value)")" = "$(token_hash "$token")" ] || die "another setting still overrules the token"
+[ "$(token_hash "$(token_value)")" = "$want" ] || die "another setting still overrules the token"
 passwd=$(sed -n 's/^\([^,]*\),server,.*/\1/p' "$SERVER/cred/passwd" 2>/dev/null | head -n 1)
-if [ "$(token_hash "$passwd")" != "$(token_hash "$token")" ]; then
+if [ "$(token_hash "$passwd")" != "$want" ]; then
   aside "$SERVER/cred/passwd" "$to/passwd"
 fi
 true

@@ -1,6 +1,6 @@
 # Every token of this host and the names of the bootstrap keys in its datastore. Tokens stay here: their hashes travel.
 # Output: "token=HASH FORM USER CA PLACE" (form full|short, CA the hash in it or -), "in-force=HASH SOURCE", "authority=SHA256"
-# of what /cacerts serves, "node=NAME", "unit=STATE", "said=LINE", "keys=JSON" of the gateway, else "bootstrap=OFFSET:KEY";
+# of what /cacerts serves, "node=NAME", "unit=STATE", "agent=STATE", "said=LINE", "keys=JSON" of the gateway, else "db=PATH" and "bootstrap=OFFSET:KEY";
 # where the API answers: "password=NODE HASH" (as stored: salted scrypt).
 find_distro || die "neither rke2 nor k3s is installed here"
 
@@ -34,7 +34,8 @@ authority() {
 }
 
 n=$(config_value node-name)
-printf 'node=%s\nunit=%s\n' "${n:-$(cat /proc/sys/kernel/hostname)}" "$(systemctl show "$UNIT" -p ActiveState --value)"
+printf 'node=%s\n' "${n:-$(cat /proc/sys/kernel/hostname)}"
+printf 'unit=%s\nagent=%s\n' "$(systemctl show "$UNIT" -p ActiveState --value)" "$(systemctl show "$AGENT" -p ActiveState --value)"
 v=$(token_value)
 [ -n "$v" ] && printf 'in-force=%s %s\n' "$(token_hash "$v")" "$(token_source)"
 authority
@@ -66,7 +67,10 @@ keys=
   keys=$(WAIT=4 post "$(gate)" /v3/kv/range '{"key":"L2Jvb3RzdHJhcC8=","range_end":"L2Jvb3RzdHJhcDA=","keys_only":true}' 2>/dev/null)
 case $keys in
   *'"header"'*) printf 'keys=%s\n' "$(printf '%s' "$keys" | tr -d '\n')" ;;
-  *) grep -abo '/bootstrap/[0-9a-f]\{12\}' "$DB/etcd/member/snap/db" 2>/dev/null | sed 's/^/bootstrap=/' ;;
+  *)
+    printf 'db=%s\n' "$DB/etcd/member/snap/db"
+    grep -abo '/bootstrap/[0-9a-f]\{12\}' "$DB/etcd/member/snap/db" 2>/dev/null | sed 's/^/bootstrap=/' | tail -n 200
+    ;;
 esac
 if [ -f "$SERVER/cred/admin.kubeconfig" ] && etcd_runs; then
   WAIT=6 kube -n kube-system get secrets --field-selector "type=$DISTRO.cattle.io/node-password" \
