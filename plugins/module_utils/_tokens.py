@@ -136,7 +136,7 @@ def _for_agents(token: t.Mapping[str, t.Any]) -> bool:
 
 
 def _fails(host: t.Mapping[str, t.Any], keys: t.Collection[str]) -> bool:
-    """The start of a server fails with another token; with the right one too, while cred/passwd is newer and of another.
+    """A start fails with another token; with the right one too, while cred/passwd is newer and of another.
 
     A server that runs takes a passwd that is older than the datastore's from there when it starts: that is no fault.
     """

@@ -27,9 +27,8 @@ _Dumper.add_representer(str, _text)
 def yaml_of(document: dict[str, Any], key: bytes) -> str:
     """One document of a stream, in the order of its fields."""
     try:
-        return yaml.dump(
-            document, Dumper=_Dumper, explicit_start=True, sort_keys=False, allow_unicode=True, width=sys.maxsize
-        )
+        return yaml.dump(document, Dumper=_Dumper, explicit_start=True, sort_keys=False, allow_unicode=True,
+                         width=sys.maxsize)
     except RecursionError as error:
         where = key.decode("utf-8", "replace")
         raise RequorumError(f"{where} nests too deep for YAML.", "Leave it out by --namespace or --name.") from error

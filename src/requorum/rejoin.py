@@ -17,14 +17,8 @@ def add(commands: Any) -> None:
     text = "bring single servers back, replace or remove them, one after another, while the quorum stands"
     made: argparse.ArgumentParser = commands.add_parser("rejoin", help=text, description=text, allow_abbrev=False)
     turns.add_options(made)
-    made.add_argument(
-        "--replace",
-        metavar=("OLD", "NEW"),
-        nargs=2,
-        action="append",
-        default=[],
-        help="NEW joins and OLD leaves for good; the same name twice: it joins again in its own place",
-    )
+    made.add_argument("--replace", metavar=("OLD", "NEW"), nargs=2, action="append", default=[],
+                      help="NEW joins and OLD leaves for good; the same name twice: it joins again in its own place")
     made.add_argument("--remove", metavar="HOST", action="append", default=[], help="this server leaves for good")
     made.set_defaults(run=rejoin)
 

@@ -38,27 +38,19 @@ def add(commands: Any) -> None:
     verify.add_argument("file", metavar="FILE", help=FILE)
     verify.add_argument("--quick", action="store_true", help="only sha256, metas and members, no pages and no keys")
     verify.add_argument("--token-file", metavar="F", action="append", default=[], help=f"{TOKEN}; one must open it")
-    verify.add_argument(
-        "--member",
-        metavar="ID",
-        action="append",
-        default=[],
-        type=inputs.hexadecimal,
-        help="a member of the cluster (hexadecimal); it must know one of those given",
-    )
+    verify.add_argument("--member", metavar="ID", action="append", default=[], type=inputs.hexadecimal,
+                        help="a member of the cluster (hexadecimal); it must know one of those given")
     verify.add_argument("--system-uid", metavar="U", help="UID of the cluster's namespace kube-system")
-    verify.add_argument(
-        "--version", metavar="V", type=inputs.release, help="of the servers that shall restore it: v1.34.3+rke2r1"
-    )
+    verify.add_argument("--version", metavar="V", type=inputs.release,
+                        help="of the servers that shall restore it: v1.34.3+rke2r1")
     verify.add_argument("--quota", metavar="BYTES", type=inputs.positive, help="their quota-backend-bytes")
     show = _command(family, show_, "its live keys")
     show.add_argument("file", metavar="FILE", help=FILE)
     show.add_argument("prefix", metavar="PREFIX", nargs="?", default="", help="of keys: /registry/secrets/")
     extract = _command(family, extract_, "objects as YAML")
     extract.add_argument("file", metavar="FILE", help=FILE)
-    extract.add_argument(
-        "--resource", required=True, metavar="R", help="virtualmachines or virtualmachines.kubevirt.io"
-    )
+    extract.add_argument("--resource", required=True, metavar="R",
+                         help="virtualmachines or virtualmachines.kubevirt.io")
     extract.add_argument("--namespace", metavar="N")
     extract.add_argument("--name", metavar="N")
     extract.add_argument("--output", metavar="DIR", help="a file per object, readable by its owner only")
@@ -66,12 +58,8 @@ def add(commands: Any) -> None:
     diff = _command(family, diff_, "what was written between two datastores: what restoring OLD loses")
     diff.add_argument("old", metavar="OLD", help=FILE)
     diff.add_argument("new", metavar="NEW", help="the same of a later time")
-    diff.add_argument(
-        "--since",
-        metavar="TIME",
-        type=inputs.moment,
-        help="only objects created at this time or later: 2026-11-24T02:00Z",
-    )
+    diff.add_argument("--since", metavar="TIME", type=inputs.moment,
+                      help="only objects created at this time or later: 2026-11-24T02:00Z")
     diff.add_argument("--all", action="store_true", help="every key, not only how many")
     for command in (info, verify, show, diff):
         command.add_argument("--json", action="store_true", help="the same as JSON")
@@ -129,14 +117,8 @@ def show_(arguments: argparse.Namespace) -> Result:
     header = ("REVISION", "BYTES", "RESOURCE", "NAMESPACE", "NAME")
     rows = [(str(e.mod), str(e.size), e.resource, e.namespace or "-", e.name) for e in found]
     keys = [
-        {
-            "key": e.key.decode("utf-8", "replace"),
-            "resource": e.resource,
-            "namespace": e.namespace or None,
-            "name": e.name,
-            "mod": e.mod,
-            "bytes": e.size,
-        }
+        {"key": e.key.decode("utf-8", "replace"), "resource": e.resource, "namespace": e.namespace or None,
+         "name": e.name, "mod": e.mod, "bytes": e.size}
         for e in found
     ]
     notes = () if found else (f"No live key of {arguments.file} begins with {arguments.prefix or 'anything'}.",)

@@ -26,13 +26,13 @@ OPTIONS = {
 }
 NEXT = {
     "sha256 trailer": "It was cut or damaged after it was written, or is a bare db that no server restores: take "
-    "another.",
+                      "another.",
     "structure": "It is damaged or no snapshot: fetch it again, or take another.",
     "content": "It is of no Kubernetes cluster that ever worked: take another.",
     "cluster": "It is of another cluster, or of the time before its last reset.",
     "kube-system": "It is of another cluster.",
     "token": "Give the token that the cluster had when it was taken; RKE2 sees a wrong one only when it has replaced "
-    "the datastore.",
+             "the datastore.",
     "etcd": "Restore it with the release that wrote it.",
     "kubernetes": "Restore it with the release that wrote it.",
     "size": "Raise quota-backend-bytes before, or take one that was defragmented.",

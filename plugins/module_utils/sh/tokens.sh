@@ -19,7 +19,12 @@ found() {
   printf 'token=%s %s %s %s %s\n' "$(token_hash "$2")" "$form" "$user" "$ca" "$1"
 }
 
-one() { config_files() { printf '%s\n' "$one"; }; file_value "$1"; }
+# one KEY: its value in the file $one
+one() {
+  # shellcheck disable=SC2317
+  config_files() { printf '%s\n' "$one"; }
+  file_value "$1"
+}
 
 # RKE2 and K3s hash the file as it is; where it holds a chain, its root as DER.
 authority() {
@@ -27,7 +32,7 @@ authority() {
   [ -f "$f" ] || f=$DATA/agent/server-ca.crt
   [ -f "$f" ] || return 0
   if [ "$(grep -c 'BEGIN CERTIFICATE' "$f")" -gt 1 ]; then
-    sed -n '/BEGIN CERTIFICATE/h; /BEGIN CERTIFICATE/!H; ${x; p;}' "$f" | sed '/^-----/d' | base64 -d 2>/dev/null | sha256sum
+    awk '/^-----BEGIN/ { root = ""; next } !/^-----/ { root = root $0 "\n" } END { printf "%s", root }' "$f" | base64 -d 2>/dev/null | sha256sum
   else
     sha256sum <"$f"
   fi | sed 's/^\([0-9a-f]*\).*/authority=\1/'
@@ -51,8 +56,10 @@ for key in token-file agent-token-file; do
 done
 name=K3S_TOKEN
 [ "$DISTRO" = rke2 ] && name=RKE2_TOKEN
-for u in "$UNIT" "$AGENT"; do
-  found "environment of $u: $name" "$(UNIT=$u; env_value $name)"
+server=$UNIT
+for u in "$AGENT" "$server"; do
+  UNIT=$u
+  found "environment of $u: $name" "$(env_value $name)"
 done
 [ -f "$SERVER/token" ] && found "$SERVER/token" "$(head -n 1 "$SERVER/token")"
 [ -f "$SERVER/agent-token" ] && [ ! -L "$SERVER/agent-token" ] && found "$SERVER/agent-token" "$(head -n 1 "$SERVER/agent-token")"
