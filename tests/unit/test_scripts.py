@@ -182,6 +182,8 @@ def test_token_value(shell: str, config: Config, tmp_path: Path) -> None:
     config.write(f"token-file: {tmp_path / 'file'}\n")
     assert config.call(shell, "token_value") == "of a file"
     config.write("token: 'of the config'\n", **{"50_x__yaml": f"token-file: {tmp_path / 'file'}\n"})
+    assert config.call(shell, "token_value") == "of a file"  # as in k3s pkg/cli/server/server.go
+    config.write("token: 'of the config'\n", **{"50_x__yaml": "token-file: /nowhere\n"})
     assert config.call(shell, "token_value") == "of the config"
 
 

@@ -96,7 +96,7 @@ file_value() {
     }'
 }
 
-# The file with the token, which wins over a token given as such, wherever either stands; it is hashed without blanks.
+# The file with the token, which wins over a token given as such, wherever either stands.
 token_file() {
   f=$(config_value token-file)
   [ -z "$f" ] && [ "$DISTRO" = k3s ] && f=$(env_value K3S_TOKEN_FILE)
@@ -118,7 +118,7 @@ token_source() {
 
 token_value() {
   case $(token_source) in
-    file) head -n 1 "$(token_file)" | tr -d ' \t\r\n' ;;
+    file) head -n 1 "$(token_file)" ;;
     flag) printf '%s' "$(flag_value token t)" ;;
     config) printf '%s' "$(file_value token)" ;;
     environment) if [ "$DISTRO" = rke2 ]; then env_value RKE2_TOKEN; else env_value K3S_TOKEN; fi ;;
