@@ -10,7 +10,7 @@ version_added: 0.1.0
 author: Requorum contributors
 description:
   - Verb V(password), on a server whose API answers, for the host whose turn it is. Writes the manifest of its Secret
-    C(<node>.node-password.<distribution>) to C(passwords/<host>.json) in the folder of the run, then deletes that Secret
+    C(<node>.node-password.<distribution>) to C(passwords/<host>.json) in the folder of the run, then deletes that one
     and nothing else. The host's next request writes it again.
   - Verb V(admit) waits until it is stored anew, for an agent that was refused and asks every few seconds.
 extends_documentation_fragment:

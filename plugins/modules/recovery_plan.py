@@ -76,8 +76,8 @@ options:
       - V(recover) plans everything that the case needs.
       - V(backup) plans phase 3 alone, on the best server whose etcd answers, else on one whose etcd is stopped. It
         stops nothing, and is meant for healthy clusters too.
-      - V(rotate), V(rejoin), V(repair) and V(tokens) plan for a cluster whose quorum stands, in five phases; in the fourth one,
-        hosts take turns, each with C(turn) in its actions.
+      - V(rotate), V(rejoin), V(repair) and V(tokens) plan for a cluster whose quorum stands, in five phases; in the
+        fourth one, hosts take turns, each with C(turn) in its actions.
     type: str
     choices: [recover, backup, rotate, rejoin, repair, tokens]
     default: recover

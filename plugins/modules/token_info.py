@@ -11,8 +11,8 @@ author: Requorum contributors
 description:
   - Reads which tokens lie on a server or agent, where, in full or short form, with which hash of the CA, and which of
     them is in force. It changes nothing.
-  - Tokens never leave the host. Of each one the first 12 hex digits of the SHA-256 of its password are read. That is the
-    name of the key with the bootstrap data that it opens.
+  - Tokens never leave the host. Of each one the first 12 hex digits of the SHA-256 of its password are read. That is
+    the name of the key with the bootstrap data that it opens.
   - On a server it also reads the names of these keys in the datastore, through the gateway of its etcd. Where etcd does
     not run, the one that was written last to the file on its disk is taken.
   - Where the API answers, the stored hashes of the node passwords are read too, and the tokens in

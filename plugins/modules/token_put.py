@@ -52,5 +52,5 @@ requorum_actions:
       started: "2026-11-24T09:30:07.120Z"
       ended: "2026-11-24T09:30:08.340Z"
       seconds: 1.22
-      result: "its token is in /etc/rancher/k3s/config.yaml.d/zz-requorum-token.yaml; kept: /var/lib/rancher/requorum/20261124T093007Z/passwd"
+      result: "its token was the right one; kept: /var/lib/rancher/requorum/20261124T093007Z/passwd"
 """

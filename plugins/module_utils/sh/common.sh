@@ -96,34 +96,36 @@ file_value() {
     }'
 }
 
+# Name of the variable with the token.
+token_variable() { if [ "$DISTRO" = rke2 ]; then echo RKE2_TOKEN; else echo K3S_TOKEN; fi; }
+
 # The file with the token, which wins over a token given as such, wherever either stands.
 token_file() {
   f=$(config_value token-file)
-  [ -z "$f" ] && [ "$DISTRO" = k3s ] && f=$(env_value K3S_TOKEN_FILE)
-  [ -z "$f" ] && [ "$DISTRO" = rke2 ] && f=$(env_value RKE2_TOKEN_FILE)
+  [ -z "$f" ] && f=$(env_value "$(token_variable)_FILE")
   [ -n "$f" ] && [ -f "$f" ] && printf '%s' "$f"
 }
 
 # Where the token in force comes from: file, flag, config, environment, or what the server wrote itself.
 token_source() {
-  name=K3S_TOKEN
-  [ "$DISTRO" = rke2 ] && name=RKE2_TOKEN
   if [ -n "$(token_file)" ]; then echo file
   elif [ -n "$(flag_value token t)" ]; then echo flag
   elif [ -n "$(file_value token)" ]; then echo config
-  elif [ -n "$(env_value $name)" ]; then echo environment
+  elif [ -n "$(env_value "$(token_variable)")" ]; then echo environment
   elif [ -f "$SERVER/token" ]; then echo server
   fi
 }
 
 token_value() {
   case $(token_source) in
-    file) head -n 1 "$(token_file)" ;;
-    flag) printf '%s' "$(flag_value token t)" ;;
-    config) printf '%s' "$(file_value token)" ;;
-    environment) if [ "$DISTRO" = rke2 ]; then env_value RKE2_TOKEN; else env_value K3S_TOKEN; fi ;;
-    server) printf '%s' "$(head -n 1 "$SERVER/token")" ;;
+    file) v=$(head -n 1 "$(token_file)" | sed 's/^[[:space:]]*//; s/[[:space:]]*$//') ;;
+    flag) v=$(flag_value token t) ;;
+    config) v=$(file_value token) ;;
+    environment) v=$(env_value "$(token_variable)") ;;
+    server) v=$(head -n 1 "$SERVER/token") ;;
+    *) v= ;;
   esac
+  printf '%s' "$v"
 }
 
 # First 12 hex digits of sha256 of the password part: the name of its bootstrap key, not a secret.

@@ -54,8 +54,7 @@ for key in token-file agent-token-file; do
   f=$(config_value $key)
   [ -n "$f" ] && [ -f "$f" ] && found "$f" "$(head -n 1 "$f")"
 done
-name=K3S_TOKEN
-[ "$DISTRO" = rke2 ] && name=RKE2_TOKEN
+name=$(token_variable)
 server=$UNIT
 for u in "$AGENT" "$server"; do
   UNIT=$u
