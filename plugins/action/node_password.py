@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _kubernetes
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, write
 
@@ -34,11 +35,16 @@ class ActionModule(PlanAction):
 
     def do_admit(self) -> str:
         def probe() -> tuple[bool, str]:
-            there = bool(self._read())
-            return there, "stored" if there else "not stored yet"
+            done = self.script("nodes", timeout=40)
+            seen = _kubernetes.parse(done.out, since={}) if done.rc == 0 else None
+            if seen is None:
+                return False, f"the API does not answer ({done.why})" if done.rc else "the API answers in part"
+            there, ready = bool(self._read()), self._node in seen.ready
+            return there and ready, f"password {'stored' if there else 'not stored yet'}, Ready {ready}"
 
         hint = f"See the log of the agent's unit on {self.turn}; the Secret is written when it asks to be let in."
-        return self.wait("its node password to be stored", probe, seconds=self.timeout("agent", 45), hint=hint)
+        what = "its node password to be stored and its Node Ready"
+        return self.wait(what, probe, seconds=self.timeout("settle", 300), hint=hint)
 
     @property
     def _node(self) -> str:

@@ -235,7 +235,7 @@ STEPS = {
     "admit": Step(
         4,
         "admit",
-        "Wait until the node password of {turn} is stored anew",
+        "Wait until the node password of {turn} is stored anew and its Node is Ready",
         "its next request writes it",
         10,
     ),

@@ -12,12 +12,13 @@ description:
   - Verb V(password), on a server whose API answers, for the host whose turn it is. Writes the manifest of its Secret
     C(<node>.node-password.<distribution>) to C(passwords/<host>.json) in the folder of the run, then deletes that one
     and nothing else. The host's next request writes it again.
-  - Verb V(admit) waits until it is stored anew, for an agent that was refused and asks every few seconds.
+  - Verb V(admit) waits until it is stored anew and the Node is Ready, for an agent that was refused and asks every
+    few seconds.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
 notes:
-  - The deadline of V(admit) is C(requorum_timeouts.agent), 45 seconds.
+  - The deadline of V(admit) is C(requorum_timeouts.settle), 300 seconds.
 seealso:
   - module: requorum.cluster.password_info
 """
