@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -21,7 +21,7 @@ def acting(kind: type[PlanAction], folder: Path, answers: list[_node.Done]) -> A
     """An action of this kind on r1 for a1; its scripts give these answers, and are kept in `calls`."""
 
     class Acting(kind):  # type: ignore[misc, valid-type]
-        settings = {}
+        settings: ClassVar[dict[str, Any]] = {}
 
         def __init__(self) -> None:
             self.host, self.turn, self.run_dir, self.vars = "r1", "a1", str(folder), {}
