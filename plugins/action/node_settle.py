@@ -25,7 +25,7 @@ class ActionModule(PlanAction):
 
     def do_settle(self) -> str:
         for name in self._task.args.get("refused") or ():
-            self.script("node_password", timeout=20, NODE=name)
+            self.script("node_password", timeout=20, NODE=name, GO="drop")
         living = self.in_turn or [server for server in self.plan["servers"] if server["need"] != "stays_off"]
         nodes = {server["node"] for server in living} | set(() if self.in_turn else self.plan["agent_nodes"])
         addresses = sorted(server["address"] for server in living)

@@ -26,6 +26,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _state,
     _tls,
     _tls_words,
+    _token_plan,
     _turns,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
@@ -48,6 +49,7 @@ PLAYBOOKS = {
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
     "rollback": "playbooks/rollback.yml",
+    "tokens": "playbooks/tokens.yml",
 }
 TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
     "rotate": _rotate.plan,
@@ -56,6 +58,7 @@ TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.
     "agents": _agents.plan,
     "repair": _repair.plan,
     "rollback": _rollback.plan,
+    "tokens": _token_plan.plan,
 }
 """Purpose -> the plan in which hosts take turns for it."""
 
@@ -95,10 +98,16 @@ class ActionModule(NodeAction):
         elif purpose in TURNS:
             only, options = args.get("only") or (), dict(args.get("options") or {})
             options["record"] = record = self._record(str(options.get("run") or "")) if purpose == "rollback" else None
-            ask = _turns.Ask(args["cluster"], entries, living, only, options, time.time(), self._tls(entries))
+            ask = _turns.Ask(
+                *(args["cluster"], entries, living, only, options, time.time()),
+                tls=self._tls(entries),
+                tokens=self._tokens(entries),
+            )
             plan = TURNS[purpose](case, known, ask)
             if plan.certificates:
                 display.display(_tls_words.table((_tls.Judgement(**j) for j in plan.certificates), list(ask.tls)))
+            for line in plan.tokens.get("table") or ():
+                display.display(line)
         else:
             hindering = _rotate.hindering(
                 _turns.Ask(args["cluster"], entries, living, tls=self._tls(entries), now=time.time())
@@ -218,6 +227,18 @@ class ActionModule(NodeAction):
             name: json.loads(json.dumps(answer["requorum_tls"]))
             for name, answer in read.items()
             if answer.get("requorum_tls")
+        }
+
+    def _tokens(self, entries: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+        """What INSPECT registered of tokens and node passwords, where the playbook asked for them."""
+        read = {entry["name"]: self.vars["hostvars"][entry["name"]] for entry in entries}
+        found = {name: (known.get("requorum_token_read") or {}).get("requorum_tokens") for name, known in read.items()}
+        said = {name: (known.get("requorum_password_read") or {}).get("accepted") for name, known in read.items()}
+        shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
+        return {
+            "hosts": {name: json.loads(json.dumps(host)) for name, host in found.items() if host},
+            "kept": _shelf.token_places(self.settings, shelf) if any(found.values()) else [],
+            "refused": [name for name, accepted in said.items() if accepted is False],
         }
 
     @staticmethod

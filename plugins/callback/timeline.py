@@ -111,8 +111,13 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no
         for host in sorted(stats.processed):
             counts = stats.summarize(host)
             bad = "unreachable" if counts["unreachable"] else "failed" if counts["failures"] else None
-            self._write("stats", node=host, status=bad or ("changed" if counts["changed"] else "ok"), seconds=seconds,
-                        message=" ".join(f"{key}={value}" for key, value in counts.items()))
+            self._write(
+                "stats",
+                node=host,
+                status=bad or ("changed" if counts["changed"] else "ok"),
+                seconds=seconds,
+                message=" ".join(f"{key}={value}" for key, value in counts.items()),
+            )
 
     def _result(self, result: Any, status: str) -> None:
         node, task, data = result.host.get_name(), result.task.get_name(), result.result
@@ -121,8 +126,14 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no
             self._open(folder, must_be_folder=True)
         for event in _timeline.reported(data, self._now(), self._phase, node, task):
             self._put(event)
-        self._write("result", node=node, task=task, status=status, message=_timeline.message_of(data, status),
-                    seconds=None if since is None else round(time.monotonic() - since, 3))
+        self._write(
+            "result",
+            node=node,
+            task=task,
+            status=status,
+            message=_timeline.message_of(data, status),
+            seconds=None if since is None else round(time.monotonic() - since, 3),
+        )
 
     def _write(self, event: str, **fields: Any) -> None:
         self._put(_timeline.make(event, self._now(), self._phase, phase_name=self._phase_name, **fields))
@@ -138,7 +149,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no
         data = text.encode()
         try:
             while data and self._file is not None and not self._broken:
-                data = data[os.write(self._file, data):]
+                data = data[os.write(self._file, data) :]
         except OSError as error:
             self._give_up(f"The timeline is no longer written: {error}.")
 

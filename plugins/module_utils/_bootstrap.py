@@ -84,6 +84,13 @@ def name(token: str) -> str:
     return hashlib.sha256(_secret(token)).hexdigest()[:12]
 
 
+def about(token: str) -> dict[str, str]:
+    """What may be told of a token: hash, form, and the hash of the CA in it."""
+    full = token.startswith("K10") and "::" in token
+    authority = token[3:].split("::", 1)[0] if full else ""
+    return {"key": name(token), "form": "full" if full else "short", "authority": authority}
+
+
 def opens(key: str, token: str) -> bool:
     """Whether this token opens the bootstrap key of that name (with or without /bootstrap/), without decrypting."""
     return key.removeprefix("/bootstrap/") == name(token)

@@ -176,8 +176,7 @@ def compare(old: str, new: str, since: int | None = None) -> JSON:
             "since": _utc(since),
             "revisions": later["revision"] - revision,
             "kinds": [
-                {"resource": name, **{what: count[what] for what in CHANGES}}
-                for name, count in sorted(kinds.items())
+                {"resource": name, **{what: count[what] for what in CHANGES}} for name, count in sorted(kinds.items())
             ],
             "changes": changes,
         }

@@ -18,6 +18,8 @@ _ASIDE = {
     "rejoin": "moved aside before the rejoin",
     "retire": "moved aside when the server left",
     "forget": "manifest of the deleted Node",
+    "password": "manifest of the deleted Secret",
+    "token": "moved aside for the token of the datastore",
 }
 """Verbs whose results end with `kept: PATH, ...`."""
 
@@ -242,7 +244,7 @@ def _kept(record: Record) -> list[JSON]:
     ]
     for action in record.actions:
         where, what = action["node"], _ASIDE.get(action["verb"], "")
-        if action["verb"] == "forget":
+        if action["verb"] in ("forget", "password"):
             where = "controller"
         for path in action["result"].partition("kept: ")[2].split(", ") if what else ():
             if path.startswith("/"):

@@ -53,9 +53,15 @@ def chart(report: Mapping[str, Any]) -> dict[str, Any] | None:
         text = _fit(words[phase["number"]], width - 2)
         bands.append({**phase, "x": left, "width": max(width, LEAST_WIDTH), "text": text})
     point = (report.get("point_of_no_return") or {}).get("at")
-    return {"total": total, "rows": rows, "bands": bands, "bottom": top, "height": top + 20,
-            "ticks": [{"x": round(at * 100 / total, 3), "label": clock(at)} for at in _ticks(total)],
-            "point": {"x": x(point), "label": clock(_seconds(point) - first)} if point else None}
+    return {
+        "total": total,
+        "rows": rows,
+        "bands": bands,
+        "bottom": top,
+        "height": top + 20,
+        "ticks": [{"x": round(at * 100 / total, 3), "label": clock(at)} for at in _ticks(total)],
+        "point": {"x": x(point), "label": clock(_seconds(point) - first)} if point else None,
+    }
 
 
 def clock(seconds: float) -> str:
@@ -84,10 +90,18 @@ def _lanes(spans: Sequence[Mapping[str, Any]], x: Any) -> list[dict[str, Any]]:
             lane = around[0] if around else 0
         else:
             lane = next((number for number, until in enumerate(free) if until <= left + 0.01), len(free))
-            free[lane:lane + 1] = [right]
+            free[lane : lane + 1] = [right]
         width = max(right - left, LEAST_WIDTH)
-        bars.append({**span, "x": left, "width": round(width, 3), "lane": lane, "text": _fit(span["what"], width - 3),
-                     "seconds": round(_seconds(span["ended"]) - _seconds(span["started"]), 1)})
+        bars.append(
+            {
+                **span,
+                "x": left,
+                "width": round(width, 3),
+                "lane": lane,
+                "text": _fit(span["what"], width - 3),
+                "seconds": round(_seconds(span["ended"]) - _seconds(span["started"]), 1),
+            }
+        )
     return bars
 
 
@@ -95,7 +109,7 @@ def _fit(text: str, percent: float) -> str:
     room = int(percent * CHARACTERS_PER_PERCENT)
     if room < 5:
         return ""
-    return text if len(text) <= room else text[:room - 1].rstrip(" ,;") + "…"
+    return text if len(text) <= room else text[: room - 1].rstrip(" ,;") + "…"
 
 
 def _ticks(total: float) -> list[float]:

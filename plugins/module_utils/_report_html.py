@@ -23,18 +23,39 @@ from ._timeline import mask_all
 
 def render(report: Mapping[str, Any]) -> str:
     """Return the whole HTML page. A key that is missing leaves its place empty; every text is masked and escaped."""
-    environment = Environment(loader=FileSystemLoader(Path(__file__).parent / "templates"), autoescape=True,
-                              undefined=ChainableUndefined, trim_blocks=True, lstrip_blocks=True)
-    environment.filters.update({name: _known(function) for name, function in (
-        ("duration", words.duration), ("size", words.size), ("value", words.value), ("moment", _moment))})
+    environment = Environment(
+        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        autoescape=True,
+        undefined=ChainableUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(
+        {
+            name: _known(function)
+            for name, function in (
+                ("duration", words.duration),
+                ("size", words.size),
+                ("value", words.value),
+                ("moment", _moment),
+            )
+        }
+    )
     data = mask_all(report)
     return environment.get_template("report.html.j2").render(
-        r=data, chart=chart(data), steps=words.steps(data), servers=_servers(data), tiles=words.tiles(data),
+        r=data,
+        chart=chart(data),
+        steps=words.steps(data),
+        servers=_servers(data),
+        tiles=words.tiles(data),
         outcome=words.OUTCOMES.get(data.get("verdict", {}).get("outcome"), words.UNKNOWN_OUTCOME),
-        case=words.CASES.get(data.get("verdict", {}).get("case"), ""), phases=words.phase_words(data),
-        distro=words.DISTROS.get(data.get("distro"), ""), settled=words.settled(data),
+        case=words.CASES.get(data.get("verdict", {}).get("case"), ""),
+        phases=words.phase_words(data),
+        distro=words.DISTROS.get(data.get("distro"), ""),
+        settled=words.settled(data),
         newest_backup=words.newest_backup(data),
-        kept_bytes=sum(entry.get("bytes") or 0 for entry in data.get("kept") or ()))
+        kept_bytes=sum(entry.get("bytes") or 0 for entry in data.get("kept") or ()),
+    )
 
 
 def _known(function: Callable[..., str]) -> Callable[..., str]:
@@ -45,8 +66,10 @@ def _servers(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """One row per node with its member before and after."""
     members = report.get("members") or {}
     sides = {side: {entry["node"]: entry for entry in members.get(side) or ()} for side in ("before", "after")}
-    return [{"node": node, "before": sides["before"].get(node), "after": sides["after"].get(node)}
-            for node in dict.fromkeys([*sides["before"], *sides["after"]])]
+    return [
+        {"node": node, "before": sides["before"].get(node), "after": sides["after"].get(node)}
+        for node in dict.fromkeys([*sides["before"], *sides["after"]])
+    ]
 
 
 def _moment(text: Any, form: str = "%d %b %Y, %H:%M:%S UTC") -> str:

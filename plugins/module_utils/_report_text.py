@@ -23,8 +23,19 @@ _FILES = ("report.html", "report.json", "timeline.jsonl")
 def summary(report: Mapping[str, Any], folder: str | None = None) -> str:
     """Return the summary of a report; with the run's folder it ends with the paths of the report's files."""
     data = mask_all(report)
-    blocks = (_verdict(data), _refusals(data), _findings(data), _steps(data), _loss(data), _members(data),
-              _checks(data), _backup(data), _back(data), _next(data), _files(folder))
+    blocks = (
+        _verdict(data),
+        _refusals(data),
+        _findings(data),
+        _steps(data),
+        _loss(data),
+        _members(data),
+        _checks(data),
+        _backup(data),
+        _back(data),
+        _next(data),
+        _files(folder),
+    )
     return "\n\n".join(text for text in ("\n".join(block) for block in blocks) if text) + "\n"
 
 
@@ -34,8 +45,12 @@ def _verdict(report: Mapping[str, Any]) -> Iterator[str]:
     yield "=" * WIDTH
     yield f"{outcome.word.upper()}: {report['cluster']}" + (f" ({system})" if system else "")
     yield from _wrap(report["verdict"]["sentence"], "")
-    yield from _wrap(".  ".join(f"{name} {figure}" + (f" ({small})" if small else "")
-                                for name, figure, small in words.tiles(report)), "")
+    yield from _wrap(
+        ".  ".join(
+            f"{name} {figure}" + (f" ({small})" if small else "") for name, figure, small in words.tiles(report)
+        ),
+        "",
+    )
 
 
 def _refusals(report: Mapping[str, Any]) -> Iterator[str]:
@@ -93,8 +108,10 @@ def _loss(report: Mapping[str, Any]) -> Iterator[str]:
 def _members(report: Mapping[str, Any]) -> Iterator[str]:
     members = report.get("members") or {}
     sides = {side: {entry["node"]: entry for entry in members.get(side) or ()} for side in ("before", "after")}
-    rows = [(node, *(_role(sides[side].get(node)) for side in sides if sides[side]))
-            for node in dict.fromkeys([*sides["before"], *sides["after"]])]
+    rows = [
+        (node, *(_role(sides[side].get(node)) for side in sides if sides[side]))
+        for node in dict.fromkeys([*sides["before"], *sides["after"]])
+    ]
     if rows:
         yield "MEMBERS OF ETCD"
         yield from _table(("node", *(side for side in sides if sides[side])), rows)
@@ -153,16 +170,24 @@ def _role(member: Mapping[str, Any] | None) -> str:
 
 
 def _wrap(text: str, lead: str) -> list[str]:
-    return textwrap.wrap(text, WIDTH, initial_indent=lead, subsequent_indent=" " * len(lead), break_long_words=False,
-                         break_on_hyphens=False) or [lead.rstrip()]
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent=lead,
+        subsequent_indent=" " * len(lead),
+        break_long_words=False,
+        break_on_hyphens=False,
+    ) or [lead.rstrip()]
 
 
 def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Rows with a hanging last column; the header is left out when it is empty."""
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads) - 1)]
     for row in ([heads] if any(heads) else []) + list(rows):
-        lead = "  " + "".join(f"{cell:>{width}}  " if head == "s" else f"{cell:<{width}}  "
-                              for cell, width, head in zip(row, widths, heads, strict=False))
+        lead = "  " + "".join(
+            f"{cell:>{width}}  " if head == "s" else f"{cell:<{width}}  "
+            for cell, width, head in zip(row, widths, heads, strict=False)
+        )
         if len(lead) > WIDTH - 20:
             yield lead.rstrip()
             lead = " " * 8

@@ -36,9 +36,16 @@ OUTCOMES = {
 UNKNOWN_OUTCOME = Outcome("warn", "?", "Outcome not known")
 
 CASES = {
-    "healthy": "healthy", "member_lost": "a member lost, quorum stands", "quorum_recoverable": "quorum can come back",
-    "quorum_lost": "quorum lost", "datastore_lost": "datastore lost", "certificates": "certificates",
-    "split_brain": "split brain", "api_down": "API down", "upgrade_stuck": "upgrade stuck", "unknown": "not known",
+    "healthy": "healthy",
+    "member_lost": "a member lost, quorum stands",
+    "quorum_recoverable": "quorum can come back",
+    "quorum_lost": "quorum lost",
+    "datastore_lost": "datastore lost",
+    "certificates": "certificates",
+    "split_brain": "split brain",
+    "api_down": "API down",
+    "upgrade_stuck": "upgrade stuck",
+    "unknown": "not known",
 }
 
 DISTROS = {"k3s": "K3s", "rke2": "RKE2", "harvester": "Harvester"}

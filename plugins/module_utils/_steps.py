@@ -363,6 +363,32 @@ STEPS = {
         3,
         _BACK_ON,
     ),
+    "drop password": Step(
+        4,
+        "password",
+        "Save the Secret with the node password of {turn} to the controller, then delete it",
+        "it is not the hash of /etc/rancher/node/password: a join is refused",
+        2,
+        "kubectl create -f the saved file",
+    ),
+    "stop for token": Step(
+        4, "fence", _TAKE_AWAY, "a start that fails floods its log, and a plain stop hangs for it", 5, _BACK_ON
+    ),
+    "put token": Step(
+        4,
+        "token",
+        "Put the token that opens the datastore into place; move cred/passwd aside where it is another token's",
+        "with another token, or newer passwd, the start fails",
+        2,
+        "move the files back that the report names; remove zz-requorum-token.yaml",
+    ),
+    "admit": Step(
+        4,
+        "admit",
+        "Wait until the node password of {turn} is stored anew and its Node is Ready",
+        "its next request writes it",
+        10,
+    ),
     "agent": Step(
         8,
         "agent",

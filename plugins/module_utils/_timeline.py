@@ -32,8 +32,13 @@ _MASKS = (
     (re.compile(r"K10[0-9a-fA-F]{16,}(?:::\S+)?"), _HIDDEN),
     (re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]+"), rf"\1{_HIDDEN}"),
     (re.compile(r"(?i)(--[\w-]*(?:token|password|secret-key|access-key)[ =])" + _VALUE), rf"\1{_HIDDEN}"),
-    (re.compile(r"(?i)((?:token|passw(?:or)?d|secret|secret[_-]key|access[_-]key|(?:key|certificate|authority)-data)"
-                r"\\?[\"']?\s*[:=]\s*)" + _VALUE), rf"\1{_HIDDEN}"),
+    (
+        re.compile(
+            r"(?i)((?:token|passw(?:or)?d|secret|secret[_-]key|access[_-]key|(?:key|certificate|authority)-data)"
+            r"\\?[\"']?\s*[:=]\s*)" + _VALUE
+        ),
+        rf"\1{_HIDDEN}",
+    ),
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), _HIDDEN),
     (re.compile(r"\bLS0tLS[A-Za-z0-9+/]{16,}={0,2}"), _HIDDEN),
     (re.compile(r"(\w+://)[^\s/@:]+:[^\s/@]+@"), rf"\1{_HIDDEN}@"),
@@ -72,8 +77,17 @@ def stamp(moment: datetime) -> str:
 
 def make(event: str, t: str, phase: int | None = None, **fields: Any) -> Event:
     """Build one event: always the same keys, texts masked and cut."""
-    made: Event = {"t": t, "event": event, "phase": phase, "phase_name": None, "node": None, "task": None,
-                   "status": None, "seconds": None, "message": None}
+    made: Event = {
+        "t": t,
+        "event": event,
+        "phase": phase,
+        "phase_name": None,
+        "node": None,
+        "task": None,
+        "status": None,
+        "seconds": None,
+        "message": None,
+    }
     made.update(fields)
     if made["phase_name"] is None and phase is not None and 1 <= phase <= len(PHASES):
         made["phase_name"] = PHASES[phase - 1]
@@ -132,10 +146,20 @@ def reported(result: Mapping[str, Any], t: str, phase: int | None, node: str, ta
                 outcome = mask(str(entry.get("result") or "done"))[:MESSAGE_LIMIT]
                 what = entry.get("what") or entry.get("id") or task
                 last = entry.get("last")
-                yield make(kind, t, number, node=str(entry.get("node") or node), task=task, status=_status(outcome),
-                           seconds=_seconds(entry), message=f"{what}: {last}" if last else what,
-                           id=entry.get("id"), started=_when(entry, "started"), ended=_when(entry, "ended"),
-                           result=outcome)
+                yield make(
+                    kind,
+                    t,
+                    number,
+                    node=str(entry.get("node") or node),
+                    task=task,
+                    status=_status(outcome),
+                    seconds=_seconds(entry),
+                    message=f"{what}: {last}" if last else what,
+                    id=entry.get("id"),
+                    started=_when(entry, "started"),
+                    ended=_when(entry, "ended"),
+                    result=outcome,
+                )
 
 
 def phases(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -147,8 +171,9 @@ def phases(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         number = mark["phase"]
         if mark["event"] != "play" or number is None or after is None:
             continue
-        entry = found.setdefault(number, {"number": number, "name": mark["phase_name"], "started": mark["t"],
-                                          "ended": None, "seconds": 0.0})
+        entry = found.setdefault(
+            number, {"number": number, "name": mark["phase_name"], "started": mark["t"], "ended": None, "seconds": 0.0}
+        )
         entry["ended"] = after["t"]
         entry["seconds"] = round(entry["seconds"] + max(0.0, _between(mark["t"], after["t"])), 1)
     return [found[number] for number in sorted(found)]
@@ -173,8 +198,16 @@ def spans(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         started, ended = event.get("started"), event.get("ended") or event["t"]
         if started is None:
             started = stamp(_moment(ended) - timedelta(seconds=event["seconds"] or 0.0))
-        made.append({"phase": event["phase"], "node": event["node"], "started": started, "ended": ended,
-                     "what": what, "status": status})
+        made.append(
+            {
+                "phase": event["phase"],
+                "node": event["node"],
+                "started": started,
+                "ended": ended,
+                "what": what,
+                "status": status,
+            }
+        )
     return sorted(made, key=lambda span: (_moment(span["started"]), span["node"] or ""))
 
 

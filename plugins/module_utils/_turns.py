@@ -37,6 +37,8 @@ class Ask:
     """Unix seconds, by the controller's clock."""
     tls: t.Mapping[str, JSON] = field(default_factory=dict)
     """What tls_info read, by host; empty where the playbook did not ask."""
+    tokens: t.Mapping[str, t.Any] = field(default_factory=dict)
+    """What INSPECT read of tokens: `hosts` by name, `kept` on the controller, `refused` node passwords."""
 
     def wanted(self, names: t.Iterable[str]) -> tuple[str, ...]:
         """Those of the names that the work is not restricted away from."""

@@ -148,6 +148,8 @@ def token(settings: t.Mapping[str, t.Any]) -> str:
     if not path:
         return ""
     try:
+        if tarfile.is_tarfile(path):  # files.tar of a backup
+            return kept_token(path)
         with open(path, encoding="utf-8") as file:
             return file.read().strip()
     except OSError as error:
@@ -193,6 +195,35 @@ def configuration(archive: str) -> bytes:
     except (OSError, tarfile.TarError) as error:
         raise RequorumError(f"{archive} cannot be read: {error}.", "Write the configuration by hand.") from error
     return out.getvalue()
+
+
+def token_places(settings: t.Mapping[str, t.Any], shelf: str) -> list[dict[str, str]]:
+    """Where tokens lie on the controller: `place`, hash as `key`, `form`, `authority` in it."""
+    named = str(settings.get("requorum_token_file") or "")
+    words = {word: named for word in [token(settings)] if word}
+    for archive in sorted(glob.glob(os.path.join(glob.escape(shelf), "*", "backup", "*", "files.tar")), reverse=True):
+        for word in kept_tokens(archive):
+            words.setdefault(word, archive)
+    return [{"place": place, **_bootstrap.about(word)} for word, place in words.items()]
+
+
+def kept_tokens(archive: str) -> list[str]:
+    """Every token of the servers in an archive of `keep`: in force, as the server wrote it, as it authorises."""
+    found = []
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                name = os.path.basename(member.name)
+                file = tar.extractfile(member) if name in ("token", "passwd") and member.isfile() else None
+                text = file.read().decode("utf-8", "surrogateescape").strip() if file else ""
+                if name == "passwd":
+                    text = next(
+                        (row.split(",")[0] for row in text.splitlines() if row.split(",")[1:2] == ["server"]), ""
+                    )
+                found.append(text)
+    except (OSError, tarfile.TarError):
+        pass
+    return [word for word in dict.fromkeys(found) if word]
 
 
 def kept_token(archive: str) -> str:

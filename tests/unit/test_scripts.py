@@ -182,6 +182,8 @@ def test_token_value(shell: str, config: Config, tmp_path: Path) -> None:
     config.write(f"token-file: {tmp_path / 'file'}\n")
     assert config.call(shell, "token_value") == "of a file"
     config.write("token: 'of the config'\n", **{"50_x__yaml": f"token-file: {tmp_path / 'file'}\n"})
+    assert config.call(shell, "token_value") == "of a file"  # as in k3s pkg/cli/server/server.go
+    config.write("token: 'of the config'\n", **{"50_x__yaml": "token-file: /nowhere\n"})
     assert config.call(shell, "token_value") == "of the config"
 
 
@@ -272,7 +274,7 @@ def test_config_is_masked_on_the_node(shell: str, line: str, config: Config) -> 
 def test_token_hashes_and_no_token(shell: str, config: Config, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("sekret of a file\n")
     (config.server / "token").write_text(f"K10{CA}::server:sekret123\n")
-    config.write(f"token: sekret123\ntoken-file: {tmp_path / 'file'}")
+    config.write("token: sekret123\ntoken-file: /nowhere")
     out = config.call(shell, "tokens", extra=part("info", "tokens"))
     lines = dict(line.split("=") for line in out.split())
     assert (lines["in-force"], lines["server"]) == ("e2e269d4f6ec", "e2e269d4f6ec")

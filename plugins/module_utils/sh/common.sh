@@ -99,15 +99,35 @@ file_value() {
     }'
 }
 
-# The token in force: command line, files, token file, environment, then what the server wrote itself.
-token_value() {
-  v=$(config_value token t)
-  if [ -z "$v" ]; then
-    f=$(config_value token-file)
-    [ -n "$f" ] && [ -f "$f" ] && v=$(head -n 1 "$f")
+# Name of the variable with the token.
+token_variable() { if [ "$DISTRO" = rke2 ]; then echo RKE2_TOKEN; else echo K3S_TOKEN; fi; }
+
+# The file with the token, which wins over a token given as such, wherever either stands.
+token_file() {
+  f=$(config_value token-file)
+  [ -z "$f" ] && f=$(env_value "$(token_variable)_FILE")
+  [ -n "$f" ] && [ -f "$f" ] && printf '%s' "$f"
+}
+
+# Where the token in force comes from: file, flag, config, environment, or what the server wrote itself.
+token_source() {
+  if [ -n "$(token_file)" ]; then echo file
+  elif [ -n "$(flag_value token t)" ]; then echo flag
+  elif [ -n "$(file_value token)" ]; then echo config
+  elif [ -n "$(env_value "$(token_variable)")" ]; then echo environment
+  elif [ -f "$SERVER/token" ]; then echo server
   fi
-  case $DISTRO in rke2) [ -z "$v" ] && v=$(env_value RKE2_TOKEN) ;; k3s) [ -z "$v" ] && v=$(env_value K3S_TOKEN) ;; esac
-  [ -z "$v" ] && [ -f "$SERVER/token" ] && v=$(head -n 1 "$SERVER/token")
+}
+
+token_value() {
+  case $(token_source) in
+    file) v=$(head -n 1 "$(token_file)" | sed 's/^[[:space:]]*//; s/[[:space:]]*$//') ;;
+    flag) v=$(flag_value token t) ;;
+    config) v=$(file_value token) ;;
+    environment) v=$(env_value "$(token_variable)") ;;
+    server) v=$(head -n 1 "$SERVER/token") ;;
+    *) v= ;;
+  esac
   printf '%s' "$v"
 }
 
