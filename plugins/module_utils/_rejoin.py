@@ -47,7 +47,7 @@ class Turn:
 
 
 def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
-    """What lacks to full strength, and what was asked for by name: options `replace` {old: new} and `remove`."""
+    """What lacks to full strength, or what was asked for by name: options `replace` {old: new} and `remove`."""
     turns = _order(case, ask)
     refusals = (*_mistakes(case, ask, turns), *_forbidden(case, turns), *_short(case, turns))
     stay = [server for server in case.base if server.name not in {turn.name for turn in turns if turn.kind == "leave"}]
@@ -93,7 +93,9 @@ def _order(case: Case, ask: _turns.Ask) -> tuple[Turn, ...]:
     hosts, nodes, needs = {s.name: s for s in case.servers}, _nodes(ask.entries), dict(case.needs)
     leaving = [_leave(case, nodes, name, hosts.get(name)) for name in gone]
     leaving = [turn for turn in leaving if turn.members or turn.nodes or turn.runs]
-    ready = [name for name in ask.wanted(hosts) if name not in gone]
+    # Who asks for something by name gets that alone; what else lacks is for a run that names nothing.
+    named = {*swaps.values(), *ask.only}
+    ready = [name for name in hosts if name not in gone and (name in named or not (named or gone))]
     # In its own place: it leaves as a member and joins again with nothing.
     again = [name for name in ready if swaps.get(name) == name and hosts[name].reachable]
     joins = [name for name in ready if needs.get(name) == "rejoin" or name in again]
@@ -195,7 +197,7 @@ def _mistakes(case: Case, ask: _turns.Ask, turns: t.Sequence[Turn]) -> t.Iterato
     for name in ask.only:
         if name in hosts and not hosts[name].reachable and name not in acted:
             yield Refusal(f"{name} cannot be reached.", name, "Bring the host up, then run this again.")
-    if not turns and not ask.only:
+    if not turns and not (ask.only or swaps or gone):
         yield from case.refusals
 
 

@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
 
 
 def rejoin(arguments: argparse.Namespace) -> Result:
-    """What lacks to full strength, and what was asked for by name."""
+    """What lacks to full strength, or what was asked for by name."""
     replace = dict(arguments.replace)
     if len(replace) < len(arguments.replace) or len(set(replace.values())) < len(replace):
         raise Usage("--replace: every server is named once as OLD and once as NEW.")

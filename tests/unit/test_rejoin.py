@@ -142,6 +142,8 @@ ROWS = (
         refused="r2 cannot leave now: when it is removed, 1 of 2 voters work, and 2 are needed"),
     Row("the dead one of three leaves", (*voters("r1", "r2", members=of("r1 r2 r3")), off("r3")),
         {"r3": "room forget@r1"}, {"remove": ["r3"]}),
+    Row("what is asked for by name is done alone", (*voters("r1", "r2", "r3"), wiped("r4"), wiped("r5")),
+        {"r4": THIRD, "r3": LEADER_GONE}, {"replace": {"r3": "r4"}}),
     Row("all are to leave", voters("r1", "r2", "r3"), {}, {"remove": ["r1", "r2", "r3"]}, refused="only voter"),
 )  # fmt: skip
 
