@@ -115,9 +115,11 @@ def _steps(case: Case, items: t.Sequence[Due]) -> t.Iterator[Todo]:
     left = [item for item in items if item.name == "leftovers"]
     made = [*(_room(turns) if "nospace" in names else _smaller(turns, items))]
     for item in left:
-        made += [("clear" if item.files else "stale", item.node)]
-        if not item.files and (item.node, "start") in case.needs:
-            made += [("start", item.node), ("serve", item.node)]
+        if item.files:
+            made.append(("clear", item.node))
+        elif item.node not in turns:
+            started = ("start", "serve") if (item.node, "start") in case.needs else ()
+            made += [(key, item.node) for key in ("stale", *started)]
     yield from (Todo(key, node, node) for key, node in made)
     yield from (Todo("release", name) for name in dict.fromkeys(item.node for item in left))
 
@@ -177,9 +179,18 @@ def _leftovers(case: Case, entries: t.Sequence[JSON]) -> t.Iterator[Due]:
                 said = [f"{path} names {', '.join(lists[path])}" for path in gone]
                 text = f"{server.name} is a voter and has leftovers: {', '.join([*files, *gone])}."
                 yield Due("leftovers", server.name, text, (*files, *said), (*files, *gone))
+            elif "enabled=enabled" in (entry.get("journal") or ()) and not _enabled(entry):
+                text = (
+                    f"The unit of {server.name} was disabled by a run that has not ended, and would not start at boot."
+                )
+                yield Due("leftovers", server.name, text, ("the journal has enabled=enabled",))
         elif not server.unit and server.etcd != "learning" and _outlived(entry):
             text = f"etcd on {server.name} has outlived its unit, which is stopped, and takes part in no quorum."
             yield Due("leftovers", server.name, text, ("etcd runs", "the unit does not"))
+
+
+def _enabled(entry: JSON) -> bool:
+    return (entry.get("unit") or {}).get("UnitFileState") == "enabled"
 
 
 def _outlived(entry: JSON) -> bool:

@@ -165,6 +165,15 @@ def test_leftovers_of_a_voter_are_moved_and_the_unit_is_released() -> None:
     assert item.files == (DROPIN, TOMBSTONE)
 
 
+def test_a_unit_that_a_killed_run_has_disabled_is_released() -> None:
+    entries = healthy()
+    entries[1]["journal"] = ["enabled=enabled"]
+    assert due(entries) == []
+    entries[1]["unit"]["UnitFileState"] = "disabled"
+    made = plan(entries, "leftovers")
+    assert work(made) == [] and "r2 release" in [f"{action.node} {action.verb}" for action in made.actions]
+
+
 def test_leftovers_of_a_server_that_is_no_voter_belong_to_its_rejoin() -> None:
     gone = entry("wiped", "r3")
     gone["files"] |= {TOMBSTONE: FILE}
