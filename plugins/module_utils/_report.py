@@ -20,6 +20,8 @@ _ASIDE = {
     "forget": "manifest of the deleted Node",
     "password": "manifest of the deleted Secret",
     "token": "moved aside for the token of the datastore",
+    "clear": "leftover",
+    "revert": "replaced",
 }
 """Verbs whose results end with `kept: PATH, ...`."""
 
@@ -249,11 +251,6 @@ def _kept(record: Record) -> list[JSON]:
         for path in action["result"].partition("kept: ")[2].split(", ") if what else ():
             if path.startswith("/"):
                 kept.append({"node": where, "path": path, "bytes": None, "what": what})
-        moved = action["result"].partition("kept: ")[2] if action["verb"] in ("rejoin", "clear", "revert") else ""
-        for path in moved.split(", "):
-            if path.startswith("/"):
-                what = {"rejoin": "moved aside before the rejoin", "clear": "leftover"}.get(action["verb"], "replaced")
-                kept.append({"node": action["node"], "path": path, "bytes": None, "what": what})
     if record.backup:
         kept.append(
             {

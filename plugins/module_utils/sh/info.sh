@@ -186,7 +186,7 @@ if [ -n "$(pids_of etcd k3s k3s-server)" ] && [ -f "$TLS/etcd/client.crt" ]; the
   block health health
   block gateway gateway
   block ping get "https://127.0.0.1:$PORT/ping"
-  WAIT=2
+  WAIT=5  # an API server that is down refuses at once; a busy one needs time
   block readyz kube get --raw /readyz
   WAIT=6
   if [ "$rc" = 0 ]; then
