@@ -173,6 +173,8 @@ def make_plan(
         return empty(case, cluster)
     reset = "plain" if method == "plain" else "restore"
     source = find_source(case, distro)
+    if source is None and renew and case.kind == "quorum_recoverable":  # all are stopped anyway: copy one first
+        source = Source(case.base[0].name, True, stop=True)
     actions = number(_steps(case, source, agents, reset, chosen, bare, renew, restore), case, distro, source, chosen)
     if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
         return empty(case, cluster)
@@ -231,8 +233,9 @@ def _steps(
     """In the one right order."""
     survivor, joiners = case.base[0].name, case.having("rejoin")
     lost = case.kind in RESETS
-    if source and source.stop:
-        yield Todo("stop to copy", source.node)
+    stopped = source.node if source and source.stop else ""
+    if stopped:
+        yield Todo("stop to copy", stopped)
     if source:  # without one, intact members run without a leader: starting the others changes nothing on disk
         yield Todo("snapshot", source.node)
     yield from (Todo("keep", server.name) for server in case.servers if server.reachable)
@@ -241,10 +244,11 @@ def _steps(
             yield Todo("fetch", chosen.stored.host)
         yield Todo("deliver", survivor)
     yield from (Todo("fence", name) for name in joiners)
-    yield from (Todo("stop to renew", name) for name in case.having("start") if name in renew or name in restore)
+    broken = [name for name in case.having("start") if name in renew or name in restore]
+    yield from (Todo("stop to renew", name) for name in broken if name != stopped)
     yield from (Todo("furnish", name) for name in (*joiners, survivor) if name in bare)
     if lost:
-        if not (source and source.stop):
+        if not stopped:
             yield Todo("stop to reset", survivor)
         yield Todo("prove", survivor)
         if survivor in renew:

@@ -187,6 +187,9 @@ def test_expired_leaves_explain_members_that_do_not_reach_each_other() -> None:
     order = [f"{action.node} {action.verb}" for action in made.actions]
     for name in NAMES:
         assert order.index(f"{name} fence") < order.index(f"{name} renew") < order.index(f"{name} start")
+    (saved,) = (order.index(entry) for entry in order if entry.endswith(" snapshot"))
+    assert order[:saved] == [f"{made.saver} fence"]
+    assert order.count(f"{made.saver} fence") == 1
 
 
 def test_authorities_are_put_back_before_an_intact_member_starts_without_them() -> None:
