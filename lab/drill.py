@@ -39,7 +39,7 @@ class Run:
 def playbook(lab: Lab, name: str, *arguments: str, show: bool = False, deadline: float = 900) -> Run:
     """Run a playbook of the collection against a lab, as a person would; what it writes outlives the lab."""
     output = ROOT / "recoveries"
-    before = set(output.glob("*/*"))
+    before = set(output.glob(f"{lab.name}/*"))
     argv = [
         str(Path(sys.executable).parent / "ansible-playbook"),
         name,
@@ -65,7 +65,7 @@ def playbook(lab: Lab, name: str, *arguments: str, show: bool = False, deadline:
                 print(line, end="", flush=True)
             if time.monotonic() - begun > deadline:
                 run.kill()
-    new = sorted(set(output.glob("*/*")) - before)
+    new = sorted(set(output.glob(f"{lab.name}/*")) - before)
     return Run(run.returncode, "".join(lines), time.monotonic() - begun, new[-1] if new else None)
 
 
