@@ -143,11 +143,12 @@ token_pin() {
   case $1 in K10*::*) t=${1#K10}; printf '%s' "${t%%::*}" ;; esac
 }
 
-# kubectl SECONDS ARGUMENTS: the distribution's own, never longer than its deadline.
+# kubectl SECONDS ARGUMENTS: the distribution's own, never longer than its deadline. In /proc no cache can be left behind.
 kubectl() {
   deadline=$1
   shift
-  if [ "$DISTRO" = rke2 ]; then timeout "$deadline" "$DATA/bin/kubectl" "$@"; else timeout "$deadline" "$BIN" kubectl "$@"; fi
+  if [ "$DISTRO" = rke2 ]; then set -- "$DATA/bin/kubectl" "$@"; else set -- "$BIN" kubectl "$@"; fi
+  HOME=/proc timeout "$deadline" "$@"
 }
 
 # post PORT PATH JSON: etcd's JSON gateway with the client certificate of the server. curl, else the distribution's kubectl.
