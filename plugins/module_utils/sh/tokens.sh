@@ -58,7 +58,7 @@ name=$(token_variable)
 server=$UNIT
 for u in "$AGENT" "$server"; do
   UNIT=$u
-  found "environment of $u: $name" "$(env_value $name)"
+  found "environment of $u: $name" "$(env_value "$name")"
 done
 [ -f "$SERVER/token" ] && found "$SERVER/token" "$(head -n 1 "$SERVER/token")"
 [ -f "$SERVER/agent-token" ] && [ ! -L "$SERVER/agent-token" ] && found "$SERVER/agent-token" "$(head -n 1 "$SERVER/agent-token")"
