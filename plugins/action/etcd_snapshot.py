@@ -33,7 +33,9 @@ class ActionModule(PlanAction):
         size = int(saved["bytes"])
         arrived = self.pull(saved["path"], size, target)
         members = {member["id"] for member in self.plan["members"]} or {me["member_id"]}
-        wanted = _snapshot.Wanted(me["tokens"], members, self.plan["system_uid"] or "")
+        # A reset reads the token in force. Where nothing is reset, server/token counts too: it is kept beside the snapshot.
+        at_hand = [*me["tokens"], *([me["own_token"]] if self.plan["aim"] and me["own_token"] else [])]
+        wanted = _snapshot.Wanted(at_hand, members, self.plan["system_uid"] or "")
         proof = _snapshot.prove(target, wanted)
         whole = _snapshot.Check("transfer", arrived[:12], proof.sha256[:12], arrived == proof.sha256)
         write(

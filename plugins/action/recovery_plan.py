@@ -288,5 +288,6 @@ class ActionModule(NodeAction):
             "bytes": server.store_bytes,
             "authority": authority,
             "tokens": [word for key, word in (entry.get("token") or {}).items() if key == "in-force"],
+            "own_token": (entry.get("token") or {}).get("server"),
             "error": entry.get("error"),
         }
