@@ -33,7 +33,7 @@ class ActionModule(PlanAction):
         size = int(saved["bytes"])
         arrived = self.pull(saved["path"], size, target)
         members = {member["id"] for member in self.plan["members"]} or {me["member_id"]}
-        # A reset reads the token in force. Where nothing is reset, server/token counts too: it is kept beside the snapshot.
+        # A reset reads the token in force. Where nothing is reset, server/token counts too: it is kept as well.
         at_hand = [*me["tokens"], *([me["own_token"]] if self.plan["aim"] and me["own_token"] else [])]
         wanted = _snapshot.Wanted(at_hand, members, self.plan["system_uid"] or "")
         proof = _snapshot.prove(target, wanted)

@@ -14,6 +14,14 @@ from lab.labs import Lab
 from lab.progress import LabError, say
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What a module lists in SLOW, by name or by distribution, is left to `make test-slow`: CI ends in 90 minutes."""
+    for item in items:
+        slow = getattr(getattr(item, "module", None), "SLOW", ())
+        if any(word in item.name for word in slow):
+            item.add_marker(pytest.mark.slow)
+
+
 @pytest.fixture(scope="session")
 def clusters() -> Iterator[Callable[[str], Lab]]:
     """Build a lab when its distribution is asked for the first time; take all down at the end."""
