@@ -41,7 +41,7 @@ test-recovery: lab-parts ## one whole recovery of each distribution in the lab
 test-faults: lab-parts ## every other ending of a recovery
 	$(call pytest,tests/lab,$(LIVE) -m "not recovery and not slow")
 
-test-slow: lab-parts ## 50 agents in one run
+test-slow: lab-parts ## lab tests that CI has no time for: the other distribution, 50 agents in one run
 	$(call pytest,tests/lab,$(LIVE) -m slow)
 
 test-molecule: lab-parts ## converge, idempotence and verify of all scenarios
