@@ -140,6 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
             raise _Refused(403, "Forbidden", "forbidden")
         user, _, password = base64.b64decode(header[6:]).decode(errors="replace").partition(":")
         if not password or self.server.state.passwords.get(user) != password:
+            # A client that still writes its body would see the connection end, not the answer.
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
             raise _Refused(401, "Unauthorized", "not authorized")
         if role == "server" and user != "server":
             raise _Refused(403, "Forbidden", "forbidden")
