@@ -18,6 +18,8 @@ from lab.labs import Lab
 from lab.progress import say
 from tests.lab import story
 
+SLOW = ("test_",)
+
 PLAYBOOK = "playbooks/agents.yml"
 
 

@@ -22,6 +22,8 @@ from lab.supervisor.distro import VERSION_FILE
 from lab.workload import Workload
 from tests.lab import story
 
+SLOW = ("k3s",)
+
 ROTATE, REMOVE = "playbooks/rotate_certs.yml", "playbooks/tls_remove.yml"
 EVERYTHING = ("-e", "requorum_cert_all=true")
 

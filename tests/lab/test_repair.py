@@ -11,6 +11,8 @@ from lab.drill import confirm, playbook
 from lab.labs import Lab
 from tests.lab import story
 
+SLOW = ("rke2", "crashed", "corrupt", "outlived")
+
 REPAIR = "playbooks/repair.yml"
 
 

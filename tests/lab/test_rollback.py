@@ -17,6 +17,8 @@ from lab.drill import ROOT, confirm, lose_quorum, playbook
 from lab.labs import Lab
 from tests.lab import story
 
+SLOW = ("test_",)
+
 BACK = "playbooks/rollback.yml"
 
 

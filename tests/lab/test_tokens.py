@@ -17,6 +17,8 @@ from lab.labs import Lab
 from lab.progress import wait_for
 from tests.lab import story
 
+SLOW = ("rke2", "old_token")
+
 NEW = "another-secret-of-the-lab"
 
 

@@ -10,6 +10,8 @@ from lab import faults
 from lab.labs import Lab
 from lab.workload import Workload
 
+SLOW = ("test_",)
+
 
 def test_one_server_less_loses_nothing(lab: Lab) -> None:
     """The power of one of three is cut: the client goes on with the others."""
