@@ -60,10 +60,12 @@ def test_files_that_a_run_moved_aside_are_put_back(lab: Lab) -> None:
     assert story.outcome(repaired) == "done", repaired.out
     stamp = story.plan(repaired)["stamp"]
 
-    # As a renewal does it, journaled: a leaf goes aside, and its server makes a new one at its next start.
+    # As a renewal does it, journaled: a leaf goes aside with its key, and its server makes both anew at its next start.
     leaf, aside = f"{tls}/client-admin.crt", f"{home}/{stamp}/tls/client-admin.crt"
     marked = lab.sh(second, f"sha256sum <{leaf}").out
-    script = f"mkdir -p {home}/{stamp}/tls && mv {leaf} {aside} && echo 'moved={leaf}|{aside}' >>{home}/journal-closed"
+    key, key_aside = leaf.replace(".crt", ".key"), aside.replace(".crt", ".key")
+    noted = f"printf '%s\\n' 'moved={leaf}|{aside}' 'moved={key}|{key_aside}' >>{home}/journal-closed"
+    script = f"mkdir -p {home}/{stamp}/tls && mv {leaf} {aside} && mv {key} {key_aside} && {noted}"
     lab.sh(second, f"{script}; systemctl restart {lab.spec.unit(second)}", 120).ok("renewed")
     lab.wait_ready(120)
     assert lab.sh(second, f"sha256sum <{leaf}").out != marked
