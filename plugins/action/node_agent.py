@@ -27,7 +27,7 @@ class ActionModule(PlanAction):
     """See that an agent reports again; repair how it holds on to its cluster; restart it."""
 
     VALID = ("plan", "phase", "run_dir", "failures")
-    VERBS = ("agent", "admit", "point", "pin", "unlist", "restart")
+    VERBS = ("agent", "point", "pin", "unlist", "restart")
 
     def do_agent(self) -> str:
         runs = self._look().unit in ("active", "activating", "reloading")
@@ -42,12 +42,6 @@ class ActionModule(PlanAction):
             return "restarted; " + self._reports("agent", 45, _reports)
         except _wait.Expired as expired:  # settle and verify judge it, when the password of its node is settled too
             return f"restarted; {expired}"
-
-    def do_admit(self) -> str:
-        """A server does it for the agent whose turn it is."""
-        node = self._before(self.turn)["link"]["node"]
-        self.must("node_password", f"the node password of {node} stays", AGAIN, timeout=20, NODE=node)
-        return f"the stored password of {node} is removed; the next request of the agent writes it again"
 
     def do_point(self) -> str:
         host = str(self.anchor["address"])

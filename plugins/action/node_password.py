@@ -49,7 +49,7 @@ class ActionModule(PlanAction):
     @property
     def _node(self) -> str:
         """The Node of the host whose turn it is, as it was read there."""
-        return str(self.plan["tokens"]["nodes"][self.turn])
+        return str(self.plan["nodes"][self.turn][0])
 
     def _read(self) -> str:
         done = self.script("node_password", timeout=30, NODE=self._node, GO="show")

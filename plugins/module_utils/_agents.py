@@ -9,7 +9,7 @@ Only what was seen counts: an address is dead when the API has no such endpoint 
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from . import _turns
 from ._classify import Case, Refusal
@@ -131,7 +131,7 @@ def needs(case: Case, ask: _turns.Ask) -> dict[str, Need]:
 def todo(case: Case, found: t.Mapping[str, Need]) -> list[Todo]:
     """Turns of agents, for a plan of its own or at the end of another one."""
     return [
-        Todo(step, _turns.anchor_for(case, name) if step == "agent admit" else name, name)
+        Todo("drop password", _turns.anchor_for(case, name), name) if step == "agent admit" else Todo(step, name, name)
         for name, one in found.items()
         for step in one.steps
     ]
@@ -145,4 +145,6 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
         refusals = (Refusal("No API server answers.", "servers", "Agents need one; recover.yml brings it back."),)
     said = "; ".join(f"{name}: {', '.join(one.why)}" for name, one in found.items())
     aim = f"Agents report to living servers ({len(found)} of {len(ask.agents)} needed it). Before: {said}."
-    return _turns.make(case, distro, ask, work="AGENTS", todo=todo(case, found), aim=aim, refusals=refusals)
+    made = _turns.make(case, distro, ask, work="AGENTS", todo=todo(case, found), aim=aim, refusals=refusals)
+    nodes = {entry["name"]: (entry["link"]["node"],) for entry in ask.entries if entry["name"] in found}
+    return replace(made, nodes=nodes)

@@ -30,7 +30,6 @@ _BACK_ON = "systemctl enable --now {unit} on {node}"
 _RESET_WHY = "it makes the survivor the only member of a new cluster with the old data"
 
 
-
 def _renewal(phase: int) -> Step:
     return Step(
         phase,
@@ -395,14 +394,6 @@ STEPS = {
         "Wait until its Node reports again; restart {agent_unit} only if it does not",
         "agents find the cluster again by themselves",
         5,
-    ),
-    "agent admit": Step(
-        8,
-        "admit",
-        "Remove the stored node password of {turn}, which is refused",
-        "it has another one than the one that its name came with first",
-        1,
-        "the secret is written again by itself",
     ),
     "agent point": Step(
         8,

@@ -32,8 +32,11 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
         aim=_aim(wrong, refused),
         refusals=tuple(_forbidden(seen, hosts, wrong)),
     )
-    nodes = {name: host.get("node") or name for name, host in hosts.items()}
-    return replace(made, tokens={"key": seen.keys[0] if len(seen.keys) == 1 else "", "nodes": nodes, **_document(seen)})
+    return replace(
+        made,
+        nodes={name: (host.get("node") or name,) for name, host in hosts.items()},
+        tokens={"key": seen.keys[0] if len(seen.keys) == 1 else "", **_document(seen)},
+    )
 
 
 def _document(seen: _tokens.Verdict) -> dict[str, t.Any]:

@@ -13,7 +13,6 @@ description:
     40 seconds. It restarts the agent's unit only when that is not so in time, or at once when the unit does not run.
   - An agent that still does not report is no failure there; M(requorum.cluster.node_settle) and
     M(requorum.cluster.cluster_verify) judge it.
-  - Verb V(admit), delegated to a server. Removes the stored node password of the agent whose turn it is.
   - Verb V(point). Writes the registration address of a server that answers the agent into a drop-in of its
     configuration.
   - Verb V(pin). Writes the token of the agent with the CA hash of the servers into a drop-in of its configuration. The

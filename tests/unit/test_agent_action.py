@@ -78,12 +78,6 @@ def test_what_is_asked_of_the_agent(made: Made) -> None:
     assert {given["STAMP"] for _name, given in calls} == {"now"}
 
 
-def test_the_password_is_removed_on_a_server(made: Made) -> None:
-    action, calls = made(host="r1")
-    assert "node-of-a1" in action.do_admit()
-    assert calls == [("node_password", {"timeout": 20, "NODE": "node-of-a1"})]
-
-
 def test_content_after_a_restart(made: Made) -> None:
     action, _calls = made()
     assert action.do_restart() == "restarted; unit active, Ready True, reported 2 s ago"

@@ -182,7 +182,7 @@ def test_only_agents_that_need_something_are_touched() -> None:
         "3.3 r2 keep",
         "3.4 r3 keep",
         "4.1 a2 restart a2",
-        "4.2 r1 admit a3",
+        "4.2 r1 password a3",
         "4.3 a3 restart a3",
         "5.1 r1 save",
         "5.2 r1 verify",

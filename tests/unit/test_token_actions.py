@@ -25,7 +25,7 @@ def acting(kind: type[PlanAction], folder: Path, answers: list[_node.Done]) -> A
 
         def __init__(self) -> None:
             self.host, self.turn, self.run_dir, self.vars = "r1", "a1", str(folder), {}
-            self.plan = {"tokens": {"key": NEW_KEY, "nodes": {"a1": "node-a1"}}, "stamp": "s"}
+            self.plan = {"tokens": {"key": NEW_KEY}, "nodes": {"a1": ("node-a1",)}, "stamp": "s"}
             self.calls: list[dict[str, Any]] = []
 
         def script(self, name: str, **given: Any) -> _node.Done:
