@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, moved_to
 
 
 class ActionModule(PlanAction):
@@ -18,5 +18,5 @@ class ActionModule(PlanAction):
         done = self.script("clear", timeout=60, stdin="\n".join([*listed, ""]).encode(), STAMP=self.stamp)
         if done.rc != 0:
             raise RequorumError(f"{self.host}: leftovers are not moved: {done.why}.", "Run the same command again.")
-        moved = [entry.split("|")[1] for entry in many(done.out, "moved")]
+        moved = moved_to(done.out)
         return f"kept: {', '.join(moved) or 'nothing was there any more'}"

@@ -10,7 +10,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._distro import DI
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._plan import RESETS
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, many
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, moved_to
 
 
 class ActionModule(PlanAction):
@@ -41,7 +41,7 @@ class ActionModule(PlanAction):
                 f"{self.host} could not be started as a joining server: {done.why}.",
                 "Nothing is lost; run the same command again.",
             )
-        moved = [entry.split("|")[1] for entry in many(done.out, "moved")]
+        moved = moved_to(done.out)
         return f"started, joins {url}; kept: {', '.join(moved) or 'nothing was there'}"
 
     def _token(self) -> bytes:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ansible_collections.requorum.cluster.plugins.action import node_fence
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import many
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import moved_to
 
 
 class ActionModule(node_fence.ActionModule):
@@ -19,5 +19,5 @@ class ActionModule(node_fence.ActionModule):
         done = self.script("retire", timeout=60, STAMP=self.stamp)
         if done.rc != 0:
             raise RequorumError(f"{self.host} is stopped, but: {done.why}.", "Run the same command again.")
-        moved = [entry.split("|")[1] for entry in many(done.out, "moved")]
+        moved = moved_to(done.out)
         return f"stopped and disabled; kept: {', '.join(moved) or 'nothing was there'}"

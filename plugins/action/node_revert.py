@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many, pairs
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many, moved_to, pairs
 
 
 class ActionModule(PlanAction):
@@ -30,7 +30,7 @@ class ActionModule(PlanAction):
                 "the node. Run the same command again; it goes on from there.",
             )
         undone = [entry.split("|")[0] for entry in many(done.out, "undone")]
-        kept = [entry.split("|")[1] for entry in many(done.out, "moved")]
+        kept = moved_to(done.out)
         gone = [f"{path} is gone" for path in many(done.out, "gone")]
         said = ", ".join([*undone, *gone]) or "nothing"
         unit = pairs(done.out).get("unit")

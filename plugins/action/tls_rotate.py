@@ -15,7 +15,7 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
     JSON,
     PlanAction,
     load,
-    many,
+    moved_to,
     pairs,
     write,
 )
@@ -69,7 +69,7 @@ class ActionModule(PlanAction):
         if done.rc != 0:
             raise RequorumError(f"{self.host}: its leaf certificates could not be taken away: {done.why}.", AGAIN)
         how = "certificate rotate" if pairs(done.out).get("how") == "rotate" else "moved aside"
-        kept = sorted({entry.split("|")[1] for entry in many(done.out, "moved")})
+        kept = sorted(set(moved_to(done.out)))
         return f"{how}; the start makes them anew; kept: {_few(kept)}"
 
     def do_refresh(self) -> str:

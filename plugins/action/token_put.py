@@ -10,7 +10,7 @@ import os
 from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many, pairs
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, moved_to, pairs
 
 
 class ActionModule(PlanAction):
@@ -26,7 +26,7 @@ class ActionModule(PlanAction):
                 f"{self.host} was not given the token: {done.why}.",
                 "Put it right there, then run the same command again; the unit is stopped until then.",
             )
-        placed, moved = pairs(done.out).get("placed"), [line.split("|")[1] for line in many(done.out, "moved")]
+        placed, moved = pairs(done.out).get("placed"), moved_to(done.out)
         said = f"its token is in {placed}" if placed else "its token was the right one"
         return f"{said}; kept: {', '.join(moved)}" if moved else said
 

@@ -240,6 +240,11 @@ def pairs(text: str) -> dict[str, str]:
     return dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
 
 
+def moved_to(text: str) -> list[str]:
+    """Where a script moved things: the second halves of its `moved=FROM|TO` lines."""
+    return [entry.split("|")[1] for entry in many(text, "moved")]
+
+
 def many(text: str, key: str) -> list[str]:
     """All values of a repeated key."""
     return [line.split("=", 1)[1] for line in text.split("\n") if line.startswith(f"{key}=")]
