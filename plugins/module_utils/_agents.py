@@ -146,5 +146,7 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     said = "; ".join(f"{name}: {', '.join(one.why)}" for name, one in found.items())
     aim = f"Agents report to living servers ({len(found)} of {len(ask.agents)} needed it). Before: {said}."
     made = _turns.make(case, distro, ask, work="AGENTS", todo=todo(case, found), aim=aim, refusals=refusals)
-    nodes = {str(entry["name"]): (str(entry["link"]["node"]),) for entry in ask.entries if entry["name"] in found}
+    nodes: dict[str, tuple[str, ...]] = {
+        str(entry["name"]): (str(entry["link"]["node"]),) for entry in ask.entries if entry["name"] in found
+    }
     return replace(made, nodes=nodes)

@@ -5,9 +5,10 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from lab import faults, fingerprint
-from lab.drill import confirm, playbook
+from lab.drill import Run, confirm, playbook
 from lab.labs import Lab
 from tests.lab import story
 
@@ -16,7 +17,7 @@ SLOW = ("rke2", "crashed", "corrupt", "outlived")
 REPAIR = "playbooks/repair.yml"
 
 
-def gateway(lab: Lab, host: str, call: str, body: str) -> dict[str, object]:
+def gateway(lab: Lab, host: str, call: str, body: str) -> dict[str, Any]:
     tls = f"{lab.data_dir}/server/tls/etcd"
     done = lab.sh(
         host,
@@ -47,12 +48,12 @@ def fragment(lab: Lab) -> None:
         """,
         120,
     ).ok("fill")
-    revision = dict(gateway(lab, first, "maintenance/status", "{}")["header"])["revision"]  # type: ignore[call-overload]
+    revision = gateway(lab, first, "maintenance/status", "{}")["header"]["revision"]
     gateway(lab, first, "kv/compaction", json.dumps({"revision": revision, "physical": True}))
 
 
-def verbs(lab: Lab, run: object, phase: int = 4) -> list[str]:
-    return [f"{a['node']} {a['verb']}" for a in story.plan(run)["actions"] if a["phase"] == phase]  # type: ignore[arg-type]
+def verbs(lab: Lab, run: Run, phase: int = 4) -> list[str]:
+    return [f"{a['node']} {a['verb']}" for a in story.plan(run)["actions"] if a["phase"] == phase]
 
 
 def test_a_fragmented_datastore_is_made_smaller_leader_last(lab: Lab) -> None:
@@ -86,7 +87,7 @@ def test_a_fragmented_datastore_is_made_smaller_leader_last(lab: Lab) -> None:
 def test_a_full_datastore_takes_writes_again(lab: Lab) -> None:
     """The alarm is raised by hand: it forbids writes as the one that a full datastore raises."""
     first, second, _third = lab.servers
-    member = dict(gateway(lab, second, "maintenance/status", "{}")["header"])["member_id"]  # type: ignore[call-overload]
+    member = gateway(lab, second, "maintenance/status", "{}")["header"]["member_id"]
     body = json.dumps({"action": "ACTIVATE", "memberID": member, "alarm": "NOSPACE"})
     gateway(lab, first, "maintenance/alarm", body)
     create = "create", "configmap", "full", "-n", "default"
@@ -111,7 +112,7 @@ def test_a_full_datastore_takes_writes_again(lab: Lab) -> None:
 def test_a_corrupt_member_is_never_disarmed(rke2: Lab) -> None:
     lab = rke2
     first, second, _third = lab.servers
-    member = dict(gateway(lab, second, "maintenance/status", "{}")["header"])["member_id"]  # type: ignore[call-overload]
+    member = gateway(lab, second, "maintenance/status", "{}")["header"]["member_id"]
     alarm = {"memberID": member, "alarm": "CORRUPT"}
     gateway(lab, first, "maintenance/alarm", json.dumps({"action": "ACTIVATE", **alarm}))
     try:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -11,17 +13,17 @@ from hypothesis import strategies as st
 from ansible_collections.requorum.cluster.plugins.module_utils import _look, _margin
 
 
-def look(number: int, size: int, *, learners: int = 0, **other: object) -> _look.Look:
+def look(number: int, size: int, *, learners: int = 0, **other: Any) -> _look.Look:
     """Server number (1, 2, ...) of a cluster, which works and sees member 1 lead."""
     listed = tuple(
         {"id": f"a{n}", "name": f"r{n}-0000000{n}", "peer_urls": [f"https://10.0.0.{n}:2380"], "learner": n > size}
         for n in range(1, size + learners + 1)
     )
-    given = {
+    given: dict[str, Any] = {
         "unit": "active", "restarts": 0, "ping": True, "health": _look.HEALTHY, "leader": "a1", "revision": 9,
         "member_id": f"a{number}", "cluster_id": "c", "members": listed, "ready": True, "readyz": "ok",
     }  # fmt: skip
-    return _look.Look(**given | other)  # type: ignore[arg-type]
+    return _look.Look(**given | other)
 
 
 def cluster(members: int, working: int, learners: int = 0) -> _margin.Margin:
