@@ -39,9 +39,9 @@ class ActionModule(PlanAction):
 
     def do_disarm(self) -> str:
         alarms = self._alarms()
-        if "CORRUPT" in alarms.values():
+        if corrupt := [member for member, alarm in alarms if alarm == "CORRUPT"]:
             raise RequorumError(
-                f"Alarm CORRUPT is armed ({', '.join(alarms)}); Requorum never disarms it.",
+                f"Alarm CORRUPT is armed ({', '.join(corrupt)}); Requorum never disarms it.",
                 "Read docs/repair.md, under CORRUPT, before anything is written.",
             )
         if why := _repair.why_full(self._status()):
@@ -50,21 +50,21 @@ class ActionModule(PlanAction):
                 "Delete what fills the datastore, or raise quota-backend-bytes by etcd-arg on all servers "
                 "and restart one after another. Then run the same command again.",
             )
-        for member in alarms:
-            body = {"action": "DEACTIVATE", "memberID": str(int(member, 16)), "alarm": "NOSPACE"}
+        for member, alarm in alarms:
+            body = {"action": "DEACTIVATE", "memberID": str(int(member, 16)), "alarm": alarm}
             self._ask("maintenance/alarm", body)
         if left := self._alarms():
-            raise RequorumError(f"{self.host}: still armed: {', '.join(left.values())}.", AGAIN)
-        return f"disarmed: {', '.join(alarms) or 'none was armed any more'}"
+            raise RequorumError(f"{self.host}: still armed: {', '.join(alarm for _member, alarm in left)}.", AGAIN)
+        return f"disarmed: {', '.join(member for member, _alarm in alarms) or 'none was armed any more'}"
 
     @property
     def _patience(self) -> float:
         return self.timeout("defragment", 900)
 
-    def _alarms(self) -> dict[str, str]:
-        """Member ID -> alarm."""
+    def _alarms(self) -> list[tuple[str, str]]:
+        """Member ID and alarm; one member may have raised both."""
         listed = self._ask("maintenance/alarm", {"action": "GET"}).get("alarms", [])
-        return {f"{int(alarm['memberID']):x}": str(alarm["alarm"]) for alarm in listed}
+        return [(f"{int(alarm['memberID']):x}", str(alarm["alarm"])) for alarm in listed]
 
     def _status(self) -> dict[str, t.Any]:
         return _state.sizes(self._ask("maintenance/status", {}))
