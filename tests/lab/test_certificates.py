@@ -6,16 +6,11 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
-from pathlib import Path
 
 from lab import spoil
-from lab.drill import ROOT, confirm, playbook
+from lab.drill import confirm, killed, playbook
 from lab.labs import Lab
 from lab.progress import say, wait_for
 from lab.supervisor.distro import VERSION_FILE
@@ -61,27 +56,6 @@ def old_version(lab: Lab) -> Iterator[None]:
     finally:
         for host in hosts:
             lab.sh(host, f"rm -f {VERSION_FILE}")
-
-
-def killed(lab: Lab, name: str, verb: str, *arguments: str) -> Path:
-    """Start a playbook and kill it as soon as the first action of that verb is done; the folder of the run."""
-    shelf = ROOT / "recoveries" / lab.name
-    before = set(shelf.glob("*"))
-    argv = [str(Path(sys.executable).parent / "ansible-playbook"), name, "-i", str(lab.inventory), *arguments]
-    argv += ["-e", f"requorum_output={ROOT / 'recoveries'}"]
-    env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    with subprocess.Popen(
-        argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True
-    ) as run:
-
-        def probe() -> tuple[bool, str]:
-            done = [path.read_text("utf-8") for path in shelf.glob("*/actions.jsonl") if path.parent not in before]
-            return any(f'"verb": "{verb}"' in text for text in done), f"exit code {run.poll()}"
-
-        wait_for(f"the first {verb}", probe, 300, poll=0.1)
-        os.killpg(run.pid, signal.SIGKILL)
-    say(f"{name} was killed after the first {verb}")
-    return max(set(shelf.glob("*")) - before)
 
 
 def test_servers_and_agents_are_rotated_while_a_client_writes(lab: Lab) -> None:

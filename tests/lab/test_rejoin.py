@@ -6,19 +6,12 @@ from __future__ import annotations
 
 import json
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
-import pytest
-
 from lab import faults, objects
-from lab.drill import ROOT, Run, confirm, playbook
+from lab.drill import Run, confirm, killed, playbook
 from lab.labs import Lab
 from lab.progress import wait_for
 from lab.workload import Workload
@@ -60,35 +53,6 @@ def refused(lab: Lab, why: str, *arguments: str, **options: Any) -> None:
         assert not (run.folder / "actions.jsonl").exists()
 
 
-def cut_off(lab: Lab, verb: str) -> None:
-    """The controller dies as soon as an action of that verb has ended."""
-    output = ROOT / "recoveries"
-    before = set(output.glob(f"{lab.name}/*"))
-    program = Path(sys.executable).parent / "ansible-playbook"
-    argv = [str(program), "playbooks/rejoin.yml", "-i", str(lab.inventory), *confirm(lab)]
-    run = subprocess.Popen(
-        [*argv, "-e", f"requorum_output={output}"],
-        cwd=ROOT,
-        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    try:
-        until = time.monotonic() + 300
-        while run.poll() is None and time.monotonic() < until:
-            new = set(output.glob(f"{lab.name}/*")) - before
-            files = [folder / "actions.jsonl" for folder in new if (folder / "actions.jsonl").exists()]
-            if any(f'"verb": "{verb}"' in file.read_text("utf-8") for file in files):
-                return
-            time.sleep(0.1)
-        pytest.fail(f"it never came to {verb}")
-    finally:
-        os.killpg(run.pid, signal.SIGKILL)
-        run.wait()
-
-
 @contextmanager
 def without_downtime(lab: Lab, voters: list[str] | None = None) -> Iterator[None]:
     """A client writes and reads all the time; no write that was acknowledged is lost, and no gap is long."""
@@ -121,8 +85,8 @@ def test_a_run_that_was_cut_off_is_finished_by_the_same_command(k3s: Lab) -> Non
     third = lab.servers[2]
     new_disk(lab, third)
     with without_downtime(lab):
-        cut_off(lab, "remove")
-        cut_off(lab, "rejoin")
+        for verb in ("remove", "rejoin"):
+            killed(lab, "playbooks/rejoin.yml", verb, *confirm(lab))
         told_and_done(lab, told=False)
     assert lab.sh(third, f"systemctl is-enabled {lab.spec.unit(third)}").out.strip() == "enabled"
 
