@@ -128,6 +128,7 @@ def test_server_tls_is_emptied_without_new_authorities(lab: Lab) -> None:
     """The naive way makes new CAs on the first server; the datastore's are then put back."""
     first = lab.servers[0]
     authorities, before = common(lab, first), leaves(lab, first)
+    killed(lab, REMOVE, "empty", *only(first), *confirm(lab))
     run = playbook(lab, REMOVE, *only(first), *confirm(lab))
     assert story.outcome(run) == "done"
     assert common(lab, first) == authorities
