@@ -120,7 +120,10 @@ class ActionModule(NodeAction):
             "agents": list(args["agents"]),
             "command": self._command(),
             **self._of_nodes(case, plan, entries, living),
-            "repairs": [asdict(item) | {"command": self._repair_by(item.name)} for item in _repair.due(case, entries)],
+            "repairs": [
+                asdict(item) | {"command": self._repair_by(item.name)}
+                for item in _repair.due(case, entries, free_mb=self._free_mb)
+            ],
         }
         if record:
             document["back"] = [asdict(back) for back in _rollback.backs(record, entries)]
@@ -211,6 +214,10 @@ class ActionModule(NodeAction):
     def _playbook(self, words: str) -> list[str]:
         sources = self.vars.get("ansible_inventory_sources") or ()
         return [f"ansible-playbook {words}", *(f"-i {shlex.quote(str(source))}" for source in sources)]
+
+    @property
+    def _free_mb(self) -> int:
+        return int(self.settings.get("requorum_defragment_mb") or _repair.FREE_MB)
 
     def _repair_by(self, name: str) -> str:
         return " ".join([*self._playbook(PLAYBOOKS["repair"]), f"--tags {name}"])
