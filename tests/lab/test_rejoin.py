@@ -148,6 +148,21 @@ def test_a_renamed_server_leaves_no_node_behind(k3s: Lab) -> None:
     assert sorted(lab.nodes(first)) == sorted([*lab.servers, *lab.agents])
 
 
+def test_a_server_with_another_address_joins_again(k3s: Lab) -> None:
+    """Its datastore is whole, and its member has the old address: a start would find that it is no member."""
+    lab = k3s
+    first, _second, third = lab.servers
+    old, config = lab.spec.host(third).ip, lab.spec.supervisor.config
+    new = f"{old.rpartition('.')[0]}.99"
+    lab.sh(third, f"ip addr add {new}/24 dev eth0").ok(new)
+    for address in (new, old):
+        story.stop(lab, third)
+        lab.sh(third, f"sed -i 's/^node-ip:.*/node-ip: {address}/' {config}").ok("another address")
+        with without_downtime(lab):
+            told_and_done(lab)
+        assert f"https://{address}:2380" in lab.etcdctl(first, "member", "list").out
+
+
 def test_the_leader_joins_again_in_its_own_place_only_with_three_voters(k3s: Lab) -> None:
     lab = k3s
     first, second, third = lab.servers
