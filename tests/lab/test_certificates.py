@@ -109,6 +109,23 @@ def test_a_lost_quorum_with_every_leaf_expired_comes_back_in_one_command(lab: La
     assert [common(lab, host) == authorities for host in lab.servers] == [True] * 3
 
 
+def test_crashed_servers_start_with_the_authorities_of_the_datastore(lab: Lab) -> None:
+    """Two are down, and somebody has made new CAs on one of them: recover.yml puts the right ones back first."""
+    first, second, third = lab.servers
+    authorities = common(lab, first)
+    spoil.drift_ca(lab, third)
+    for host in (second, third):
+        story.stop(lab, host)
+    assert common(lab, third) != authorities
+    check, run = playbook(lab, "recover.yml", "--check"), playbook(lab, "recover.yml", *confirm(lab))
+    assert story.outcome(run) == "recovered"
+    assert story.planned(check) == story.planned(run) == story.done(run)
+    assert story.plan(run)["case"] == "quorum_recoverable"
+    assert f"{third} restore" in story.verbs(run)
+    assert [common(lab, host) == authorities for host in lab.servers] == [True] * 3
+    assert story.count(lab) == 40
+
+
 def test_drifted_authorities_are_replaced_by_those_of_the_datastore(lab: Lab) -> None:
     first, _second, third = lab.servers
     spoil.drift_ca(lab, third)
