@@ -18,7 +18,7 @@ from lab.labs import Lab
 from lab.progress import say
 from tests.lab import story
 
-SLOW = ("test_",)
+SLOW = ("*rke2?", "*fifty*")
 
 PLAYBOOK = "playbooks/agents.yml"
 

@@ -17,7 +17,10 @@ from lab.supervisor.distro import VERSION_FILE
 from lab.workload import Workload
 from tests.lab import story
 
-SLOW = ("k3s",)
+SLOW = (
+    *("*client_writes?k3s?", "*is_due?k3s?", "*one_command?k3s?"),
+    *("*authorities?rke2?", "*datastore?rke2?", "*same_command?rke2?"),
+)
 
 ROTATE, REMOVE = "playbooks/rotate_certs.yml", "playbooks/tls_remove.yml"
 EVERYTHING = ("-e", "requorum_cert_all=true")

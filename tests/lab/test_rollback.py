@@ -11,7 +11,7 @@ from lab.drill import confirm, killed, lose_quorum, playbook
 from lab.labs import Lab
 from tests.lab import story
 
-SLOW = ("test_",)
+SLOW = ("*back?k3s?", "*writes?rke2?")
 
 BACK = "playbooks/rollback.yml"
 

@@ -17,7 +17,7 @@ from lab.labs import Lab
 from lab.progress import wait_for
 from tests.lab import story
 
-SLOW = ("rke2",)
+SLOW = ("*rke2?",)
 
 NEW = "another-secret-of-the-lab"
 
