@@ -31,6 +31,7 @@ SETTINGS = (
     "requorum_timeouts",
     "requorum_token_file",
     "requorum_defragment_mb",
+    "requorum_kubeconfig",
 )
 display = Display()
 

@@ -1,0 +1,69 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Controllers of a Harvester, played from outside of its hosts: they follow whichever API server answers."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import yaml
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _api
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _kubeconfig
+from lab.labs import Lab
+from lab.progress import LabError, say
+
+Part = Callable[[_api.Api], None]
+"""One look at the cluster and what follows from it; called again and again, and it remembers nothing."""
+PAUSE = 0.3
+
+
+def client(lab: Lab, *, seconds: float = 5) -> _api.Api:
+    """The API of a lab as its administrator, from this machine."""
+    host = lab.answering()
+    text = lab.sh(host, f"cat {lab.spec.supervisor.kubeconfig}").ok("kubeconfig").out
+    document = yaml.safe_load(text)
+    for cluster in document["clusters"]:
+        cluster["cluster"]["server"] = f"https://{lab.spec.host(host).ip}:6443"
+    path = Path(lab.folder) / "admin.kubeconfig"
+    path.touch(0o600)
+    path.write_text(yaml.safe_dump(document))
+    return _api.Api(_kubeconfig.Link(str(path), timeout=5), where=host, seconds=seconds)
+
+
+@contextlib.contextmanager
+def playing(lab: Lab, parts: Sequence[Part]) -> Iterator[None]:
+    """Controllers that work while the body runs; a mistake of theirs is said once, and raised at the end if it stays."""
+    end, faults = threading.Event(), dict[str, str]()
+
+    def loop() -> None:
+        api: _api.Api | None = None
+        while not end.is_set():
+            try:
+                api = api or client(lab)
+                for part in parts:
+                    part(api)
+                    faults.pop(getattr(part, "__name__", repr(part)), None)
+            except (RequorumError, LabError):  # no API server, or a change that somebody else made meanwhile
+                api = None
+            except Exception as fault:  # a mistake of ours must not end the others' work unseen
+                name = getattr(part, "__name__", repr(part))
+                if name not in faults:
+                    say(f"controller {name}: {fault!r}")
+                faults[name] = repr(fault)
+            time.sleep(PAUSE)
+
+    thread = threading.Thread(target=loop, name="harvester", daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        end.set()
+        thread.join(30)
+    if faults:
+        raise LabError(f"controllers of the lab's Harvester fail: {faults}")

@@ -1,0 +1,192 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""Objects of the Kubernetes API: read in pages, changed by merge patch, deleted only as the ones that were seen.
+
+How a request travels is another matter (`Transport`): kubectl on a server, or a kubeconfig on the controller.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+import typing as t
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from ._errors import RequorumError
+
+JSON = dict[str, t.Any]
+PAGE = 500
+"""Objects in one answer, as kubectl asks for them."""
+BUSY = frozenset(("TooManyRequests", "ServerTimeout", "Timeout", "ServiceUnavailable", "InternalError", "NoAnswer"))
+"""Reasons that pass: the same request is made again until the deadline."""
+ALIKE = {"AlreadyExists": "Conflict", "Gone": "Expired"}
+CODES = {
+    400: "BadRequest", 401: "Unauthorized", 403: "Forbidden", 404: "NotFound", 409: "Conflict", 410: "Expired",
+    422: "Invalid", 429: "TooManyRequests", 500: "InternalError", 503: "ServiceUnavailable", 504: "Timeout",
+}  # fmt: skip
+HINTS = {
+    "Unauthorized": "The kubeconfig is not one of this cluster, or its certificate has ended.",
+    "Forbidden": "Use a kubeconfig of an administrator.",
+    "Conflict": "Somebody else changes it too. Run the same command again.",
+}
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A resource as the API serves it."""
+
+    group: str
+    """Empty for the core group."""
+    version: str
+    plural: str
+    namespaced: bool = True
+
+    @property
+    def name(self) -> str:
+        """`bundles.fleet.cattle.io`; `nodes`."""
+        return f"{self.plural}.{self.group}" if self.group else self.plural
+
+    def path(self, namespace: str = "", name: str = "") -> str:
+        """Without a namespace those of all; without a name the list."""
+        root = f"/apis/{self.group}/{self.version}" if self.group else f"/api/{self.version}"
+        where = f"/namespaces/{quote(namespace)}" if self.namespaced and namespace else ""
+        return f"{root}{where}/{self.plural}" + (f"/{quote(name)}" if name else "")
+
+
+class Request(t.NamedTuple):
+    """verb: get, create, replace, patch (merge) or delete."""
+
+    verb: str
+    kind: Kind
+    namespace: str = ""
+    name: str = ""
+    body: JSON | None = None
+    query: str = ""
+    subresource: str = ""
+
+    @property
+    def url(self) -> str:
+        path = self.kind.path(self.namespace, self.name) + (f"/{self.subresource}" if self.subresource else "")
+        return f"{path}?{self.query}" if self.query else path
+
+
+class Answer(t.NamedTuple):
+    """reason: empty when the request was done, else that of a Status object, or NoAnswer."""
+
+    reason: str
+    text: str = ""
+    document: JSON | None = None
+
+
+Transport = t.Callable[[Request], Answer]
+
+
+def refusal(err: str) -> Answer:
+    """What kubectl says on stderr: `Error from server (NotFound): ...`, or that it reached nobody."""
+    lines = [line for line in err.strip().splitlines() if line.strip()]
+    said = lines[-1].strip() if lines else "no answer before the deadline"
+    found = re.search(r"(?:^Error from server|logged in to the server) \((\w+)\)", said)
+    if found:
+        return Answer(ALIKE.get(found[1], found[1]), said[:300])
+    unreached = not lines or re.search(
+        r"connection|connect to the server|EOF|deadline|timeout|TLS", said, re.IGNORECASE
+    )
+    return Answer("NoAnswer" if unreached else "Refused", said[:300])
+
+
+class Api:
+    """The objects of one cluster."""
+
+    def __init__(
+        self,
+        transport: Transport,
+        *,
+        where: str,
+        seconds: float = 60,
+        clock: t.Callable[[], float] = time.monotonic,
+        sleep: t.Callable[[float], None] = time.sleep,
+    ) -> None:
+        """where: for messages, e.g. the server that is asked. seconds: deadline of one request with its repetitions."""
+        self._transport, self.where, self._seconds, self._clock, self._sleep = transport, where, seconds, clock, sleep
+
+    def get(self, kind: Kind, name: str, namespace: str = "") -> JSON | None:
+        """One object; None where there is none, or no such kind."""
+        answer = self._ask(Request("get", kind, namespace, name), accept=("NotFound",))
+        return answer.document
+
+    def items(self, kind: Kind, namespace: str = "", *, selector: str = "") -> list[JSON] | None:
+        """All objects of a kind, as one consistent list; None where the cluster has no such kind."""
+        for _attempt in range(3):
+            found = self._pages(kind, namespace, f"&labelSelector={quote(selector)}" if selector else "")
+            if found is not False:
+                return found
+        raise RequorumError(
+            f"{self.where}: the list of {kind.name} expired three times while it was read.",
+            "The API server is overloaded; run the same command again later.",
+        )
+
+    def _pages(self, kind: Kind, namespace: str, more: str) -> list[JSON] | t.Literal[False] | None:
+        """False where the list expired between two pages."""
+        found: list[JSON] = []
+        token = ""
+        while True:
+            query = f"limit={PAGE}{more}" + (f"&continue={quote(token)}" if token else "")
+            answer = self._ask(Request("get", kind, namespace, query=query), accept=("NotFound", "Expired"))
+            if answer.reason:
+                return None if answer.reason == "NotFound" else False
+            page = answer.document or {}
+            found += page.get("items") or []
+            token = (page.get("metadata") or {}).get("continue") or ""
+            if not token:
+                return found
+
+    def create(self, kind: Kind, body: JSON) -> JSON:
+        """The object as it was stored."""
+        meta = body["metadata"]
+        return self._done(Request("create", kind, meta.get("namespace", ""), body=body))
+
+    def patch(self, kind: Kind, name: str, body: JSON, namespace: str = "", *, subresource: str = "") -> JSON:
+        """The object after a merge patch (RFC 7386): null takes a key away."""
+        return self._done(Request("patch", kind, namespace, name, body, subresource=subresource))
+
+    def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> bool:
+        """Ask for the deletion; False where it was gone already. uid: not a later object of the same name."""
+        body: JSON = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if uid:
+            body["preconditions"] = {"uid": uid}
+        return not self._ask(Request("delete", kind, namespace, name, body), accept=("NotFound",)).reason
+
+    def _done(self, request: Request) -> JSON:
+        return self._ask(request).document or {}
+
+    def _ask(self, request: Request, accept: t.Collection[str] = ()) -> Answer:
+        """Again while the server is busy; raises RequorumError with the server's own words otherwise."""
+        until, pause = self._clock() + self._seconds, 0.5
+        while True:
+            answer = self._transport(request)
+            if not answer.reason or answer.reason in accept:
+                return answer if not answer.reason else answer._replace(document=None)
+            if answer.reason not in BUSY or self._clock() + pause > until:
+                break
+            self._sleep(pause)
+            pause = min(pause * 2, 8)
+        what = f"{request.verb} {request.kind.name}" + (f" {request.name}" if request.name else "")
+        hint = HINTS.get(answer.reason, "Look at the API server, then run the same command again.")
+        raise RequorumError(f"{self.where}: {what}: {answer.text or answer.reason}.", hint)
+
+
+def parsed(text: str) -> Answer:
+    """An object as the API server gives it, or a Status that says why not."""
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return Answer("NoAnswer", f"no JSON: {text[:100]!r}")
+    if not isinstance(document, dict):
+        return Answer("NoAnswer", f"no object: {text[:100]!r}")
+    if document.get("kind") == "Status" and document.get("status") == "Failure":
+        reason = str(document.get("reason") or CODES.get(int(document.get("code") or 0), "Refused"))
+        return Answer(ALIKE.get(reason, reason), str(document.get("message") or reason)[:300])
+    return Answer("", "", document)

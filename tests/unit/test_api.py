@@ -1,0 +1,285 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The API as decisions see it: pages, repetitions, refusals; and the kubeconfig that leads to it."""
+
+from __future__ import annotations
+
+import base64
+import json
+import ssl
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _api
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _kubeconfig
+from lab.supervisor import pki
+
+PODS = _api.Kind("", "v1", "pods")
+BUNDLES = _api.Kind("fleet.cattle.io", "v1alpha1", "bundles")
+
+
+class Clock:
+    """A clock that only sleeping moves on."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+def api(answers: Callable[[_api.Request], _api.Answer], clock: Clock | None = None) -> _api.Api:
+    clock = clock or Clock()
+    return _api.Api(answers, where="r1", clock=lambda: clock.now, sleep=clock.sleep)
+
+
+@pytest.mark.parametrize(
+    ("kind", "namespace", "name", "path"),
+    [
+        (PODS, "", "", "/api/v1/pods"),
+        (PODS, "default", "a", "/api/v1/namespaces/default/pods/a"),
+        (BUNDLES, "fleet-local", "", "/apis/fleet.cattle.io/v1alpha1/namespaces/fleet-local/bundles"),
+        (_api.Kind("", "v1", "nodes", namespaced=False), "default", "n", "/api/v1/nodes/n"),
+    ],
+)
+def test_paths(kind: _api.Kind, namespace: str, name: str, path: str) -> None:
+    assert _api.Request("get", kind, namespace, name).url == path
+
+
+@pytest.mark.parametrize(
+    ("err", "reason"),
+    [
+        ('Error from server (NotFound): bundles.fleet.cattle.io "x" not found', "NotFound"),
+        ("Warning: old\nError from server (AlreadyExists): x", "Conflict"),
+        ("error: You must be logged in to the server (Unauthorized)", "Unauthorized"),
+        ('Error from server: admission webhook "v.harvesterhci.io" denied the request: no', "Refused"),
+        (
+            "The connection to the server 127.0.0.1:6443 was refused - did you specify the right host or port?",
+            "NoAnswer",
+        ),
+        ("Unable to connect to the server: net/http: TLS handshake timeout", "NoAnswer"),
+        ('error: unknown flag "--x"', "Refused"),
+        ("", "NoAnswer"),
+    ],
+)
+def test_what_kubectl_says(err: str, reason: str) -> None:
+    assert _api.refusal(err).reason == reason
+
+
+def test_lists_are_read_in_pages() -> None:
+    asked = []
+
+    def answer(request: _api.Request) -> _api.Answer:
+        asked.append(request.url)
+        last = "continue=" in request.url
+        page = {"items": [{"n": 2}] if last else [{"n": 1}], "metadata": {} if last else {"continue": "a b"}}
+        return _api.Answer("", "", page)
+
+    assert api(answer).items(PODS, "x", selector="a=b") == [{"n": 1}, {"n": 2}]
+    assert asked == [
+        "/api/v1/namespaces/x/pods?limit=500&labelSelector=a%3Db",
+        "/api/v1/namespaces/x/pods?limit=500&labelSelector=a%3Db&continue=a%20b",
+    ]
+
+
+def test_a_list_that_expires_is_read_from_its_beginning() -> None:
+    said = iter(
+        [
+            _api.Answer("", "", {"items": [{"n": 1}], "metadata": {"continue": "a"}}),
+            _api.Answer("Expired", "too old"),
+            _api.Answer("", "", {"items": [{"n": 3}], "metadata": {}}),
+        ]
+    )
+    assert api(lambda _request: next(said)).items(PODS) == [{"n": 3}]
+    with pytest.raises(RequorumError, match="expired three times"):
+        api(lambda _request: _api.Answer("Expired")).items(PODS)
+
+
+def test_what_is_not_there_is_none() -> None:
+    gone = api(lambda _request: _api.Answer("NotFound", "the server could not find the requested resource"))
+    assert gone.items(BUNDLES) is None and gone.get(BUNDLES, "x", "y") is None and not gone.delete(BUNDLES, "x", "y")
+
+
+@pytest.mark.parametrize("reason", sorted(_api.BUSY))
+def test_a_busy_server_is_asked_again_until_the_deadline(reason: str) -> None:
+    clock, said = Clock(), [_api.Answer(reason, "busy")] * 3 + [_api.Answer("", "", {"ok": 1})]
+    assert api(lambda _request: said.pop(0), clock).get(PODS, "a") == {"ok": 1}
+    with pytest.raises(RequorumError, match="r1: get pods a: busy"):
+        api(lambda _request: _api.Answer(reason, "busy"), clock).get(PODS, "a")
+    assert clock.now < 70
+
+
+@pytest.mark.parametrize("reason", ["Forbidden", "Unauthorized", "Conflict", "Invalid", "Refused"])
+def test_a_refusal_is_final(reason: str) -> None:
+    clock = Clock()
+    with pytest.raises(RequorumError, match=r"r1: patch bundles\.fleet\.cattle\.io b: no"):
+        api(lambda _request: _api.Answer(reason, "no"), clock).patch(BUNDLES, "b", {}, "ns")
+    assert clock.now == 0
+
+
+def test_only_the_object_that_was_seen_is_deleted() -> None:
+    bodies: list[Any] = []
+
+    def answer(request: _api.Request) -> _api.Answer:
+        bodies.append(request.body)
+        return _api.Answer("", "", {})
+
+    assert api(answer).delete(PODS, "a", "b", uid="u")
+    assert bodies[0]["preconditions"] == {"uid": "u"}
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ('{"kind":"Status","status":"Failure","reason":"AlreadyExists","code":409,"message":"x"}', "Conflict"),
+        ('{"kind":"Status","status":"Failure","code":429}', "TooManyRequests"),
+        ('{"kind":"Pod"}', ""),
+        ("<html>", "NoAnswer"),
+        ("[]", "NoAnswer"),
+    ],
+)
+def test_documents(text: str, reason: str) -> None:
+    assert _api.parsed(text).reason == reason
+
+
+class Server(BaseHTTPRequestHandler):
+    """Answers with what was asked."""
+
+    def _answer(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        if self.path.endswith("/busy"):
+            return self._send(429, b"slow down")
+        certificate = self.connection.getpeercert() if isinstance(self.connection, ssl.SSLSocket) else None
+        said = {
+            "method": self.command,
+            "path": self.path,
+            "type": self.headers.get("Content-Type"),
+            "token": self.headers.get("Authorization"),
+            "body": json.loads(body) if body else None,
+            "client": bool(certificate),
+        }
+        return self._send(200, json.dumps(said).encode())
+
+    def _send(self, code: int, body: bytes) -> None:
+        self.send_response(code)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_args: Any) -> None:
+        pass
+
+    do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = _answer
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Any]]:
+    """A kubeconfig, and a server behind it whose CA has serial number 0, as K3s and RKE2 make them."""
+    tls = tmp_path_factory.mktemp("tls")
+    pki.ensure_ca(tls / "ca.crt", tls / "ca.key", "ca", pki.utcnow())
+    issuer = pki.load_issuer(tls / "ca.crt", tls / "ca.key")
+    key = pki.new_key()
+    (tls / "key").write_bytes(pki.ec_key_pem(key))
+    for name, usage in (("server", pki.SERVER), ("client", pki.CLIENT)):
+        _leaf, chain, _said = pki.issue(issuer, pki.subject(name), usage, ["127.0.0.1"], key.public_key())
+        (tls / name).write_bytes(chain)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tls / "server", tls / "key")
+    context.load_verify_locations(tls / "ca.crt")
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    context.verify_mode = ssl.CERT_OPTIONAL
+    with ThreadingHTTPServer(("127.0.0.1", 0), Server) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        data = {name: base64.b64encode((tls / name).read_bytes()).decode() for name in ("ca.crt", "client", "key")}
+        yield {
+            "current-context": "c",
+            "contexts": [{"name": "c", "context": {"cluster": "x", "user": "u"}}],
+            "clusters": [
+                {
+                    "name": "x",
+                    "cluster": {
+                        "server": f"https://127.0.0.1:{server.server_port}/k8s",
+                        "certificate-authority-data": data["ca.crt"],
+                    },
+                }
+            ],
+            "users": [
+                {"name": "u", "user": {"client-certificate-data": data["client"], "client-key-data": data["key"]}}
+            ],
+        }
+        server.shutdown()
+
+
+def link(config: dict[str, Any], folder: Path) -> _kubeconfig.Link:
+    (folder / "config").write_text(yaml.safe_dump(config))
+    return _kubeconfig.Link(str(folder / "config"), timeout=5)
+
+
+def test_a_kubeconfig_with_a_client_certificate(config: dict[str, Any], tmp_path: Path) -> None:
+    seen = link(config, tmp_path)(_api.Request("patch", BUNDLES, "a", "b", {"x": None}))
+    assert seen.document == {
+        "method": "PATCH",
+        "path": "/k8s/apis/fleet.cattle.io/v1alpha1/namespaces/a/bundles/b",
+        "type": "application/merge-patch+json",
+        "token": None,
+        "body": {"x": None},
+        "client": True,
+    }
+    assert list(tmp_path.iterdir()) == [tmp_path / "config"]
+
+
+def test_a_kubeconfig_with_a_token(config: dict[str, Any], tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("secret\n")
+    seen = link(config | {"users": [{"name": "u", "user": {"tokenFile": "token"}}]}, tmp_path)(
+        _api.Request("get", PODS)
+    )
+    assert seen.document and (seen.document["token"], seen.document["client"]) == ("Bearer secret", False)
+
+
+def test_codes_without_a_status(config: dict[str, Any], tmp_path: Path) -> None:
+    assert link(config, tmp_path)(_api.Request("get", PODS, "x", "busy")).reason == "TooManyRequests"
+
+
+def test_the_server_of_another_cluster_is_not_asked(config: dict[str, Any], tmp_path: Path) -> None:
+    pki.ensure_ca(tmp_path / "ca.crt", tmp_path / "ca.key", "other", pki.utcnow())
+    other = base64.b64encode((tmp_path / "ca.crt").read_bytes()).decode()
+    cluster = config["clusters"][0]["cluster"] | {"certificate-authority-data": other}
+    answer = link(config | {"clusters": [{"name": "x", "cluster": cluster}]}, tmp_path)(_api.Request("get", PODS))
+    assert answer.reason == "Unauthorized"
+
+
+def test_nobody_listens(config: dict[str, Any], tmp_path: Path) -> None:
+    cluster = config["clusters"][0]["cluster"] | {"server": "https://127.0.0.1:1"}
+    answer = link(config | {"clusters": [{"name": "x", "cluster": cluster}]}, tmp_path)(_api.Request("get", PODS))
+    assert answer.reason == "NoAnswer"
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        ({"current-context": "y"}, "no current context"),
+        ({"clusters": [{"name": "x", "cluster": {"server": "http://127.0.0.1:1"}}]}, "not an https address"),
+        (
+            {"clusters": [{"name": "x", "cluster": {"server": "https://a", "insecure-skip-tls-verify": True}}]},
+            "nobody would know which cluster",
+        ),
+        ({"users": [{"name": "u", "user": {"client-certificate": "no", "client-key": "no"}}]}, "cannot be used"),
+        ({"users": [{"name": "u", "user": {"client-certificate-data": "!", "client-key-data": "!"}}]}, "be used"),
+    ],
+)
+def test_bad_kubeconfigs(config: dict[str, Any], tmp_path: Path, change: dict[str, Any], why: str) -> None:
+    with pytest.raises(RequorumError, match=why):
+        link(config | change, tmp_path)
+
+
+def test_a_kubeconfig_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(RequorumError, match="cannot be read: No such file"):
+        _kubeconfig.Link(str(tmp_path / "x"))
