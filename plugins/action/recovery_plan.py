@@ -16,6 +16,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _catalog,
     _classify,
     _distro,
+    _harvester,
     _plan,
     _rejoin,
     _repair,
@@ -148,6 +149,7 @@ class ActionModule(NodeAction):
             bare=self._bare(chosen, ask.entries),
             renew=[name for name, need in needs.items() if need.files],
             restore=[name for name, need in needs.items() if need.restore],
+            rancher=_harvester.rancher(ask.entries),
         )
         return case, _rotate.worded(plan, needs, hindering)
 

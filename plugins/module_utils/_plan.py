@@ -159,6 +159,7 @@ def make_plan(
     bare: t.Collection[str] = (),
     renew: t.Collection[str] = (),
     restore: t.Collection[str] = (),
+    rancher: bool = False,
 ) -> Plan:
     """The plan for a case.
 
@@ -168,6 +169,7 @@ def make_plan(
     renew: servers whose leaf certificates have ended: older versions do not start with them.
     restore: servers whose CAs are missing or not the datastore's: a start would refuse them or make new ones. A reset
     and a rejoin bring their own.
+    rancher: Rancher manages the servers, and its planner must stand still meanwhile.
     """
     if not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
         return empty(case, cluster)
@@ -175,7 +177,8 @@ def make_plan(
     source = find_source(case, distro)
     if source is None and renew and case.kind == "quorum_recoverable":  # all are stopped anyway: copy one first
         source = Source(case.base[0].name, True, stop=True)
-    actions = number(_steps(case, source, agents, reset, chosen, bare, renew, restore), case, distro, source, chosen)
+    steps = _steps(case, source, agents, reset, chosen, bare, renew, restore, rancher)
+    actions = number(steps, case, distro, source, chosen)
     if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
         return empty(case, cluster)
     lost, loss = _loss(case, chosen)
@@ -229,6 +232,7 @@ def _steps(
     bare: t.Collection[str],
     renew: t.Collection[str],
     restore: t.Collection[str],
+    rancher: bool,
 ) -> t.Iterator[Todo]:
     """In the one right order."""
     survivor, joiners = case.base[0].name, case.having("rejoin")
@@ -255,6 +259,8 @@ def _steps(
             yield Todo("renew to reset", survivor)
         yield Todo(reset, survivor)
         yield Todo("start alone", survivor)
+        if rancher:
+            yield Todo("brake", survivor)
     yield from (Todo("put back to start", name) for name in case.having("start") if name in restore)
     yield from (Todo("renew to start", name) for name in case.having("start") if name in renew)
     yield from (Todo("start", name) for name in case.having("start"))
@@ -268,6 +274,8 @@ def _steps(
     yield from (Todo("agent", name) for name in agents)
     yield from (Todo("serve", name) for name in coming)
     yield Todo("settle", survivor)
+    if rancher:
+        yield Todo("unbrake", survivor)
     yield from (Todo("release", name) for name, need in case.needs if need != "stays_off")
     yield Todo("save", survivor)
     yield Todo("verify", survivor)

@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 import yaml
 
-from . import _bbolt, _certificates, _datastore, _timeline, _wal
+from . import _bbolt, _certificates, _datastore, _harvester, _timeline, _wal
 
 JSON = dict[str, t.Any]
 SCHEMA = 1
@@ -74,6 +74,7 @@ def node(name: str, host: str, out: str, *, received: float) -> JSON:
     clock = about.get("clock", "")
     entry["clock_skew"] = round(float(clock) - received, 1) if clock.replace(".", "", 1).isdigit() else None
     entry["addresses"] = str(about.get("addresses") or "").split() or None
+    entry["harvester"] = _harvester.release(about)
     program = blocks.pairs("program")
     entry["distro"] = program.get("distro")
     entry["program"] = program or None
@@ -340,6 +341,7 @@ def _api(blocks: Blocks) -> JSON:
         "nodes": None if nodes is None else [kubernetes_node(item) for item in nodes.get("items", [])],
         "endpoints": None if slices is None else addresses(slices),
         "system_uid": ((system or {}).get("metadata") or {}).get("uid"),
+        "capi": _harvester.capi(loads(blocks.text("capi"))) if "capi" in blocks.blocks else None,
     }
 
 
@@ -377,4 +379,10 @@ def cluster(name: str, entries: t.Sequence[JSON]) -> JSON:
         (entry["api"] for entry in entries if entry["reachable"] and (entry.get("api") or {}).get("nodes") is not None),
         None,
     )
-    return {"schema": SCHEMA, "cluster": name, "nodes": list(entries), "kubernetes": kubernetes, "harvester": None}
+    return {
+        "schema": SCHEMA,
+        "cluster": name,
+        "nodes": list(entries),
+        "kubernetes": kubernetes,
+        "harvester": _harvester.cluster(entries),
+    }

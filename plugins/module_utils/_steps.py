@@ -189,6 +189,21 @@ STEPS = {
         25,
         "systemctl stop {unit} on {node}",
     ),
+    "brake": Step(
+        6,
+        "brake",
+        "Pause Rancher's planner: spec.paused of the CAPI cluster fleet-local/local",
+        "it would go on with old plans on servers that are not back yet",
+        1,
+        'kubectl patch clusters.cluster.x-k8s.io local -n fleet-local --type merge -p \'{{"spec":{{"paused":false}}}}\'',
+    ),
+    "unbrake": Step(
+        9,
+        "unbrake",
+        "Let Rancher's planner go on, if a run has paused it",
+        "while it is paused, no host can register",
+        1,
+    ),
     "start": Step(
         6,
         "start",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import _server
+from . import _harvester, _server
 from ._snapshot import Check
 
 JSON = t.Mapping[str, t.Any]
@@ -50,7 +50,8 @@ def checks(plan: JSON, before: JSON, after: JSON, *, backup: JSON, saved: JSON) 
         ),
         _same("leftovers", set(), {path for entry in mine for path in leftovers(entry)}),
         Check("fresh snapshot", "a file", str(saved.get("path") or "none"), bool(saved.get("path"))),
-        _workloads(before, after),
+        _processes("workloads", workloads, before, after),
+        *_of_harvester(before, after),
     ]
 
 
@@ -105,20 +106,26 @@ def workloads(entry: JSON) -> dict[str, str]:
     return {f"{p['pid']}/{p['start']}": p["name"] for p in mine}
 
 
-def _workloads(before: JSON, after: JSON) -> Check:
-    """Every process of an ordinary pod on a host that stayed up is still the same one."""
+def _of_harvester(before: JSON, after: JSON) -> t.Iterator[Check]:
+    """Virtual machines, and Rancher's planner at work again, where there are any."""
+    if not after.get("harvester"):
+        return
+    yield _processes("virtual machines", _harvester.machines, before, after)
+    capi = after["harvester"]["capi"]
+    if capi:
+        yield _same("paused by a run", set(), {"fleet-local/local"} if capi["braked"] else set())
+
+
+def _processes(what: str, of: t.Callable[[JSON], dict[str, str]], before: JSON, after: JSON) -> Check:
+    """Every one of these processes on a host that stayed up is still the same one."""
     now = {entry["name"]: entry for entry in after["nodes"]}
     total, gone = 0, []
     for entry in before["nodes"]:
         again = now.get(entry["name"]) or {"reachable": False}
         if not entry["reachable"] or not again["reachable"] or entry["boot_id"] != again["boot_id"]:
             continue
-        seen = workloads(entry)
+        seen, still = of(entry), of(again)
         total += len(seen)
-        gone += [f"{entry['name']}:{name}" for key, name in seen.items() if key not in workloads(again)]
-    return Check(
-        "workloads",
-        f"{total} processes go on",
-        ", ".join(gone) + " ended" if gone else f"{total} processes go on",
-        not gone,
-    )
+        gone += [f"{entry['name']}:{name}" for key, name in seen.items() if key not in still]
+    text = f"{total} processes go on"
+    return Check(what, text, ", ".join(gone) + " ended" if gone else text, not gone)

@@ -9,6 +9,12 @@ state=$(systemctl show "$UNIT" -p UnitFileState --value)
 grep -q '^enabled=' "$HOME_DIR/journal" 2>/dev/null || note "enabled=$state"
 [ "$state" = enabled ] && { timeout 30 systemctl disable "$UNIT" >/dev/null 2>&1 || die "$UNIT cannot be disabled"; }
 printf 'enabled=%s\n' "$(sed -n 's/^enabled=//p' "$HOME_DIR/journal")"
+# Rancher's agent would carry an old plan out in the middle of this.
+if [ "$(systemctl show rancher-system-agent -p LoadState --value)" = loaded ]; then
+  grep -q '^braked=' "$HOME_DIR/journal" ||
+    note "braked=$(systemctl show rancher-system-agent -p UnitFileState -p ActiveState --value | paste -s -d ,)"
+  timeout 30 systemctl disable --now rancher-system-agent >/dev/null 2>&1 || die "rancher-system-agent cannot be stopped"
+fi
 
 for p in $(pids_of kubelet); do kill -STOP "$p"; done
 for c in etcd kube-apiserver kube-controller-manager kube-scheduler; do

@@ -16,6 +16,7 @@ about() {
   printf 'uid=%s\n' "$(id -u)"
   printf 'addresses=%s\n' "$(ip -o addr show 2>/dev/null | sed -n 's/.* inet6\{0,1\} \([^/ ]*\).*/\1/p' | tr '\n' ' ')"
   sed -n 's/^PRETTY_NAME=/os_image=/p' /etc/os-release
+  sed -n 's/^\([A-Za-z]*\): *"\{0,1\}\([^"]*\)"\{0,1\}$/release_\1=\2/p' /etc/harvester-release.yaml 2>/dev/null
 }
 
 program() {
@@ -41,7 +42,7 @@ processes() {
     set -- $r
     [ "$2" = 2 ] && continue
     case $c in
-      etcd | kube-* | kubelet | containerd* | rke2* | k3s* | pause | requorum*)
+      etcd | kube-* | kubelet | containerd* | rke2* | k3s* | pause | requorum* | qemu*)
         a=$(tr '\0' ' ' 2>/dev/null <"$p/cmdline" | cut -c 1-300)
         ;;
       *) a= ;;
@@ -194,6 +195,7 @@ if [ -n "$(pids_of etcd k3s k3s-server)" ] && [ -f "$TLS/etcd/client.crt" ]; the
     block nodes kube get --raw /api/v1/nodes
     block endpoints kube get --raw /apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes
     block system kube get --raw /api/v1/namespaces/kube-system
+    [ -f /etc/harvester-release.yaml ] && block capi kube get clusters.cluster.x-k8s.io local -n fleet-local --ignore-not-found -o json
   fi
 fi
 printf '@@ done 0\n'

@@ -1,4 +1,4 @@
-# Takes our drop-in away, lets the unit start at boot again, closes the journal. Set by the caller: STAMP, ENABLE (yes|no).
+# Takes our drop-in away, lets the unit start at boot again, starts Rancher's agent again, closes the journal. Set by the caller: STAMP, ENABLE (yes|no).
 # Output: "enabled=..", "kept=PATH" where the drop-in had to stay under another name.
 find_distro || die "neither rke2 nor k3s is installed here"
 if [ -f "$CONFIG.d/zz-requorum.yaml" ]; then
@@ -17,7 +17,11 @@ fi
 if [ "$ENABLE" = yes ] || grep -qx 'enabled=enabled' "$HOME_DIR/journal" 2>/dev/null; then
   timeout 30 systemctl enable "$UNIT" >/dev/null 2>&1 || die "$UNIT cannot be enabled"
 fi
+case $(sed -n 's/^braked=//p' "$HOME_DIR/journal" 2>/dev/null) in
+  *enabled*) timeout 30 systemctl enable --now --no-block rancher-system-agent >/dev/null 2>&1 || die "rancher-system-agent does not start" ;;
+  *active*) timeout 30 systemctl start --no-block rancher-system-agent || die "rancher-system-agent does not start" ;;
+esac
 if [ -f "$HOME_DIR/journal" ]; then
-  sed '/^enabled=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" && mv "$HOME_DIR/journal" "$HOME_DIR/$STAMP/journal"
+  sed '/^enabled=/d; /^braked=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" && mv "$HOME_DIR/journal" "$HOME_DIR/$STAMP/journal"
 fi
 printf 'enabled=%s\n' "$(systemctl show "$UNIT" -p UnitFileState --value)"
