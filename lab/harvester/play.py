@@ -38,7 +38,7 @@ def client(lab: Lab, *, seconds: float = 5) -> _api.Api:
 
 @contextlib.contextmanager
 def playing(lab: Lab, parts: Sequence[Part]) -> Iterator[None]:
-    """Controllers that work while the body runs; a mistake of theirs is said once, and raised at the end if it stays."""
+    """Controllers that work while the body runs; a mistake of theirs is said once, and raised at the end."""
     end, faults = threading.Event(), dict[str, str]()
 
     def loop() -> None:

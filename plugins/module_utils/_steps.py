@@ -195,7 +195,7 @@ STEPS = {
         "Pause Rancher's planner: spec.paused of the CAPI cluster fleet-local/local",
         "it would go on with old plans on servers that are not back yet",
         1,
-        'kubectl patch clusters.cluster.x-k8s.io local -n fleet-local --type merge -p \'{{"spec":{{"paused":false}}}}\'',
+        "set spec.paused of clusters.cluster.x-k8s.io fleet-local/local to false",
     ),
     "unbrake": Step(
         9,
