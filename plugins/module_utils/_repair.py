@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from . import _plan, _turns, _verify
+from . import _harvester, _plan, _turns, _verify
 from ._classify import Case, Refusal
 from ._distro import Distro
 from ._plan import Plan, Todo
@@ -34,11 +34,13 @@ class Due:
     evidence: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     """What is to be moved aside."""
+    brake: bool = False
+    """Rancher's planner is to go on."""
 
 
 def due(case: Case, entries: t.Sequence[JSON], *, free_mb: int = FREE_MB) -> tuple[Due, ...]:
     """Everything that could be repaired by name now."""
-    found = [*_full(entries), *_fragmented(case, entries, free_mb), *_leftovers(case, entries)]
+    found = [*_full(entries), *_fragmented(case, entries, free_mb), *_leftovers(case, entries), *_braked(case, entries)]
     if case.kind == "quorum_recoverable":
         names = ", ".join(case.having("start"))
         found.append(Due("crashed", case.base[0].name, f"{names} hold intact data and are started together."))
@@ -115,7 +117,9 @@ def _steps(case: Case, items: t.Sequence[Due]) -> t.Iterator[Todo]:
     left = [item for item in items if item.name == "leftovers"]
     made = [*(_room(turns) if "nospace" in names else _smaller(turns, items))]
     for item in left:
-        if item.files:
+        if item.brake:
+            made.append(("unbrake", item.node))
+        elif item.files:
             made.append(("clear", item.node))
         elif item.node not in turns:
             started = ("start", "serve") if (item.node, "start") in case.needs else ()
@@ -187,6 +191,14 @@ def _leftovers(case: Case, entries: t.Sequence[JSON]) -> t.Iterator[Due]:
         elif not server.unit and server.etcd != "learning" and _outlived(entry):
             text = f"etcd on {server.name} has outlived its unit, which is stopped, and takes part in no quorum."
             yield Due("leftovers", server.name, text, ("etcd runs", "the unit does not"))
+
+
+def _braked(case: Case, entries: t.Sequence[JSON]) -> t.Iterator[Due]:
+    """What a run has paused that did not come to its end."""
+    if _harvester.braked(entries) and case.base:
+        text = "Rancher's planner is paused by a run that has not ended: no host can register."
+        mark = f"{_harvester.NAMESPACE}/{_harvester.CLUSTER} has the annotation {_harvester.BRAKED}"
+        yield Due("leftovers", case.base[0].name, text, (mark,), brake=True)
 
 
 def _enabled(entry: JSON) -> bool:

@@ -221,3 +221,17 @@ def test_findings_have_the_command() -> None:
     found = _findings.findings({**recovery(before), "repairs": items}, before)
     assert [(one["id"], one["severity"]) for one in found] == [("repair_nospace", "blocker")]
     assert found[0]["action"] == f"{command} --check"
+
+
+def test_a_planner_that_a_run_has_left_paused_goes_on() -> None:
+    entries = healthy()
+    for one in entries:
+        one["api"]["capi"] = {"paused": True, "braked": "20261128T120000Z"}
+    assert due(entries) == ["r1 leftovers"]
+    made = plan(entries, "leftovers")
+    assert [f"{a.node} {a.verb}" for a in made.actions if a.phase > 3] == [
+        *("r1 unbrake", "r1 release", "r1 save", "r1 verify")
+    ]
+    for one in entries:
+        one["api"]["capi"] = {"paused": True, "braked": None}  # by somebody else
+    assert due(entries) == []
