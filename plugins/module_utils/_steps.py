@@ -60,6 +60,29 @@ STEPS = {
         "leaves are only made under the CAs that the whole cluster trusts",
         2,
     ),
+    "issue": Step(
+        4,
+        "issue",
+        "Make on the controller: {successors}. Lay them down on {node}, in a folder of root",
+        "the old ones end; each new root is signed by the old one too, so that nobody is cut off",
+        3,
+    ),
+    "swap": Step(
+        4,
+        "swap",
+        "{program} certificate rotate-ca on {node}; read in the datastore that it holds exactly these instead",
+        "every start takes the CAs from there",
+        5,
+        "the same again with the old ones of BACKUP and --force; then every host has to restart",
+    ),
+    "stop to swap": Step(
+        4,
+        "fence",
+        _TAKE_AWAY,
+        "a start takes the new CAs and makes its leaves under them; workloads go on",
+        3,
+        _BACK_ON,
+    ),
     "match to empty": Step(
         4,
         "match",
@@ -93,7 +116,7 @@ STEPS = {
     "renewed": Step(
         8,
         "renewed",
-        "See that the quorum is healthy, that the CAs are the same and that every leaf of {node} chains and is in date",
+        "See that the quorum is healthy, the CAs of {node} are the datastore's, and every leaf chains and is in date",
         "the next host is only touched when this one works",
         3,
     ),
