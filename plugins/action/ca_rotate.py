@@ -22,6 +22,8 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
 AGAIN = "No server was restarted. Run the same command again: it makes CAs only while the datastore has the old ones."
 SAVED_S = 60
 """etcd writes its file every 100 ms; the rest is for slow disks."""
+LOST_S = 5
+"""An answer that was lost may have been a yes."""
 
 
 class ActionModule(PlanAction):
@@ -57,11 +59,9 @@ class ActionModule(PlanAction):
             after.update(_held.look(self))
             return _hashes(after) != before, f"{len(wanted)} old files, as before"
 
-        seconds = SAVED_S if done.rc == 0 else 5  # an answer that was lost may have been a yes
-        try:
-            self.wait("the datastore to hold the new CAs", probe, seconds=seconds, hint=AGAIN)
-        except RequorumError as error:
-            raise RequorumError(f"certificate rotate-ca: {said}. {error}", AGAIN) from error
+        seconds = SAVED_S if done.rc == 0 else LOST_S
+        what = f"the datastore to hold the new CAs (certificate rotate-ca said: {said})"
+        self.wait(what, probe, seconds=seconds, hint=AGAIN)
         changed = {path: sha256 for path, sha256 in _hashes(after).items() if before.get(path) != sha256}
         if changed != wanted:
             other = ", ".join(sorted(set(changed) ^ set(wanted))) or "with another content"

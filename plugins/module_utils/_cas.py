@@ -3,9 +3,10 @@
 # PRIVATE to the collection: it may change at any time.
 """Successors of CAs that end soon, with which nobody is cut off.
 
-A file holds, as after K3s' rotate-default-ca-certs.sh: the CA that signs leaves, its new root, the same root signed by
-the old one, the old one. Who trusts only the old root still accepts new leaves, by the third; who has the new file
-accepts old leaves, by the fourth. The key file holds the keys of CA and root, so that the root can sign its successor.
+A file holds what K3s' rotate-default-ca-certs.sh makes: the CA that signs leaves, its new root as the old one signs it,
+the same root by itself, the old one. Who trusts only the old root accepts new leaves by the second; who has the new
+file accepts old leaves by the fourth. Upstream has the second behind the third, where OpenSSL does not find it; Go
+tries every way. The key file holds the keys of CA and root, so that the root can sign its successor.
 """
 
 from __future__ import annotations
@@ -99,8 +100,8 @@ def issue(made: Successor, crt: bytes, key: bytes) -> tuple[bytes, bytes]:
     own = x509.SubjectKeyIdentifier.from_public_key(root_key.public_key()).digest
     certs = (
         _sign(made, ca, ca_key, root, own, root_key),
-        _sign(made, root, root_key, root, own, root_key),
         _sign(made, root, root_key, old.name, bytes.fromhex(old.skid), signer),
+        _sign(made, root, root_key, root, own, root_key),
     )
     new = b"".join(cert.public_bytes(serialization.Encoding.PEM) for cert in certs)
     return new + _block_of(old, crt), _pem(ca_key) + _pem(root_key)

@@ -74,12 +74,8 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
         str(ask.options.get("cert_all")).lower() in ("true", "yes", "1"),
     )
     found = judgements(ask, days)
-    idle = case.having("start")
     needs = {name: work(found, name, everything=everything) for name in ask.tls}
-    todo: list[Todo] = []
-    for name in order(case, ask):
-        if needs.get(name) or name in idle:
-            todo += turn(name, needs.get(name) or Work())
+    todo = list(turns(case, ask, needs))
     for name in ask.wanted(ask.agents):
         if needs.get(name):
             todo += [Todo(key, name, name) for key in ("refresh", "agent", "fresh")]
@@ -173,6 +169,21 @@ def _unread(case: Case, ask: _turns.Ask) -> t.Iterator[Refusal]:
                 name,
                 "Look at the host (requorum_data_dir, sudo, its load), then run this again.",
             )
+
+
+def turns(case: Case, ask: _turns.Ask, needs: t.Mapping[str, Work]) -> t.Iterator[Todo]:
+    """The servers that need something; those too that a killed run left stopped, or off at the next boot."""
+    idle, left = case.having("start"), {entry["name"] for entry in ask.entries if _left_off(entry)}
+    for name in order(case, ask):
+        if needs.get(name) or name in idle:
+            yield from turn(name, needs.get(name) or Work())
+        elif name in left:
+            yield Todo("enable", name, name)
+
+
+def _left_off(entry: JSON) -> bool:
+    """Its journal is open: a run has disabled the unit and did not come to its end."""
+    return any(line.startswith("enabled=") for line in entry.get("journal") or ())
 
 
 def turn(

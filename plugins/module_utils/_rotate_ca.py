@@ -54,11 +54,8 @@ def _fresh(case: Case, ask: _turns.Ask, new: tuple[_cas.Successor, ...]) -> list
 
 
 def _rest(case: Case, ask: _turns.Ask, needs: t.Mapping[str, _rotate.Work], pin: str) -> list[Todo]:
-    """Those that an earlier run did not come to, and a server that it left stopped."""
-    idle, todo, pins = case.having("start"), list[Todo](), _pins(ask)
-    for name in _rotate.order(case, ask):
-        if name in needs or name in idle:
-            todo += _rotate.turn(name, needs.get(name) or _rotate.Work())
+    """Those that an earlier run did not come to, or did not finish."""
+    todo, pins = list(_rotate.turns(case, ask, needs)), _pins(ask)
     for name in ask.wanted(ask.agents):
         if name in needs:
             todo += _agent(name, pin=pins.get(name, pin) != pin)

@@ -84,7 +84,7 @@ def test_successors_are_made_and_every_host_is_under_them(lab: Lab) -> None:
         again = playbook(lab, PLAYBOOK, *DUE, *confirm(lab))
         assert story.outcome(again) == "healthy"
         assert story.verbs(again) == []
-    assert ["pin"] == [verb for verb in verbs(run) if verb == "pin"]
+    assert [verb for verb in verbs(run) if verb == "pin"] == ["pin"]
     now = common(lab, lab.servers[0])
     assert [path for path in now if now[path] == before[path]] == ["server/tls/service.key"]
     assert not set(leaves(lab, lab.agents[0]).values()) & set(were.values())
