@@ -32,7 +32,8 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     behind = tuple(j for j in found if j.state == "foreign" or j.remedy == _rotate.RESTORE)
     new = tuple(_cas.due(known or {}, now=ask.now, days=days, distro=distro.name))
     if new:
-        needs, todo = {}, _fresh(case, ask, new)
+        needs = dict.fromkeys((server.name for server in case.servers), _serving(distro, new))
+        todo = _fresh(case, ask, new, needs)
     else:
         needs = _rotate.needed(behind)
         todo = _rest(case, ask, needs, _x509.pin(str(known[SERVER_CA]["text"]).encode()) if known else "")
@@ -41,12 +42,20 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     return replace(made, successors=tuple(asdict(one) for one in new))
 
 
-def _fresh(case: Case, ask: _turns.Ask, new: tuple[_cas.Successor, ...]) -> list[Todo]:
+def _serving(distro: Distro, new: t.Iterable[_cas.Successor]) -> _rotate.Work:
+    """The leaf of the supervisor's listener: a start does not ask who has signed it, so it has to be taken away."""
+    mine = any(one.path == SERVER_CA for one in new)
+    return _rotate.Work((f"{distro.name}-server",), (_tls_files.DYNAMIC,)) if mine else _rotate.Work()
+
+
+def _fresh(
+    case: Case, ask: _turns.Ask, new: tuple[_cas.Successor, ...], needs: t.Mapping[str, _rotate.Work]
+) -> list[Todo]:
     """The swap on one server, then everybody."""
     voters = sorted(server.name for server in case.base if server.etcd == "voting")
     todo = [Todo(key, name) for name in voters[:1] for key in ("issue", "swap")]
     for name in _rotate.order(case, ask):
-        todo += _rotate.turn(name, _rotate.Work(), match="", stop="stop to swap")
+        todo += _rotate.turn(name, needs[name], match="", stop="stop to swap")
     pinned = _pins(ask) if any(one.path == SERVER_CA for one in new) else {}
     for name in ask.agents:
         todo += _agent(name, pin=name in pinned)

@@ -119,7 +119,8 @@ def test_all_that_end_are_replaced_once_and_every_host_restarts() -> None:
     ]
     assert turns(found) == ["r2", "r3", "r1", "a1"]
     for name in SERVERS:
-        assert verbs(found, name) == ["margin", "yield", "fence", "start", "serve", "renewed", "release"]
+        assert verbs(found, name) == ["margin", "yield", "fence", "renew", "start", "serve", "renewed", "release"]
+        assert found.renew[name]["services"] == ("rke2-server",)
     assert verbs(found, "a1") == ["refresh", "agent", "renewed"]
     order = [action.verb for action in found.actions]
     assert order.index("snapshot") < order.index("keep") < order.index("issue") < order.index("fence")
