@@ -171,12 +171,12 @@ def _unread(case: Case, ask: _turns.Ask) -> t.Iterator[Refusal]:
             )
 
 
-def turns(case: Case, ask: _turns.Ask, needs: t.Mapping[str, Work]) -> t.Iterator[Todo]:
+def turns(case: Case, ask: _turns.Ask, needs: t.Mapping[str, Work], *, alone: bool = False) -> t.Iterator[Todo]:
     """The servers that need something; those too that a killed run left stopped, or off at the next boot."""
     idle, left = case.having("start"), {entry["name"] for entry in ask.entries if _left_off(entry)}
     for name in order(case, ask):
         if needs.get(name) or name in idle:
-            yield from turn(name, needs.get(name) or Work())
+            yield from turn(name, needs.get(name) or Work(), alone=alone)
         elif name in left:
             yield Todo("enable", name, name)
 
@@ -187,9 +187,18 @@ def _left_off(entry: JSON) -> bool:
 
 
 def turn(
-    name: str, need: Work, *, match: str = "match", stop: str = "stop to renew", empty: bool = False
+    name: str,
+    need: Work,
+    *,
+    match: str = "match",
+    stop: str = "stop to renew",
+    empty: bool = False,
+    alone: bool = False,
 ) -> t.Iterator[Todo]:
-    """One server's turn. match: how its CAs are compared before it is stopped; empty where they are to change."""
+    """One server's turn.
+
+    match: how its CAs are compared before it is stopped; empty where they are to change. alone: it asks no other server.
+    """
     yield from (Todo(key, name, name) for key in ("margin", "yield", match, stop) if key)
     if empty:
         yield Todo("empty", name, name)
@@ -197,7 +206,8 @@ def turn(
         yield Todo("put back", name, name)
     if need.files:
         yield Todo("renew", name, name)
-    yield from (Todo(key, name, name) for key in ("start again", "serve", "renewed", "enable"))
+    start = "start alone again" if need.restore or alone else "start again"
+    yield from (Todo(key, name, name) for key in (start, "serve", "renewed", "enable"))
 
 
 def order(case: Case, ask: _turns.Ask) -> list[str]:

@@ -55,7 +55,7 @@ def _fresh(
     voters = sorted(server.name for server in case.base if server.etcd == "voting")
     todo = [Todo(key, name) for name in voters[:1] for key in ("issue", "swap")]
     for name in _rotate.order(case, ask):
-        todo += _rotate.turn(name, needs[name], match="", stop="stop to swap")
+        todo += _rotate.turn(name, needs[name], match="", stop="stop to swap", alone=True)
     pinned = _pins(ask) if any(one.path == SERVER_CA for one in new) else {}
     for name in ask.agents:
         todo += _agent(name, pin=name in pinned)
@@ -64,7 +64,7 @@ def _fresh(
 
 def _rest(case: Case, ask: _turns.Ask, needs: t.Mapping[str, _rotate.Work], pin: str) -> list[Todo]:
     """Those that an earlier run did not come to, or did not finish."""
-    todo, pins = list(_rotate.turns(case, ask, needs)), _pins(ask)
+    todo, pins = list(_rotate.turns(case, ask, needs, alone=True)), _pins(ask)
     for name in ask.wanted(ask.agents):
         if name in needs:
             todo += _agent(name, pin=pins.get(name, pin) != pin)

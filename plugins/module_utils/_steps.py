@@ -113,6 +113,14 @@ STEPS = {
     "renew to start": _renewal(6),
     "renew to join": _renewal(7),
     "start again": Step(6, "start", "Start {unit}", "it makes its leaves anew", 15, "systemctl stop {unit} on {node}"),
+    "start alone again": Step(
+        6,
+        "start",
+        "Start {unit} without `server:` in its configuration",
+        "it takes CAs from its own datastore; another server may have the old ones on its disk yet",
+        15,
+        "systemctl stop {unit} on {node}",
+    ),
     "renewed": Step(
         8,
         "renewed",
@@ -123,7 +131,7 @@ STEPS = {
     "enable": Step(
         8,
         "release",
-        "Let {unit} start at boot again, close the journal",
+        "Take our drop-in away, let {unit} start at boot again, close the journal",
         "the host must come back by itself",
         1,
     ),

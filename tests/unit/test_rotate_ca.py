@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.action import ca_rotate, node_agent
+from ansible_collections.requorum.cluster.plugins.action import ca_rotate, node_agent, server_start
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _cas,
     _node,
@@ -121,6 +121,7 @@ def test_all_that_end_are_replaced_once_and_every_host_restarts() -> None:
     for name in SERVERS:
         assert verbs(found, name) == ["margin", "yield", "fence", "renew", "start", "serve", "renewed", "release"]
         assert found.renew[name]["services"] == ("rke2-server",)
+    assert sum("without `server:`" in action.what for action in found.actions) == 3
     assert verbs(found, "a1") == ["refresh", "agent", "renewed"]
     order = [action.verb for action in found.actions]
     assert order.index("snapshot") < order.index("keep") < order.index("issue") < order.index("fence")
@@ -271,6 +272,24 @@ def test_keys_pass_through_stdin_only(wanted: list[str], tmp_path: Path, monkeyp
     assert len(secrets) == 2 * len(wanted) and not [s for s in secrets if any(s in place for place in places)]
     names = {path for one in new for path in (one["path"], one["path"].replace(".crt", ".key"))}
     assert set(json.loads((tmp_path / "successors.json").read_text())) == names
+
+
+@pytest.mark.parametrize(("purpose", "verbs", "alone"), [
+    ("rotate_ca", ["start"], True),
+    ("rotate", ["restore", "start"], True),
+    ("rotate", ["renew", "start"], False),
+])  # fmt: skip
+def test_a_server_that_takes_authorities_from_its_datastore_asks_no_other_one(
+    purpose: str, verbs: list[str], alone: bool, tmp_path: Path
+) -> None:
+    """The other one may have the old ones on its disk yet, and would be believed."""
+    actions = [{"node": "r1", "verb": verb, "turn": "r1"} for verb in verbs]
+    actions.append({"node": "r2", "verb": "restore", "turn": "r2"})
+    look = _node.Done(0, "@@ ping 0\n pong\n", "")
+    made = acting(server_start.ActionModule, tmp_path, [_node.Done(0, "", ""), look], case="healthy", purpose=purpose,
+                  actions=actions)  # fmt: skip
+    made.do_start()
+    assert made.calls[0]["ROLE"] == ("alone" if alone else "member")
 
 
 def test_authorities_that_are_not_those_of_the_plan_are_not_replaced(
