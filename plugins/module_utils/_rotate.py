@@ -197,7 +197,7 @@ def turn(
 ) -> t.Iterator[Todo]:
     """One server's turn.
 
-    match: how its CAs are compared before it is stopped; empty where they are to change. alone: it asks no other server.
+    match: how its CAs are compared before it is stopped; empty where they are to change. alone: it asks no other one.
     """
     yield from (Todo(key, name, name) for key in ("margin", "yield", match, stop) if key)
     if empty:
