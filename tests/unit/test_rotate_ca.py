@@ -7,6 +7,8 @@ from __future__ import annotations
 import functools
 import hashlib
 import json
+import shutil
+import subprocess
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -358,3 +360,42 @@ def test_keys_of_two_certificates_in_one_file(tmp_path: Path) -> None:
     pem = following()[_rotate_ca.SERVER_CA].pem
     assert row["key_id"] == _x509.certificates(pem.decode())[0].key_id
     assert row["sha256"] == hashlib.sha256(pem).hexdigest()
+
+
+# --- the scripts, on a temporary folder
+
+SHELLS = [shell for shell in ("dash", "busybox sh") if shutil.which(shell.split()[0])]
+
+
+def run(shell: str, name: str, root: Path, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
+    stubs = f"HOME_DIR={root}/home\nfind_distro() {{ DATA=/data PORT=9345 BIN={root}/rke2; }}\n"
+    text = (_node.SCRIPTS / "common.sh").read_text() + stubs + (_node.SCRIPTS / f"{name}.sh").read_text()
+    return subprocess.run([*shell.split(), "-c", f"STAMP=s\n{text}"], input=stdin, capture_output=True, check=False)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_they_are_laid_down_for_root_alone(shell: str, tmp_path: Path) -> None:
+    files = shared(following())
+    done = run(shell, "ca_put", tmp_path, _shared.archive(files))
+    folder = tmp_path / "home/s/rotate-ca"
+    assert (done.returncode, done.stdout.decode()) == (0, f"placed={folder}\n")
+    assert {file.path: (folder / file.path.removeprefix("server/")).read_bytes() for file in files} == {
+        file.path: file.content for file in files
+    }
+    assert (tmp_path / "home").stat().st_mode & 0o077 == 0
+    assert all(path.stat().st_mode & 0o077 == 0 for path in folder.rglob("*.key"))
+    assert run(shell, "ca_put", tmp_path / "other", b"no archive").returncode != 0
+
+
+@pytest.mark.parametrize("rc", [0, 1])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_the_program_is_asked_and_says(shell: str, rc: int, tmp_path: Path) -> None:
+    program = tmp_path / "rke2"
+    program.write_text(f'#!/bin/sh\necho "$*" >{tmp_path}/argv\necho one; echo two >&2; exit {rc}\n')
+    program.chmod(0o755)
+    assert run(shell, "ca_swap", tmp_path).returncode == 1  # nothing was laid down
+    run(shell, "ca_put", tmp_path, _shared.archive(shared(following())))
+    done = run(shell, "ca_swap", tmp_path)
+    assert (done.returncode, done.stdout) == (rc, b"said=one\nsaid=two\n")
+    words = f"--data-dir /data --server https://127.0.0.1:9345 --path {tmp_path}/home/s/rotate-ca"
+    assert (tmp_path / "argv").read_text() == f"certificate rotate-ca {words}\n"
