@@ -20,7 +20,7 @@ from ._plan import Plan, Todo
 SERVER_CA = f"{_tls_files.TLS}server-ca.crt"
 """Full tokens hold its hash."""
 AIM = (
-    "Every host is under the new CAs and still trusts the old ones. Tokens that hold the hash of the old server-ca no "
+    "Every host is under the new CAs and still trusts the old ones. Tokens that hold the hash of an older server-ca no "
     "longer let anybody join: `requorum token check` names them."
 )
 
