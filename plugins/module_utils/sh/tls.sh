@@ -18,7 +18,7 @@ public_half() {
   elif { IFS= read -r head && IFS= read -r body; } <"$1" && [ "$head ${body%"${body#MHcCAQEEI}"}" = '-----BEGIN EC PRIVATE KEY----- MHcCAQEEI' ]; then
     k=$({
       printf '\060\131\060\023\006\007\052\206\110\316\075\002\001\006\010\052\206\110\316\075\003\001\007\003\102\000'
-      sed '/^-----/d' "$1" | base64 -d | tail -c 65
+      sed -n '/^-----END/q; /^-----/!p' "$1" | base64 -d | tail -c 65
     } | sha256sum)
   elif openssl pkey -in "$1" -noout </dev/null 2>/dev/null; then
     k=$(openssl pkey -in "$1" -pubout -outform DER </dev/null 2>/dev/null | sha256sum)
