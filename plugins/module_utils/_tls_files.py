@@ -15,6 +15,8 @@ DYNAMIC = f"{TLS}dynamic-cert.json"
 """Serving certificate of the supervisor. Its listener adds names by itself."""
 SECRET = "secret/kube-system/"
 """Where the same certificate lies in the cluster: every server starts with it."""
+CLUSTER = ("secret/", "trust/")
+"""What was read through the API: Secrets, and whom webhooks and APIServices trust. All servers give the same."""
 AUTHORITIES = tuple(
     f"{TLS}{name}.crt" for name in ("client-ca", "server-ca", "request-header-ca", "etcd/server-ca", "etcd/peer-ca")
 )
