@@ -93,7 +93,7 @@ in_cluster() {
 sans() {
   config_files | while IFS= read -r f; do
     printf ' # file %s\n' "$f"
-    awk '/^[^[:space:]#\]-]/ { on = /^["\047]?tls-san[+]?["\047]?[[:space:]]*:/ } on { print " " $0 }' "$f"
+    awk '/^[^][:space:]#-]/ { on = /^["\047]?tls-san[+]?["\047]?[[:space:]]*:/ } on { print " " $0 }' "$f"
   done
   case $NL$ARGS in
     *"$NL--tls-san"*)
