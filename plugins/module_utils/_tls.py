@@ -69,16 +69,26 @@ def common(nodes: t.Iterable[JSON]) -> JSON | None:
 def cause(nodes: t.Iterable[JSON]) -> str:
     """The sentence that says that clocks are the cause; empty when they agree. To be asked before anything else."""
     skews = {str(node["name"]): float(node["clock_skew"]) for node in nodes if node.get("clock_skew") is not None}
-    wrong = {name: skew for name, skew in skews.items() if abs(skew) > SKEW_S}
-    if not wrong and skews and max(skews.values()) - min(skews.values()) > SKEW_S:
-        wrong = skews
-    if not wrong:
+    if all(abs(skew) <= SKEW_S for skew in skews.values()) and _spread(skews) <= SKEW_S:
         return ""
-    said = ", ".join(f"{name} is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}" for name, skew in wrong.items())
+    if len(skews) > 1 and _spread(skews) <= SKEW_S:  # the hosts agree with each other
+        said = f"All hosts are {_off(min(skews.values(), key=abs))} by the controller's clock, so that one is wrong"
+    else:
+        wrong = {name: skew for name, skew in skews.items() if abs(skew) > SKEW_S} or skews
+        named = ", ".join(f"{name} is {_off(skew)}" for name, skew in wrong.items())
+        said = f"The clocks differ: by the controller's {named}"
     return (
-        f"The clocks differ: {said} of the controller. Certificates then look expired or not yet valid. "
-        "Set the clocks (chrony, NTP) first, then look again."
+        f"{said}. Certificates then look expired or not yet valid. Set the clocks (chrony, NTP) first, then look again."
     )
+
+
+def _spread(skews: t.Mapping[str, float]) -> float:
+    """Seconds between the clock that is furthest ahead and the one that is furthest behind."""
+    return max(skews.values()) - min(skews.values()) if skews else 0.0
+
+
+def _off(skew: float) -> str:
+    return f"{abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"
 
 
 class _Judge:

@@ -86,9 +86,9 @@ requorum_tls:
     files:
       description:
         - The files that are there, with C(path) (below the data directory, or absolute; C(secret/) is a Secret of the
-          cluster, C(trust/) the authorities that a webhook or an APIService trusts), C(sha256) (of what all servers have alike), C(text) (PEM, or the lines of a kubeconfig that name
-          certificates) and C(key_id) (SHA-256 of the public half of the private key beside a certificate; V(null) is
-          unknown, empty is no key).
+          cluster, C(trust/) the authorities that a webhook or an APIService trusts), C(sha256) (of what all servers
+          have alike), C(text) (PEM, or the lines of a kubeconfig that name certificates) and C(key_id) (SHA-256 of the
+          public half of the private key beside a certificate; V(null) is unknown, empty is no key).
       type: list
       elements: dict
     bootstrap:

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import os
@@ -13,11 +14,13 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from lab import spoil
 from lab.drill import ROOT, confirm, playbook
 from lab.labs import Lab
 from lab.progress import say, wait_for
+from lab.supervisor import pki
 from lab.supervisor.distro import VERSION_FILE
 from lab.workload import Workload
 from tests.lab import story
@@ -63,6 +66,19 @@ def old_version(lab: Lab) -> Iterator[None]:
             lab.sh(host, f"rm -f {VERSION_FILE}")
 
 
+def webhook(authority: str) -> dict[str, Any]:
+    """A webhook that is never asked, with the CA that it trusts in base64."""
+    asked = {"url": "https://127.0.0.1:1", "caBundle": authority}
+    hook = {"name": "lab.example.org", "clientConfig": asked, "sideEffects": "None", "failurePolicy": "Ignore",
+            "admissionReviewVersions": ["v1"]}  # fmt: skip
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "lab.example.org"},
+        "webhooks": [hook],
+    }
+
+
 def killed(lab: Lab, name: str, verb: str, *arguments: str) -> Path:
     """Start a playbook and kill it as soon as the first action of that verb is done; the folder of the run."""
     shelf = ROOT / "recoveries" / lab.name
@@ -87,8 +103,8 @@ def killed(lab: Lab, name: str, verb: str, *arguments: str) -> Path:
 def test_servers_and_agents_are_rotated_while_a_client_writes(lab: Lab) -> None:
     hosts = [*lab.servers, *lab.agents]
     before = {host: (common(lab, host) if host in lab.servers else {}, leaves(lab, host)) for host in hosts}
-    check = playbook(lab, ROTATE, "--check", *EVERYTHING)
-    assert story.outcome(check) == "planned"
+    code, check, said = story.command(lab, "rotate-certs", "--check", "--all")
+    assert (code, check["verdict"]["outcome"]) == (0, "planned"), said
     assert [host for host in hosts if leaves(lab, host) != before[host][1]] == []
 
     with Workload(lab) as load:
@@ -97,7 +113,8 @@ def test_servers_and_agents_are_rotated_while_a_client_writes(lab: Lab) -> None:
         say(f"rotation of {len(lab.servers)} servers and {len(lab.agents)} agent: {time.monotonic() - begun:.0f} s")
     assert story.outcome(run) == "done"
     assert story.planned(run) == story.done(run)
-    assert sorted(story.verbs(check)) == sorted(story.verbs(run))  # who leads may change between them
+    told = sorted(f"{action['node']} {action['verb']}" for action in check["plan"])
+    assert told == sorted(story.verbs(run))  # who leads may change between them
     for host in lab.servers:
         assert common(lab, host) == before[host][0]
         assert lab.sh(host, f"systemctl is-enabled {lab.spec.unit(host)}").out.strip() == "enabled"
@@ -111,9 +128,39 @@ def test_servers_and_agents_are_rotated_while_a_client_writes(lab: Lab) -> None:
 
 
 def test_nothing_is_done_when_nothing_is_due(lab: Lab) -> None:
-    run = playbook(lab, ROTATE, *confirm(lab))
-    assert story.outcome(run) == "healthy"
-    assert story.verbs(run) == []
+    code, report, said = story.command(lab, "rotate-certs", "--confirm", lab.name)
+    assert (code, report["verdict"]["outcome"], report["plan"]) == (0, "healthy", []), said
+
+
+def test_an_ended_serving_secret_is_saved_and_dropped(lab: Lab) -> None:
+    """Older versions put it back into use at each start. A webhook that trusts an ended CA is shown beside it."""
+    first, name = lab.servers[0], f"{lab.spec.distro}-serving"
+    spoil.expire_secret(lab, first)
+    chain = lab.kubectl(first, "-n", "kube-system", "get", "secret", name, "-o", r"jsonpath={.data.tls\.crt}").out
+    ended = base64.b64encode(pki.first(base64.b64decode(chain))).decode()
+    lab.kubectl(first, "create", "-f", "-", stdin=json.dumps(webhook(ended))).ok("webhook")
+    try:
+        run = playbook(lab, ROTATE, *confirm(lab))
+        assert story.outcome(run) == "done"
+    finally:
+        lab.kubectl(first, "delete", "validatingwebhookconfiguration", "lab.example.org").ok("webhook")
+    found = {row["path"]: row for row in story.plan(run)["certificates"] if row["state"] != "ok"}
+    trust = "trust/ValidatingWebhookConfiguration/lab.example.org"
+    assert {path: (row["state"], row["remedy"]) for path, row in found.items()} == {
+        f"secret/kube-system/{name}": ("expired", "renew"),
+        trust: ("expired", "owner"),
+    }
+    assert trust in run.out
+    turn = found[f"secret/kube-system/{name}"]["node"]
+    assert [verb for verb in story.verbs(run) if verb.split()[1] in ("secret", "fence", "renew")] == [
+        f"{turn} secret",
+        f"{turn} fence",
+        f"{turn} renew",
+    ]
+    assert run.folder
+    saved = run.folder / "secrets" / "serving.json"
+    assert json.loads(saved.read_text())["metadata"]["name"] == name and saved.stat().st_mode & 0o777 == 0o600
+    assert "NotFound" in lab.kubectl(first, "-n", "kube-system", "get", "secret", name).err  # the stand-in writes none
 
 
 def test_a_lost_quorum_with_every_leaf_expired_comes_back_in_one_command(lab: Lab) -> None:

@@ -132,7 +132,8 @@ KUBECTL = """\
 #!/bin/sh
 case "$*" in
   *" secrets "*) printf '%s\\n' 'kube-system/rke2-serving {one}' 'cattle-system/webhook-tls {two}' 'shop/shop {two}' ;;
-  *) printf '%s\\n' 'APIService/v1. ' 'APIService/v1.metrics {two}' 'ValidatingWebhookConfiguration/rancher  {one} {one} {two}' ;;
+  *) printf '%s\\n' 'APIService/v1. ' 'APIService/v1.metrics {two}' \\
+       'ValidatingWebhookConfiguration/rancher  {one} {one} {two}' ;;
 esac
 """
 
