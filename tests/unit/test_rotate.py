@@ -131,7 +131,7 @@ def test_a_drifted_authority_is_restored_where_it_drifted() -> None:
 @pytest.mark.parametrize(
     ("more", "words"),
     [
-        ({"skew": {"r2": 900.0}}, "The clocks differ: r2 is 900 s ahead"),
+        ({"skew": {"r2": 900.0}}, "The clocks differ: by the controller's r2 is 900 s ahead"),
         ({"skew": {"r2": -90.0}}, "r2 is 90 s behind"),
     ],
 )
