@@ -78,8 +78,9 @@ texts() {
 
 # What lies in the cluster: the Secret with which every server starts, Secrets of webhooks, and whom webhooks trust.
 in_cluster() {
-  WAIT=4 kube get secrets -A --field-selector type=kubernetes.io/tls \
-    -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.data.tls\.crt}{"\n"}{end}' 2>/dev/null |
+  s=$(WAIT=4 kube get secrets -A --field-selector type=kubernetes.io/tls \
+    -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.data.tls\.crt}{"\n"}{end}' 2>/dev/null) || return 0
+  printf '%s\n' "$s" |
     awk -v ours="kube-system/$DISTRO-serving" '$1 == ours || $1 ~ /webhook/ { print "file=secret/" $1 " -\n " $2 }'
   WAIT=4 kube get validatingwebhookconfigurations,mutatingwebhookconfigurations,apiservices \
     -o 'jsonpath={range .items[*]}{.kind}/{.metadata.name} {.spec.caBundle}{range .webhooks[*]} {.clientConfig.caBundle}{end}{"\n"}{end}' \
