@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from cryptography import x509
+
 from lab import spoil
 from lab.drill import ROOT, confirm, playbook
 from lab.labs import Lab
@@ -29,6 +31,7 @@ SLOW = ("k3s",)
 
 ROTATE, REMOVE = "playbooks/rotate_certs.yml", "playbooks/tls_remove.yml"
 EVERYTHING = ("-e", "requorum_cert_all=true")
+ETCD = ("etcd/server-client", "etcd/peer-server-client")
 
 
 def sums(lab: Lab, host: str) -> dict[str, str]:
@@ -132,35 +135,41 @@ def test_nothing_is_done_when_nothing_is_due(lab: Lab) -> None:
     assert (code, report["verdict"]["outcome"], report["plan"]) == (0, "healthy", []), said
 
 
-def test_an_ended_serving_secret_is_saved_and_dropped(lab: Lab) -> None:
-    """Older versions put it back into use at each start. A webhook that trusts an ended CA is shown beside it."""
-    first, name = lab.servers[0], f"{lab.spec.distro}-serving"
+def test_an_ended_serving_secret_and_a_name_of_tls_san(lab: Lab) -> None:
+    """Older versions put the Secret back into use at each start. A webhook that trusts an ended CA is only shown."""
+    (first, _second, third), name = lab.servers, f"{lab.spec.distro}-serving"
     spoil.expire_secret(lab, first)
     chain = lab.kubectl(first, "-n", "kube-system", "get", "secret", name, "-o", r"jsonpath={.data.tls\.crt}").out
     ended = base64.b64encode(pki.first(base64.b64decode(chain))).decode()
     lab.kubectl(first, "create", "-f", "-", stdin=json.dumps(webhook(ended))).ok("webhook")
+    names = f"{lab.spec.supervisor.config}.d/50-names.yaml"
+    lab.sh(third, f"mkdir -p {names.rpartition('/')[0]} && cat > {names}", stdin="tls-san: [api.example.org]\n").ok(names)
     try:
         run = playbook(lab, ROTATE, *confirm(lab))
         assert story.outcome(run) == "done"
     finally:
         lab.kubectl(first, "delete", "validatingwebhookconfiguration", "lab.example.org").ok("webhook")
-    found = {row["path"]: row for row in story.plan(run)["certificates"] if row["state"] != "ok"}
-    trust = "trust/ValidatingWebhookConfiguration/lab.example.org"
-    assert {path: (row["state"], row["remedy"]) for path, row in found.items()} == {
-        f"secret/kube-system/{name}": ("expired", "renew"),
-        trust: ("expired", "owner"),
+        lab.sh(third, f"rm {names}")
+    secret, trust = f"secret/kube-system/{name}", "trust/ValidatingWebhookConfiguration/lab.example.org"
+    found = {(row["node"], row["path"]): row for row in story.plan(run)["certificates"] if row["state"] != "ok"}
+    serving = [f"server/tls/{leaf}.crt" for leaf in ("serving-kube-apiserver", *ETCD)]
+    assert {where: (row["state"], row["remedy"]) for where, row in found.items()} == {
+        (first, secret): ("expired", "renew"),
+        (first, trust): ("expired", "owner"),
+        **{(third, path): ("names", "renew") for path in serving},
     }
     assert trust in run.out
-    turn = found[f"secret/kube-system/{name}"]["node"]
-    assert [verb for verb in story.verbs(run) if verb.split()[1] in ("secret", "fence", "renew")] == [
-        f"{turn} secret",
-        f"{turn} fence",
-        f"{turn} renew",
-    ]
+    wanted = [f"{first} secret", f"{first} fence", f"{first} renew", f"{third} fence", f"{third} renew"]
+    assert sorted(verb for verb in story.verbs(run) if verb.split()[1] in ("secret", "fence", "renew")) == sorted(wanted)
+    assert story.verbs(run).index(f"{first} secret") < story.verbs(run).index(f"{first} fence")
     assert run.folder
     saved = run.folder / "secrets" / "serving.json"
     assert json.loads(saved.read_text())["metadata"]["name"] == name and saved.stat().st_mode & 0o777 == 0o600
     assert "NotFound" in lab.kubectl(first, "-n", "kube-system", "get", "secret", name).err  # the stand-in writes none
+    for path in serving:
+        leaf = pki.load_cert(lab.sh(third, f"cat {lab.data_dir}/{path}").out.encode())
+        sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert "api.example.org" in sans.get_values_for_type(x509.DNSName)
 
 
 def test_a_lost_quorum_with_every_leaf_expired_comes_back_in_one_command(lab: Lab) -> None:
