@@ -73,6 +73,7 @@ def node(name: str, host: str, out: str, *, received: float) -> JSON:
     entry["root"] = about.get("uid") == "0"
     clock = about.get("clock", "")
     entry["clock_skew"] = round(float(clock) - received, 1) if clock.replace(".", "", 1).isdigit() else None
+    entry["addresses"] = str(about.get("addresses") or "").split() or None
     program = blocks.pairs("program")
     entry["distro"] = program.get("distro")
     entry["program"] = program or None

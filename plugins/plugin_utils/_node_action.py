@@ -25,7 +25,13 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils import _stream
 
 JSON = dict[str, t.Any]
 CHUNK = 4 << 20
-SETTINGS = ("requorum_distro", "requorum_data_dir", "requorum_timeouts", "requorum_token_file")
+SETTINGS = (
+    "requorum_distro",
+    "requorum_data_dir",
+    "requorum_timeouts",
+    "requorum_token_file",
+    "requorum_defragment_mb",
+)
 display = Display()
 
 
