@@ -37,9 +37,11 @@ class Work:
     """Authorities, service.key or files in cred/ are not the cluster's."""
     restart: bool = False
     """A start writes something anew that is due."""
+    secret: bool = False
+    """So is the Secret in the cluster with which every server starts; older versions would put it back into use."""
 
     def __bool__(self) -> bool:
-        return bool(self.files or self.restore or self.restart)
+        return bool(self.files or self.restore or self.restart or self.secret)
 
     @property
     def words(self) -> str:
@@ -49,21 +51,30 @@ class Work:
 
 
 def judgements(ask: _turns.Ask, days: int) -> tuple[Judgement, ...]:
-    """Every file of every host that was read, measured by the authorities of the datastore."""
+    """Every file of every host that was read, measured by the authorities of the datastore.
+
+    What lies in the cluster is the same on all servers: the first one that has read it stands for it.
+    """
     known = _tls.common(ask.tls.values())
-    return tuple(found for node in ask.tls.values() for found in _tls.judge(node, known, now=ask.now, days=days))
+    found: dict[tuple[str, str], Judgement] = {}
+    for node in ask.tls.values():
+        for judgement in _tls.judge(node, known, now=ask.now, days=days):
+            common = judgement.path.startswith(_tls_files.CLUSTER)
+            found.setdefault(("" if common else judgement.node, judgement.path), judgement)
+    return tuple(found.values())
 
 
 def work(found: t.Iterable[Judgement], name: str, *, everything: bool = False) -> Work:
     """What one host needs; everything: each leaf, due or not."""
     mine = [judgement for judgement in found if judgement.node == name]
     due = [j for j in mine if j.remedy == RENEW or (everything and j.kind == "leaf" and j.state != "missing")]
-    ours = [j for j in due if j.path.startswith((_tls_files.TLS, _tls_files.SECRET))]
+    ours = [j for j in due if j.path.startswith(_tls_files.TLS)]
     return Work(
         services=(ALL,) if everything and ours else tuple(sorted({j.service for j in due if j.service})),
         files=tuple(sorted(j.path for j in ours)),
         restore=any(j.remedy == RESTORE for j in mine),
         restart=any(j.remedy == RESTART for j in mine) or bool(due),
+        secret=any(j.remedy == RENEW and j.path.startswith(_tls_files.SECRET) for j in mine),
     )
 
 
@@ -199,12 +210,13 @@ def turn(
 
     match: how its CAs are compared before it is stopped; empty where they are to change. alone: it asks no other one.
     """
-    yield from (Todo(key, name, name) for key in ("margin", "yield", match, stop) if key)
+    steps = ("margin", "yield", match, "drop serving" if need.secret else "", stop)
+    yield from (Todo(key, name, name) for key in steps if key)
     if empty:
         yield Todo("empty", name, name)
     if need.restore:
         yield Todo("put back", name, name)
-    if need.files:
+    if need.files or need.secret:
         yield Todo("renew", name, name)
     start = "start alone again" if need.restore or alone else "start again"
     yield from (Todo(key, name, name) for key in (start, "serve", "renewed", "enable"))

@@ -90,6 +90,14 @@ STEPS = {
         "without them an empty server/tls makes new CAs, and the cluster falls apart",
         2,
     ),
+    "drop serving": Step(
+        4,
+        "secret",
+        "Save the Secret with the serving certificate of all servers to the controller, then delete it",
+        "every server starts with the certificate in it; the next start writes a new one",
+        2,
+        "kubectl create -f the saved file",
+    ),
     "stop to renew": Step(
         4,
         "fence",

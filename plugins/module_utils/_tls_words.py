@@ -29,6 +29,7 @@ REMEDIES = {
     "restore": "restored",
     "rotate_ca": "rotate_ca.yml",
     "lost": "lost",
+    "owner": "by its owner",
 }
 HEAD = ("NODE", "FILE", "STATE", "ENDS", "WHAT BECOMES OF IT", "WHY")
 

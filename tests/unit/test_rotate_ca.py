@@ -160,7 +160,8 @@ def test_what_was_saved_is_finished_where_it_is_missing_and_nothing_else_is_made
     assert not {action.verb for action in found.actions} & {"issue", "swap"}
     assert set(turns(found)) == behind | left
     for name in behind - {"a1"}:
-        assert verbs(found, name)[2:6] == ["match", "fence", "restore", "renew"]
+        done = [verb for verb in verbs(found, name) if verb != "secret"]  # of a listener whose leaf is an old CA's
+        assert done[2:6] == ["match", "fence", "restore", "renew"]
         assert verbs(found, name)[-1] == "release"
     for name in left - behind:
         assert verbs(found, name) == ["release"]
