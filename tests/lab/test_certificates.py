@@ -4,26 +4,32 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import json
 import time
 from collections.abc import Iterator
+from typing import Any
+
+from cryptography import x509
 
 from lab import spoil
 from lab.drill import confirm, killed, playbook
 from lab.labs import Lab
 from lab.progress import say, wait_for
+from lab.supervisor import pki
 from lab.supervisor.distro import VERSION_FILE
 from lab.workload import Workload
 from tests.lab import story
 
 SLOW = (
     *("*client_writes?k3s?", "*is_due?k3s?", "*one_command?k3s?"),
-    *("*authorities?rke2?", "*datastore?rke2?", "*same_command?rke2?"),
+    *("*authorities?rke2?", "*datastore?rke2?", "*same_command?rke2?", "*tls_san?rke2?"),
 )
 
 ROTATE, REMOVE = "playbooks/rotate_certs.yml", "playbooks/tls_remove.yml"
 EVERYTHING = ("-e", "requorum_cert_all=true")
+ETCD = ("etcd/server-client", "etcd/peer-server-client")
 
 
 def sums(lab: Lab, host: str) -> dict[str, str]:
@@ -61,11 +67,24 @@ def old_version(lab: Lab) -> Iterator[None]:
             lab.sh(host, f"rm -f {VERSION_FILE}")
 
 
+def webhook(authority: str) -> dict[str, Any]:
+    """A webhook that is never asked, with the CA that it trusts in base64."""
+    asked = {"url": "https://127.0.0.1:1", "caBundle": authority}
+    hook = {"name": "lab.example.org", "clientConfig": asked, "sideEffects": "None", "failurePolicy": "Ignore",
+            "admissionReviewVersions": ["v1"]}  # fmt: skip
+    return {
+        "apiVersion": "admissionregistration.k8s.io/v1",
+        "kind": "ValidatingWebhookConfiguration",
+        "metadata": {"name": "lab.example.org"},
+        "webhooks": [hook],
+    }
+
+
 def test_servers_and_agents_are_rotated_while_a_client_writes(lab: Lab) -> None:
     hosts = [*lab.servers, *lab.agents]
     before = {host: (common(lab, host) if host in lab.servers else {}, leaves(lab, host)) for host in hosts}
-    check = playbook(lab, ROTATE, "--check", *EVERYTHING)
-    assert story.outcome(check) == "planned"
+    code, check, said = story.command(lab, "rotate-certs", "--check", "--all")
+    assert (code, check["verdict"]["outcome"]) == (0, "planned"), said
     assert [host for host in hosts if leaves(lab, host) != before[host][1]] == []
 
     with Workload(lab) as load:
@@ -74,7 +93,8 @@ def test_servers_and_agents_are_rotated_while_a_client_writes(lab: Lab) -> None:
         say(f"rotation of {len(lab.servers)} servers and {len(lab.agents)} agent: {time.monotonic() - begun:.0f} s")
     assert story.outcome(run) == "done"
     assert story.planned(run) == story.done(run)
-    assert sorted(story.verbs(check)) == sorted(story.verbs(run))  # who leads may change between them
+    told = sorted(f"{action['node']} {action['verb']}" for action in check["plan"])
+    assert told == sorted(story.verbs(run))  # who leads may change between them
     for host in lab.servers:
         assert common(lab, host) == before[host][0]
         assert lab.sh(host, f"systemctl is-enabled {lab.spec.unit(host)}").out.strip() == "enabled"
@@ -88,9 +108,46 @@ def test_servers_and_agents_are_rotated_while_a_client_writes(lab: Lab) -> None:
 
 
 def test_nothing_is_done_when_nothing_is_due(lab: Lab) -> None:
-    run = playbook(lab, ROTATE, *confirm(lab))
-    assert story.outcome(run) == "healthy"
-    assert story.verbs(run) == []
+    code, report, said = story.command(lab, "rotate-certs", "--confirm", lab.name)
+    assert (code, report["verdict"]["outcome"], report["plan"]) == (0, "healthy", []), said
+
+
+def test_an_ended_serving_secret_and_a_name_of_tls_san(lab: Lab) -> None:
+    """Older versions put the Secret back into use at each start. A webhook that trusts an ended CA is only shown."""
+    (first, _second, third), name = lab.servers, f"{lab.spec.distro}-serving"
+    spoil.expire_secret(lab, first)
+    chain = lab.kubectl(first, "-n", "kube-system", "get", "secret", name, "-o", r"jsonpath={.data.tls\.crt}").out
+    ended = base64.b64encode(pki.first(base64.b64decode(chain))).decode()
+    lab.kubectl(first, "create", "-f", "-", stdin=json.dumps(webhook(ended))).ok("webhook")
+    folder = f"{lab.spec.supervisor.config}.d"
+    write = f"mkdir -p {folder} && cat > {folder}/names.yaml"
+    lab.sh(third, write, stdin="tls-san: [api.example.org]\n").ok(write)
+    try:
+        run = playbook(lab, ROTATE, *confirm(lab))
+        assert story.outcome(run) == "done"
+    finally:
+        lab.kubectl(first, "delete", "validatingwebhookconfiguration", "lab.example.org").ok("webhook")
+        lab.sh(third, f"rm {folder}/names.yaml")
+    secret, trust = f"secret/kube-system/{name}", "trust/ValidatingWebhookConfiguration/lab.example.org"
+    found = {(row["node"], row["path"]): row for row in story.plan(run)["certificates"] if row["state"] != "ok"}
+    serving = [f"server/tls/{leaf}.crt" for leaf in ("serving-kube-apiserver", *ETCD)]
+    assert {where: (row["state"], row["remedy"]) for where, row in found.items()} == {
+        (first, secret): ("expired", "renew"),
+        (first, trust): ("expired", "owner"),
+        **{(third, path): ("names", "renew") for path in serving},
+    }
+    assert trust in run.out
+    done = [verb for verb in story.verbs(run) if verb.split()[1] in ("secret", "fence", "renew")]
+    assert [verb.split()[1] for verb in done if verb.startswith(first)] == ["secret", "fence", "renew"]
+    assert [verb for verb in done if not verb.startswith(first)] == [f"{third} fence", f"{third} renew"]
+    assert run.folder
+    saved = run.folder / "secrets" / "serving.json"
+    assert json.loads(saved.read_text())["metadata"]["name"] == name and saved.stat().st_mode & 0o777 == 0o600
+    assert "NotFound" in lab.kubectl(first, "-n", "kube-system", "get", "secret", name).err  # the stand-in writes none
+    for path in serving:
+        leaf = pki.load_cert(lab.sh(third, f"cat {lab.data_dir}/{path}").out.encode())
+        sans = leaf.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+        assert "api.example.org" in sans.get_values_for_type(x509.DNSName)
 
 
 def test_a_lost_quorum_with_every_leaf_expired_comes_back_in_one_command(lab: Lab) -> None:
