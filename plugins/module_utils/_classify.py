@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from . import _clocks
 from ._server import Member, Server
 
 Kind = t.Literal[
@@ -68,7 +69,14 @@ def classify(servers: t.Sequence[Server], *, survivor: str = "") -> Case:
 
     survivor: the user's own choice; it decides between two clusters and comes first in the ranking.
     """
-    return replace(_classify(servers, survivor), servers=tuple(servers))
+    case = _classify(servers, survivor)
+    odd = _clocks.odd({server.name: server.skew for server in servers if server.reachable})
+    if odd and case.kind != "healthy":
+        why = "Certificates then look expired or not yet valid, and members do not reach each other."
+        case = replace(
+            case, refusals=(Refusal(f"{_clocks.differ(odd)} {why}", _list(list(odd)), _clocks.HINT), *case.refusals)
+        )
+    return replace(case, servers=tuple(servers))
 
 
 def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
