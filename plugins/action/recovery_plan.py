@@ -13,6 +13,7 @@ from dataclasses import asdict
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _agents,
+    _cas,
     _catalog,
     _classify,
     _distro,
@@ -22,6 +23,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _restore,
     _rollback,
     _rotate,
+    _rotate_ca,
     _server,
     _state,
     _tls,
@@ -45,6 +47,7 @@ PLAYBOOKS = {
     "backup": "playbooks/backup.yml",
     "agents": "playbooks/agents.yml",
     "rotate": "playbooks/rotate_certs.yml",
+    "rotate_ca": "playbooks/rotate_ca.yml",
     "tls_remove": "playbooks/tls_remove.yml",
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
@@ -53,6 +56,7 @@ PLAYBOOKS = {
 }
 TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
     "rotate": _rotate.plan,
+    "rotate_ca": _rotate_ca.plan,
     "tls_remove": _rotate.plan_remove,
     "rejoin": _rejoin.plan,
     "agents": _agents.plan,
@@ -156,7 +160,7 @@ class ActionModule(NodeAction):
         """What the plan follows from, as far as it is not the state of the servers."""
         if plan.certificates:
             display.display(_tls_words.table((_tls.Judgement(**j) for j in plan.certificates), list(ask.tls)))
-        for line in plan.tokens.get("table") or ():
+        for line in (*(_cas.Successor(**one).words for one in plan.successors), *plan.tokens.get("table", ())):
             display.display(line)
 
     def _of_nodes(
