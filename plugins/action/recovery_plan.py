@@ -9,7 +9,7 @@ import os
 import shlex
 import time
 import typing as t
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _agents,
@@ -26,6 +26,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _state,
     _tls,
     _tls_words,
+    _token_need,
     _token_plan,
     _turns,
 )
@@ -114,6 +115,10 @@ class ActionModule(NodeAction):
             )
             needs = _rotate.needed(hindering)
             case = _rotate.explained(case, needs)
+            tokens = self._tokens(entries)
+            version = next((entry["version"] for entry in entries if entry.get("version")), "")
+            need = _token_need.need(case, tokens, chosen=chosen, version=version)
+            case = replace(case, refusals=(*case.refusals, *need.refusals))
             plan = _plan.make_plan(
                 case,
                 known,
@@ -122,8 +127,10 @@ class ActionModule(NodeAction):
                 method=args.get("method") or "auto",
                 chosen=chosen,
                 bare=self._bare(chosen, entries),
-                renew=[name for name, need in needs.items() if need.files],
-                restore=[name for name, need in needs.items() if need.restore],
+                renew=[name for name, work in needs.items() if work.files],
+                restore=[name for name, work in needs.items() if work.restore],
+                tokens=need,
+                refused=tokens["refused"],
             )
             plan = _rotate.worded(plan, needs, hindering)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
@@ -237,7 +244,9 @@ class ActionModule(NodeAction):
         shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
         return {
             "hosts": {name: json.loads(json.dumps(host)) for name, host in found.items() if host},
-            "kept": _shelf.token_places(self.settings, shelf) if any(found.values()) else [],
+            "kept": _shelf.token_places(self.settings, shelf, str(self._task.args.get("snapshot") or ""))
+            if any(found.values())
+            else [],
             "refused": [name for name, accepted in said.items() if accepted is False],
         }
 

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _look, _plan
+from ansible_collections.requorum.cluster.plugins.module_utils import _classify
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
 
 
@@ -14,7 +14,7 @@ class ActionModule(PlanAction):
     VERBS = ("start",)
 
     def do_start(self) -> str:
-        alone = self.plan["case"] in _plan.RESETS
+        alone = self.plan["case"] in _classify.RESETS
         self.must(
             "start",
             "the server could not be started",
@@ -24,15 +24,4 @@ class ActionModule(PlanAction):
             STAMP=self.stamp,
             ROLE="alone" if alone else "member",
         )
-
-        def probe() -> tuple[bool, str]:
-            done = self.script("look", timeout=20)
-            look = _look.parse(done.out)
-            return done.rc == 0 and look.ping, look.seen if done.rc == 0 else done.why
-
-        return self.wait(
-            "its supervisor to answer /ping",
-            probe,
-            seconds=self.timeout("start", 600),
-            hint=f"See journalctl -u on {self.host}; running the same command again is safe.",
-        )
+        return self.until_ping(f"See journalctl -u on {self.host}; running the same command again is safe.")

@@ -34,6 +34,8 @@ class Turn:
     """Nodes that go with it."""
     server: Server | None = None
     """None where the inventory does not have it."""
+    refused: bool = False
+    """The stored node password is not the host's."""
 
     @property
     def runs(self) -> bool:
@@ -48,7 +50,8 @@ class Turn:
 
 def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     """What lacks to full strength, or what was asked for by name: options `replace` {old: new} and `remove`."""
-    turns = _order(case, ask)
+    refused = ask.tokens.get("refused") or ()
+    turns = tuple(replace(turn, refused=turn.name in refused) for turn in _order(case, ask))
     refusals = (*_mistakes(case, ask, turns), *_forbidden(case, turns), *_short(case, turns))
     stay = [server for server in case.base if server.name not in {turn.name for turn in turns if turn.kind == "leave"}]
     again = {turn.name for turn in turns if turn.kind == "join"}
@@ -163,6 +166,8 @@ def _steps(turn: Turn, anchor: str) -> t.Iterator[Todo]:
         keys |= {"retire": turn.name}
     if turn.nodes or (turn.kind == "leave" and not turn.runs):
         keys |= {"forget": anchor}
+    if turn.refused and turn.kind in ("start", "join", "promote"):
+        keys |= {"drop password": anchor}
     if turn.kind in ("start", "join"):
         keys |= {"start" if turn.kind == "start" else "join": turn.name}
     if turn.kind in ("start", "join", "promote"):
