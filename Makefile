@@ -13,6 +13,9 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 pytest = $(if $(shell find $(1) -name 'test_*.py' 2>/dev/null | head -1),$(PYTHON) -m pytest $(1) $(2))
 # Lab tests take minutes and say what they wait for.
 LIVE := --verbose --capture=no
+# $(call both,folder,options): a lab waits most of its time, so the two distributions go side by side.
+both = $(call pytest,$(1),$(LIVE) $(2) -k rke2) & rke2=$$!; $(call pytest,$(1),$(LIVE) $(2) -k "not rke2"); k3s=$$?; \
+	wait $$rke2 && exit $$k3s
 
 .DEFAULT_GOAL := help
 .PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-slow test-molecule test-oracle \
@@ -33,16 +36,16 @@ test-unit: setup-test ## unit tests only
 	$(call pytest,tests/unit)
 
 test-conformance: lab-parts ## does the stand-in behave like the real programs?
-	$(call pytest,tests/conformance,$(LIVE))
+	$(call both,tests/conformance)
 
 test-recovery: lab-parts ## one whole recovery of each distribution in the lab
-	$(call pytest,tests/lab,$(LIVE) -m recovery)
+	$(call both,tests/lab,-m recovery)
 
 test-faults: lab-parts ## every other ending of a recovery
-	$(call pytest,tests/lab,$(LIVE) -m "not recovery and not slow")
+	$(call both,tests/lab,-m "not recovery and not slow")
 
 test-slow: lab-parts ## lab tests that CI has no time for: the other distribution, 50 agents in one run
-	$(call pytest,tests/lab,$(LIVE) -m slow)
+	$(call both,tests/lab,-m slow)
 
 test-molecule: lab-parts ## converge, idempotence and verify of all scenarios
 	$(if $(wildcard molecule/*/molecule.yml),NO_COLOR=1 MOLECULE_GLOB='molecule/*/molecule.yml' sh -c 'molecule destroy -s default && molecule test --all')

@@ -11,7 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from lab import faults, spoil
+from lab import faketime, faults, spoil
 from lab.labs import Lab, labs, prepare
 from lab.objects import write_objects, write_workloads
 from lab.progress import LabError, say
@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     broken.add_argument("fault", choices=list(_FAULTS), metavar="FAULT")
     broken.add_argument("host", metavar="HOST")
     broken.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="e.g. peers of partition, process of kill")
-    command("heal", "undo partition, fill_disk and wrong_token").add_argument("host", metavar="HOST")
+    command("heal", "undo partition, fill_disk, wrong_token and skew_clock").add_argument("host", metavar="HOST")
     ssh = command("ssh", "log in on a host, or run a command there")
     ssh.add_argument("host", metavar="HOST")
     ssh.add_argument("remote", nargs=argparse.REMAINDER, metavar="COMMAND")
@@ -92,6 +92,7 @@ def _run(args: argparse.Namespace) -> int:
         _up(args)
     elif args.command == "prepare":
         prepare(Spec("prepare", etcd=args.etcd, strict=not args.relaxed))
+        faketime.library()
     elif args.command == "list":
         print("\n".join(labs()) or "no labs")
     elif args.command == "down":

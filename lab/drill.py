@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +18,7 @@ from typing import Any
 
 from . import faults, objects
 from .labs import Lab
-from .progress import LabError, say
+from .progress import LabError, say, wait_for
 
 ROOT = Path(__file__).parent.parent
 
@@ -38,26 +40,9 @@ class Run:
 
 def playbook(lab: Lab, name: str, *arguments: str, show: bool = False, deadline: float = 900) -> Run:
     """Run a playbook of the collection against a lab, as a person would; what it writes outlives the lab."""
-    output = ROOT / "recoveries"
-    before = set(output.glob(f"{lab.name}/*"))
-    argv = [
-        str(Path(sys.executable).parent / "ansible-playbook"),
-        name,
-        "-i",
-        str(lab.inventory),
-        "-e",
-        f"requorum_output={output}",
-        *arguments,
-    ]
-    env = {
-        **os.environ,
-        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-        "PATH": f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}",
-    }
+    before = runs(lab)
     begun, lines = time.monotonic(), []
-    with subprocess.Popen(
-        argv, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as run:
+    with _started(lab, name, *arguments) as run:
         assert run.stdout is not None
         for line in run.stdout:
             lines.append(line)
@@ -65,8 +50,54 @@ def playbook(lab: Lab, name: str, *arguments: str, show: bool = False, deadline:
                 print(line, end="", flush=True)
             if time.monotonic() - begun > deadline:
                 run.kill()
-    new = sorted(set(output.glob(f"{lab.name}/*")) - before)
-    return Run(run.returncode, "".join(lines), time.monotonic() - begun, new[-1] if new else None)
+    return Run(run.returncode, "".join(lines), time.monotonic() - begun, max(runs(lab) - before, default=None))
+
+
+def killed(lab: Lab, name: str, verb: str, *arguments: str, deadline: float = 300) -> Path:
+    """Start a playbook and kill it with all its children as soon as an action of that verb is recorded; its folder."""
+    before = runs(lab)
+    with _started(lab, name, *arguments, alone=True) as run:
+        try:
+
+            def probe() -> tuple[bool, str]:
+                done = [path.read_text("utf-8") for new in runs(lab) - before for path in new.glob("actions.jsonl")]
+                if run.poll() is not None:
+                    raise LabError(f"{name} ended with exit code {run.returncode} and without any {verb}")
+                return any(f'"verb": "{verb}"' in text for text in done), "not yet"
+
+            wait_for(f"the first {verb} of {name}", probe, deadline, poll=0.05)
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(run.pid, signal.SIGKILL)
+    say(f"{name} was killed after the first {verb}")
+    return max(runs(lab) - before)
+
+
+def runs(lab: Lab) -> set[Path]:
+    """Folders of all runs against this lab."""
+    return set((ROOT / "recoveries").glob(f"{lab.name}/*"))
+
+
+def _started(lab: Lab, name: str, *arguments: str, alone: bool = False) -> subprocess.Popen[str]:
+    """alone: its output is thrown away, and it leads a process group, which can be killed as a whole."""
+    programs = Path(sys.executable).parent
+    return subprocess.Popen(
+        [
+            *(str(programs / "ansible-playbook"), name, "-i", str(lab.inventory)),
+            *("-e", f"requorum_output={ROOT / 'recoveries'}", *arguments),
+        ],
+        cwd=ROOT,
+        env={
+            **os.environ,
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "PATH": f"{programs}:{os.environ.get('PATH', '')}",
+        },
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL if alone else subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=alone,
+    )
 
 
 def confirm(lab: Lab) -> tuple[str, str]:

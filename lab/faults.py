@@ -10,13 +10,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from lab import hosts
+from lab import faketime, hosts
 from lab.labs import Lab
 from lab.podman import podman
 from lab.progress import LabError, say
 
 _FILL = "/var/lib/rancher/.lab-fill"
 _PAGE = 4096
+_FAKETIME, _PRELOAD = "/usr/local/lib/libfaketime.so.1", "/etc/ld.so.preload"
 
 
 def power_off(lab: Lab, host: str) -> None:
@@ -173,16 +174,31 @@ def _set_token(lab: Lab, host: str, token: str) -> None:
     lab.sh(host, script, stdin=f"token: {token}\n").ok(f"token of {host}")
 
 
+def skew_clock(lab: Lab, host: str, seconds: str | float = 7200) -> None:
+    """Shift the clock for all that starts from now on and uses libc; Go programs and what runs already do not see it.
+
+    Do not restart the unit or the host meanwhile: no real clock is right for one half of a program.
+    """
+    shift = f"{float(seconds):+.0f}"
+    # sshd begins anew with the library: a child that is the first to load it clears up at its end, which its sandbox
+    # answers with SIGSYS.
+    script = (f"set -e; umask 022; cat > {_FAKETIME}.new; mv {_FAKETIME}.new {_FAKETIME}; "
+              f"echo {shift} > /etc/faketimerc; echo {_FAKETIME} > {_PRELOAD}; systemctl restart ssh")
+    lab.sh(host, script, stdin=faketime.library().read_bytes()).ok(f"skew the clock of {host}")
+    say(f"{host}: its clock is {shift} s off")
+
+
 def heal(lab: Lab, host: str) -> None:
-    """Undo partition, fill_disk and wrong_token."""
-    lab.sh(host, f"{_UNDO_PARTITION}; rm -f {_FILL}").ok(f"heal {host}")
+    """Undo partition, fill_disk, wrong_token and skew_clock."""
+    undo = f"if [ -e {_PRELOAD} ]; then rm -f {_PRELOAD} /etc/faketimerc; systemctl restart ssh; fi"
+    lab.sh(host, f"{_UNDO_PARTITION}; rm -f {_FILL}; {undo}").ok(f"heal {host}")
     config = lab.sh(host, f"cat {lab.spec.supervisor.config}").out
     if f"token: wrong{lab.spec.token[5:]}" in config.splitlines():
         _set_token(lab, host, lab.spec.token)
-    say(f"{host}: network, disk and token are in order")
+    say(f"{host}: network, disk, token and clock are in order")
 
 
 FAULTS: dict[str, Callable[..., None]] = {function.__name__: function for function in (
     power_off, power_on, replace_disk, destroy_datastore, save_datastore, put_datastore, partition, kill, fill_disk,
-    corrupt_snapshot, wrong_token)}
+    corrupt_snapshot, wrong_token, skew_clock)}
 """By name, for the command line."""

@@ -8,9 +8,11 @@ next start.
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import shutil
+import tempfile
 import time
 from collections.abc import Callable
 from datetime import timedelta
@@ -44,6 +46,21 @@ def expire_certs(lab: Lab, host: str, *paths: str, days: float = -35) -> None:
     _change(lab, host, paths, days, None)
     say(f"{host}: {' '.join(paths) or 'all leaf certificates'} {'ended' if days < 0 else 'will end'} "
         f"{abs(days):g} days {'ago' if days < 0 else 'from now'}")
+
+
+def expire_secret(lab: Lab, host: str, days: float = -35) -> None:
+    """Write the Secret <program>-serving of kube-system, whose certificate ended 35 days ago.
+
+    The real programs keep it like `dynamic-cert.json`; the stand-in neither reads nor writes it.
+    """
+    with data(lab, host) as own, tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "secret.json"
+        shutil.copy(own / lab.spec.distro / "server/tls/dynamic-cert.json", path)
+        reissue(path, authorities(own / lab.spec.distro), timedelta(days=float(days)))
+        secret = json.loads(path.read_text())
+    secret["metadata"] |= {"name": f"{lab.spec.distro}-serving", "namespace": "kube-system"}
+    lab.kubectl(host, "apply", "-f", "-", stdin=json.dumps(secret)).ok(f"Secret by {host}")
+    say(f"{host}: the Secret {lab.spec.distro}-serving ended {-float(days):g} days ago")
 
 
 def wrong_names(lab: Lab, host: str, path: str = "server/tls/serving-kube-apiserver.crt") -> None:
@@ -104,5 +121,6 @@ def old_version(lab: Lab, host: str, version: str = "") -> None:
 
 
 SPOILERS: dict[str, Callable[..., None]] = {function.__name__: function for function in (
-    expire_certs, wrong_names, wrong_key, drift_ca, lose_file, empty_tls, wrong_node_password, old_version)}
+    expire_certs, expire_secret, wrong_names, wrong_key, drift_ca, lose_file, empty_tls, wrong_node_password,
+    old_version)}
 """By name, for the command line."""

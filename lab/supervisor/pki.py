@@ -230,16 +230,21 @@ def key_id(cert: x509.Certificate) -> bytes:
     return cert.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value.digest
 
 
-def stale(pem: bytes, issuer: Issuer, name: x509.Name, names: Iterable[str],
+def stale(pem: bytes, issuer: Issuer | None, name: x509.Name, names: Iterable[str],
           now: datetime.datetime, window: datetime.timedelta) -> tuple[bool, str]:
-    """Whether a leaf has to be issued again, and the line to log when it ends within `window`."""
+    """Whether a leaf has to be issued again, and the line to log when it ends within `window`.
+
+    Without an issuer, it may be anybody's.
+    """
     cert = load_cert(pem)
     left = cert.not_valid_after_utc - now
     if left < window:
         return True, (f"certificate {show(cert.subject)} will expire in {left.total_seconds() / 86400:f} days at "
                       f"{cert.not_valid_after_utc:%Y-%m-%d %H:%M:%S} +0000 UTC")
     authority = cert.extensions.get_extension_for_class(x509.AuthorityKeyIdentifier).value.key_identifier
-    if authority != key_id(issuer.cert) or cert.subject != name or not signed_by(cert, issuer.cert):
+    if issuer and (authority != key_id(issuer.cert) or not signed_by(cert, issuer.cert)):
+        return True, ""
+    if cert.subject != name:
         return True, ""
     wanted = set(alt_names(names))
     try:

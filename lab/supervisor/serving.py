@@ -32,7 +32,8 @@ def dynamic_certificate(ctx: ServerContext) -> None:
         now = pki.utcnow()
         if expired(pem) and not ctx.distro.renews_expired_serving:
             return
-        again, reason = pki.stale(pem, authority, name, dynamic_names(ctx), now, ctx.distro.renewal_window)
+        # The real listener does not ask who has signed it, so it outlives its CA until it is told otherwise.
+        again, reason = pki.stale(pem, None, name, dynamic_names(ctx), now, ctx.distro.renewal_window)
         if not again:
             return
         if reason:

@@ -8,7 +8,7 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _link, _wait
+from ansible_collections.requorum.cluster.plugins.module_utils import _link, _wait, _x509
 from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
@@ -49,8 +49,14 @@ class ActionModule(PlanAction):
         return self._tolerate(lambda: self._do("point", URL=url))
 
     def do_pin(self) -> str:
+        return self._tolerate(lambda: self._do("pin", PIN=self._pin()))
+
+    def _pin(self) -> str:
+        """Of the CA that this run has put into the datastore, else of the one that the servers had before."""
+        if known := load(self.run_dir, "authorities.json", None):
+            return _x509.pin(known["server/tls/server-ca.crt"]["text"].encode())
         pins = {(self._before(server["name"]).get("token") or {}).get("pin") for server in self.plan["servers"]}
-        return self._tolerate(lambda: self._do("pin", PIN=str(min(pins - {None, ""}))))
+        return str(min(pins - {None, ""}))
 
     def do_unlist(self) -> str:
         return self._tolerate(lambda: self._do("unlist"))

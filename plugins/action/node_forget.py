@@ -7,7 +7,7 @@ from __future__ import annotations
 import json
 import os
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _look, _server, _wait
+from ansible_collections.requorum.cluster.plugins.module_utils import _kubernetes, _look, _server, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, write
 
@@ -31,6 +31,7 @@ class ActionModule(PlanAction):
                 "Look at etcd's log; nothing is lost, run the same command again.",
             )
         said += [f"member {member.name or member.id} removed through the gateway" for member in left]
+        self._unlisted()
         said += [f"kept: {', '.join(kept)}"] if kept else []
         return "; ".join(said) or f"no Node and no member of {self.turn} is left"
 
@@ -58,6 +59,23 @@ class ActionModule(PlanAction):
             _wait.wait("its member to go with its Node", probe, seconds=self.timeout("leave", 60), say=self.say)
         except _wait.Expired as late:
             self.say(f"{late} It is removed through the gateway.")
+
+    def _unlisted(self) -> None:
+        """Its API server, when it was killed, stays an endpoint until its lease ends (15 s)."""
+        own = {server["address"] for server in self.plan["servers"] if server["name"] == self.turn}
+
+        def probe() -> tuple[bool, str]:
+            seen = _kubernetes.parse(self.script("nodes", timeout=40).out)
+            if seen is None:
+                return True, "the API does not answer"
+            return not own & set(seen.endpoints), f"endpoints {', '.join(seen.endpoints)}"
+
+        self.wait(
+            "its API endpoint to go",
+            probe,
+            seconds=self.timeout("leave", 60),
+            hint="Power it off if it still runs, then run the same command again.",
+        )
 
     def _members(self) -> list[_server.Member]:
         look = _look.parse(self.script("look", timeout=20).out)

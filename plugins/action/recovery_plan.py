@@ -13,6 +13,7 @@ from dataclasses import asdict, replace
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _agents,
+    _cas,
     _catalog,
     _classify,
     _distro,
@@ -22,6 +23,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _restore,
     _rollback,
     _rotate,
+    _rotate_ca,
     _server,
     _state,
     _tls,
@@ -46,6 +48,7 @@ PLAYBOOKS = {
     "backup": "playbooks/backup.yml",
     "agents": "playbooks/agents.yml",
     "rotate": "playbooks/rotate_certs.yml",
+    "rotate_ca": "playbooks/rotate_ca.yml",
     "tls_remove": "playbooks/tls_remove.yml",
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
@@ -54,6 +57,7 @@ PLAYBOOKS = {
 }
 TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
     "rotate": _rotate.plan,
+    "rotate_ca": _rotate_ca.plan,
     "tls_remove": _rotate.plan_remove,
     "rejoin": _rejoin.plan,
     "agents": _agents.plan,
@@ -86,53 +90,27 @@ class ActionModule(NodeAction):
                 "No single distribution was found on the servers that answer.",
                 "Set requorum_distro to rke2, k3s or harvester and look at inspect.yml.",
             )
-        chosen, record = None, None
+        chosen = None
         if args.get("snapshot"):
             choice = self._choose(str(args["snapshot"]), entries)
             chosen = None if isinstance(choice, _classify.Refusal) else choice
             case = _restore.with_snapshot(case, choice, survivor=args.get("survivor") or "")
         living = [entry["name"] for entry in entries if entry["name"] in args["agents"] and entry["reachable"]]
-        known = distro or _distro.DISTROS["rke2"]  # nothing is planned while no server answers
         purpose = str(args.get("purpose") or "recover")
-        if purpose == "backup":
+        record = self._record() if purpose == "rollback" else None
+        ask = _turns.Ask(
+            *(args["cluster"], entries, living, args.get("only") or ()),
+            {**(args.get("options") or {}), "record": record},
+            *(time.time(), self._tls(entries), self._tokens(entries)),
+        )
+        known = distro or _distro.DISTROS["rke2"]  # nothing is planned while no server answers
+        if purpose == "recover":
+            case, plan = self._recovery(case, known, ask, chosen)
+        elif purpose == "backup":
             plan = _plan.backup_plan(case, known, cluster=args["cluster"])
-        elif purpose in TURNS:
-            only, options = args.get("only") or (), dict(args.get("options") or {})
-            options["record"] = record = self._record(str(options.get("run") or "")) if purpose == "rollback" else None
-            ask = _turns.Ask(
-                *(args["cluster"], entries, living, only, options, time.time()),
-                tls=self._tls(entries),
-                tokens=self._tokens(entries),
-            )
-            plan = TURNS[purpose](case, known, ask)
-            if plan.certificates:
-                display.display(_tls_words.table((_tls.Judgement(**j) for j in plan.certificates), list(ask.tls)))
-            for line in plan.tokens.get("table") or ():
-                display.display(line)
         else:
-            hindering = _rotate.hindering(
-                _turns.Ask(args["cluster"], entries, living, tls=self._tls(entries), now=time.time())
-            )
-            needs = _rotate.needed(hindering)
-            case = _rotate.explained(case, needs)
-            tokens = self._tokens(entries)
-            version = next((entry["version"] for entry in entries if entry.get("version")), "")
-            need = _token_need.need(case, tokens, chosen=chosen, version=version)
-            case = replace(case, refusals=(*case.refusals, *need.refusals))
-            plan = _plan.make_plan(
-                case,
-                known,
-                cluster=args["cluster"],
-                agents=living,
-                method=args.get("method") or "auto",
-                chosen=chosen,
-                bare=self._bare(chosen, entries),
-                renew=[name for name, work in needs.items() if work.files],
-                restore=[name for name, work in needs.items() if work.restore],
-                tokens=need,
-                refused=tokens["refused"],
-            )
-            plan = _rotate.worded(plan, needs, hindering)
+            plan = TURNS[purpose](case, known, ask)
+            self._show(plan, ask)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         run_dir = os.path.join(args["output"], args["cluster"], stamp)
         os.makedirs(run_dir, mode=0o700)
@@ -147,13 +125,49 @@ class ActionModule(NodeAction):
             "agents": list(args["agents"]),
             "command": self._command(),
             **self._of_nodes(case, plan, entries, living),
-            "repairs": [asdict(item) | {"command": self._repair_by(item.name)} for item in _repair.due(case, entries)],
+            "repairs": [
+                asdict(item) | {"command": self._repair_by(item.name)}
+                for item in _repair.due(case, entries, free_mb=self._free_mb)
+            ],
         }
         if record:
             document["back"] = [asdict(back) for back in _rollback.backs(record, entries)]
         for name, content in (("plan.json", document), ("state-before.json", state)):
             write(os.path.join(run_dir, name), content)
         return {"changed": False, "plan": document, "requorum_run_dir": run_dir}
+
+    def _recovery(
+        self, case: _classify.Case, distro: _distro.Distro, ask: _turns.Ask, chosen: _catalog.Row | None
+    ) -> tuple[_classify.Case, _plan.Plan]:
+        """The plan of recover.yml, with the case as certificates and tokens explain it."""
+        hindering = _rotate.hindering(ask)
+        needs = _rotate.needed(hindering)
+        case = _rotate.explained(case, needs)
+        version = next((entry["version"] for entry in ask.entries if entry.get("version")), "")
+        tokens = _token_need.need(case, ask.tokens, chosen=chosen, version=version)
+        case = replace(case, refusals=(*case.refusals, *tokens.refusals))
+        plan = _plan.make_plan(
+            case,
+            distro,
+            cluster=ask.cluster,
+            agents=ask.agents,
+            method=self._task.args.get("method") or "auto",
+            chosen=chosen,
+            bare=self._bare(chosen, ask.entries),
+            renew=[name for name, need in needs.items() if need.files],
+            restore=[name for name, need in needs.items() if need.restore],
+            tokens=tokens,
+            refused=ask.tokens["refused"],
+        )
+        return case, _rotate.worded(plan, needs, hindering)
+
+    @staticmethod
+    def _show(plan: _plan.Plan, ask: _turns.Ask) -> None:
+        """What the plan follows from, as far as it is not the state of the servers."""
+        if plan.certificates:
+            display.display(_tls_words.table((_tls.Judgement(**j) for j in plan.certificates), list(ask.tls)))
+        for line in (*(_cas.Successor(**one).words for one in plan.successors), *plan.tokens.get("table", ())):
+            display.display(line)
 
     def _of_nodes(
         self, case: _classify.Case, plan: _plan.Plan, entries: list[dict[str, t.Any]], living: list[str]
@@ -193,8 +207,9 @@ class ActionModule(NodeAction):
                 words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': value}))}")
         return " ".join(words)
 
-    def _record(self, stamp: str) -> _rollback.Record | None:
+    def _record(self) -> _rollback.Record | None:
         """What the chosen run left in its folder, else the last one that changed something and was no rollback."""
+        stamp = str((self._task.args.get("options") or {}).get("run") or "")
         shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
         later: list[dict[str, t.Any]] = []
         for name in sorted(os.listdir(shelf), reverse=True) if os.path.isdir(shelf) else ():
@@ -209,6 +224,10 @@ class ActionModule(NodeAction):
     def _playbook(self, words: str) -> list[str]:
         sources = self.vars.get("ansible_inventory_sources") or ()
         return [f"ansible-playbook {words}", *(f"-i {shlex.quote(str(source))}" for source in sources)]
+
+    @property
+    def _free_mb(self) -> int:
+        return int(self.settings.get("requorum_defragment_mb") or _repair.FREE_MB)
 
     def _repair_by(self, name: str) -> str:
         return " ".join([*self._playbook(PLAYBOOKS["repair"]), f"--tags {name}"])
@@ -251,7 +270,7 @@ class ActionModule(NodeAction):
         }
 
     @staticmethod
-    def _bare(chosen: _catalog.Row | None, entries: list[dict[str, t.Any]]) -> list[str]:
+    def _bare(chosen: _catalog.Row | None, entries: t.Sequence[t.Mapping[str, t.Any]]) -> list[str]:
         """Servers without configuration whose files were kept in the run that made the snapshot."""
         if chosen is None or chosen.stored.place != "controller":
             return []

@@ -54,6 +54,20 @@ class ActionModule(PlanAction):
             f"{', '.join(wrong)} will be put right" if wrong else "alike"
         )
 
+    def do_secret(self) -> str:
+        """While the API answers here. A server that runs goes on with the certificate that it has."""
+        again = "Nothing was stopped. See whether its API answers, then run the same command again."
+        done = self.script("tls_secret", timeout=30, GO="show")
+        if done.rc != 0:
+            raise RequorumError(f"{self.host}: the Secret cannot be read: {done.why}.", again)
+        if not done.out.strip():
+            return "there is none any more"
+        path = os.path.join(self.run_dir, "secrets", "serving.json")
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        write(path, json.loads(done.out))
+        self.must("tls_secret", "the Secret could not be deleted", again, timeout=30, GO="drop")
+        return f"deleted; kept: {path}"
+
     def do_restore(self) -> str:
         return _proved.put(self, empty=False)
 

@@ -295,7 +295,7 @@ def _fallen(
     """No leader is seen: can enough intact members be started, and if not, can anybody else still make a quorum?"""
     voters = {member.id for member in members if not member.learner}
     quorum = len(voters) // 2 + 1
-    intact = [server for server in base if server.member_id in voters]
+    intact = [server for server in base if server.member_id in voters and not server.moved]
     if len(intact) >= quorum:
         idle = [server.name for server in intact if server.etcd == "stopped"]
         needs = tuple((s.name, "start" if s in intact else _need(s, base[0], members)) for s in servers)
@@ -321,7 +321,9 @@ def _fallen(
             ),
         )
     needs = tuple((s.name, "nothing" if s == base[0] else "rejoin" if s.reachable else "stays_off") for s in servers)
+    moved = [server.name for server in base if server.moved]
     text = f"Quorum is lost: {len(intact)} of {len(voters)} members intact, {quorum} needed. Survivor: {base[0].name}."
+    text += f" {_list(moved)} has another address than its member." if moved else ""
     return Case("quorum_lost", text, base, needs, members, refusals)
 
 
@@ -375,7 +377,7 @@ def _need(server: Server, anchor: Server, members: t.Sequence[Member]) -> Need:
         return "stays_off"
     listed = {member.id: member for member in members}
     mine = listed.get(server.member_id or "")
-    if server.cluster_id == anchor.cluster_id and server.store == "intact" and mine:
+    if server.cluster_id == anchor.cluster_id and server.store == "intact" and mine and not server.moved:
         if mine.learner and server.etcd == "learning":
             return "promote"
         return "nothing" if server.etcd == "voting" and server.unit else "start"

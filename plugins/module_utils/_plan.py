@@ -85,6 +85,8 @@ class Plan:
     """Host -> `_rotate.Work`: which leaf certificates are made anew."""
     certificates: tuple[dict[str, t.Any], ...] = ()
     """`_tls.Judgement` of every file, where the plan is about certificates."""
+    successors: tuple[dict[str, t.Any], ...] = ()
+    """`_cas.Successor` of every CA that is replaced."""
     tokens: dict[str, t.Any] = field(default_factory=dict)
     """The key of the datastore, tokens at hand as hashes, and what is wrong with them, where the plan is for that."""
 

@@ -113,8 +113,10 @@ def _seconds(started: str, ended: str | None) -> float | None:
 
 def _outcome(record: Record) -> str:
     plan = record.plan
-    if plan["refusals"] or not plan["actions"]:
-        return "healthy" if plan["case"] == "healthy" and not plan["refusals"] else "refused"
+    if plan["refusals"]:
+        return "refused"
+    if not plan["actions"]:
+        return {"healthy": "healthy", "member_lost": "idle", "api_down": "idle"}.get(plan["case"], "refused")
     if record.mode == "check":
         return "planned"
     if all(action["phase"] == 3 for action in plan["actions"]):  # backup.yml

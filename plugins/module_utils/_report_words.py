@@ -29,6 +29,7 @@ OUTCOMES = {
     "recovered": Outcome("good", "✓", "Recovered"),
     "not_redundant": Outcome("warn", "!", "Recovered, not yet redundant"),
     "done": Outcome("good", "✓", "Done"),
+    "idle": Outcome("plan", "→", "Nothing to do"),
     "planned": Outcome("plan", "→", "Plan only, nothing was changed"),
     "refused": Outcome("warn", "■", "Refused"),
     "failed": Outcome("bad", "✕", "Not finished"),

@@ -37,9 +37,11 @@ class Work:
     """Authorities, service.key or files in cred/ are not the cluster's."""
     restart: bool = False
     """A start writes something anew that is due."""
+    secret: bool = False
+    """So is the Secret in the cluster with which every server starts; older versions would put it back into use."""
 
     def __bool__(self) -> bool:
-        return bool(self.files or self.restore or self.restart)
+        return bool(self.files or self.restore or self.restart or self.secret)
 
     @property
     def words(self) -> str:
@@ -49,21 +51,30 @@ class Work:
 
 
 def judgements(ask: _turns.Ask, days: int) -> tuple[Judgement, ...]:
-    """Every file of every host that was read, measured by the authorities of the datastore."""
+    """Every file of every host that was read, measured by the authorities of the datastore.
+
+    What lies in the cluster is the same on all servers: the first one that has read it stands for it.
+    """
     known = _tls.common(ask.tls.values())
-    return tuple(found for node in ask.tls.values() for found in _tls.judge(node, known, now=ask.now, days=days))
+    found: dict[tuple[str, str], Judgement] = {}
+    for node in ask.tls.values():
+        for judgement in _tls.judge(node, known, now=ask.now, days=days):
+            common = judgement.path.startswith(_tls_files.CLUSTER)
+            found.setdefault(("" if common else judgement.node, judgement.path), judgement)
+    return tuple(found.values())
 
 
 def work(found: t.Iterable[Judgement], name: str, *, everything: bool = False) -> Work:
     """What one host needs; everything: each leaf, due or not."""
     mine = [judgement for judgement in found if judgement.node == name]
     due = [j for j in mine if j.remedy == RENEW or (everything and j.kind == "leaf" and j.state != "missing")]
-    ours = [j for j in due if j.path.startswith((_tls_files.TLS, _tls_files.SECRET))]
+    ours = [j for j in due if j.path.startswith(_tls_files.TLS)]
     return Work(
         services=(ALL,) if everything and ours else tuple(sorted({j.service for j in due if j.service})),
         files=tuple(sorted(j.path for j in ours)),
         restore=any(j.remedy == RESTORE for j in mine),
         restart=any(j.remedy == RESTART for j in mine) or bool(due),
+        secret=any(j.remedy == RENEW and j.path.startswith(_tls_files.SECRET) for j in mine),
     )
 
 
@@ -74,16 +85,12 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
         str(ask.options.get("cert_all")).lower() in ("true", "yes", "1"),
     )
     found = judgements(ask, days)
-    idle = case.having("start")
     needs = {name: work(found, name, everything=everything) for name in ask.tls}
-    todo: list[Todo] = []
-    for name in _order(case, ask):
-        if needs.get(name) or name in idle:
-            todo += _server(name, needs.get(name) or Work())
+    todo = list(turns(case, ask, needs))
     for name in ask.wanted(ask.agents):
         if needs.get(name):
             todo += [Todo(key, name, name) for key in ("refresh", "agent", "fresh")]
-    return _made(
+    return framed(
         case, distro, ask, found, todo, needs, "Every leaf certificate chains and is in date; the CAs are the same."
     )
 
@@ -91,8 +98,8 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
 def plan_remove(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     """Empty server/tls of the servers that are named, the authorities put back at once."""
     found = judgements(ask, DAYS)
-    todo = [step for name in _order(case, ask) for step in _server(name, Work(), empty=True)]
-    return _made(case, distro, ask, found, todo, {}, "server/tls is made anew under the same CAs.")
+    todo = [step for name in order(case, ask) for step in turn(name, Work(), match="match to empty", empty=True)]
+    return framed(case, distro, ask, found, todo, {}, "server/tls is made anew under the same CAs.")
 
 
 def hindering(ask: _turns.Ask) -> tuple[Judgement, ...]:
@@ -149,8 +156,8 @@ def refusals(ask: _turns.Ask, found: t.Iterable[Judgement]) -> t.Iterator[Refusa
         yield Refusal(
             f"The CA {subject} ({path}) has expired: no certificate under it is valid, however new.",
             path,
-            "Make new CAs with `certificate rotate-ca --force` as docs/certificates.md has it; agents need a new token "
-            "afterwards.",
+            "Nothing that the programs have makes a new one now, `certificate rotate-ca --force` neither: it trusts no "
+            "server under that CA. The way back is in docs/certificates.md, A CA has ended; it takes the cluster down.",
         )
     lost = sorted({f"{j.node}: {j.path}" for j in found if j.remedy == "lost"})
     if lost:
@@ -175,21 +182,47 @@ def _unread(case: Case, ask: _turns.Ask) -> t.Iterator[Refusal]:
             )
 
 
-def _server(name: str, need: Work, *, empty: bool = False) -> t.Iterator[Todo]:
-    """One server's turn."""
-    yield from (Todo(key, name, name) for key in ("margin", "yield"))
-    yield Todo("match to empty" if empty else "match", name, name)
-    yield Todo("stop to renew", name, name)
+def turns(case: Case, ask: _turns.Ask, needs: t.Mapping[str, Work], *, alone: bool = False) -> t.Iterator[Todo]:
+    """The servers that need something; those too that a killed run left stopped, or off at the next boot."""
+    idle, left = case.having("start"), {entry["name"] for entry in ask.entries if _left_off(entry)}
+    for name in order(case, ask):
+        if needs.get(name) or name in idle:
+            yield from turn(name, needs.get(name) or Work(), alone=alone)
+        elif name in left:
+            yield Todo("enable", name, name)
+
+
+def _left_off(entry: JSON) -> bool:
+    """Its journal is open: a run has disabled the unit and did not come to its end."""
+    return any(line.startswith("enabled=") for line in entry.get("journal") or ())
+
+
+def turn(
+    name: str,
+    need: Work,
+    *,
+    match: str = "match",
+    stop: str = "stop to renew",
+    empty: bool = False,
+    alone: bool = False,
+) -> t.Iterator[Todo]:
+    """One server's turn.
+
+    match: how its CAs are compared before it is stopped; empty where they are to change. alone: it asks no other one.
+    """
+    steps = ("margin", "yield", match, "drop serving" if need.secret else "", stop)
+    yield from (Todo(key, name, name) for key in steps if key)
     if empty:
         yield Todo("empty", name, name)
     if need.restore:
         yield Todo("put back", name, name)
-    if need.files:
+    if need.files or need.secret:
         yield Todo("renew", name, name)
-    yield from (Todo(key, name, name) for key in ("start again", "serve", "renewed", "enable"))
+    start = "start alone again" if need.restore or alone else "start again"
+    yield from (Todo(key, name, name) for key in (start, "serve", "renewed", "enable"))
 
 
-def _order(case: Case, ask: _turns.Ask) -> list[str]:
+def order(case: Case, ask: _turns.Ask) -> list[str]:
     """Servers that are stopped already, then those with etcd alone, the leader last."""
     alone = {entry["name"] for entry in ask.entries if _etcd_alone(entry)}
     idle = case.having("start")
@@ -202,7 +235,7 @@ def _etcd_alone(entry: JSON) -> bool:
     return str((entry.get("config") or {}).get("disable-apiserver", "")).lower() == "true"
 
 
-def _made(
+def framed(
     case: Case,
     distro: Distro,
     ask: _turns.Ask,
@@ -210,9 +243,12 @@ def _made(
     todo: list[Todo],
     needs: t.Mapping[str, Work],
     aim: str,
+    more: t.Iterable[Refusal] = (),
+    words: t.Mapping[str, str] | None = None,
 ) -> Plan:
-    forbidden = (*_unread(case, ask), *refusals(ask, found))
+    """The plan around these turns. more: refusals besides those of every rotation."""
+    forbidden = (*_unread(case, ask), *refusals(ask, found), *more)
     # Members that work are alike: a ranking by revision would make another plan every second.
     case = replace(case, base=tuple(sorted(case.base, key=lambda server: (server.etcd != "voting", server.name))))
-    made = _turns.make(case, distro, ask, work="ROTATE", todo=todo, aim=aim, refusals=forbidden)
+    made = _turns.make(case, distro, ask, work="ROTATE", todo=todo, aim=aim, refusals=forbidden, words=words)
     return worded(made, needs, found)

@@ -46,6 +46,8 @@ class Server:
     reachable: bool = True
     powered_off: bool = False
     """Named in requorum_powered_off by a person who has looked."""
+    moved: bool = False
+    """The member of its datastore has another address than this host: it would start as no member of its cluster."""
     etcd: Etcd = "unknown"
     store: Store = "unknown"
     fault: str = ""
@@ -99,14 +101,17 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
     identity = status or store or {}
     wal = (store or {}).get("wal") or {} if at is summary else {}
     health = etcd.get("health") or {}
+    running = _etcd(entry, status, health)
+    listed = next((m.address for m in members if m.id == identity.get("member_id")), "")
+    own = str(program.get("node_ip") or "").split(",")[0]
+    moved = running in ("stopped", "unknown") and _elsewhere(listed, own, entry.get("addresses") or ())
     return Server(
         name,
-        address=next((m.address for m in members if m.id == identity.get("member_id")), "")
-        or program.get("node_ip")
-        or host,
+        address=("" if moved else listed) or own or host,
+        moved=moved,
         powered_off=name in powered_off,
         node=program.get("node_name") or entry.get("hostname") or "",
-        etcd=_etcd(entry, status, health),
+        etcd=running,
         store=_store(store, status, health),
         fault=(store or {}).get("fault") or "",
         cluster_id=identity.get("cluster_id"),
@@ -130,6 +135,11 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         store_bytes=(store or {}).get("bytes") or 0,
         skew=entry.get("clock_skew") or 0.0,
     )
+
+
+def _elsewhere(listed: str, own: str, addresses: t.Sequence[str]) -> bool:
+    """A member is started at the address that is configured for its host, else at one that the host has."""
+    return bool(listed) and (listed != own if own else bool(addresses) and listed not in addresses)
 
 
 def _members(entries: t.Iterable[JSON]) -> tuple[Member, ...]:

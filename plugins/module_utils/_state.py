@@ -73,6 +73,7 @@ def node(name: str, host: str, out: str, *, received: float) -> JSON:
     entry["root"] = about.get("uid") == "0"
     clock = about.get("clock", "")
     entry["clock_skew"] = round(float(clock) - received, 1) if clock.replace(".", "", 1).isdigit() else None
+    entry["addresses"] = str(about.get("addresses") or "").split() or None
     program = blocks.pairs("program")
     entry["distro"] = program.get("distro")
     entry["program"] = program or None
@@ -177,25 +178,37 @@ def _hosts(addresses: t.Iterable[str]) -> list[str]:
 
 
 def _config(blocks: Blocks) -> JSON | None:
-    """Merged configuration, later files first in precedence (facts/rke2.md 4.5); secrets were replaced on the node."""
+    """Configuration and command line of the unit; secrets were replaced on the node."""
     text = blocks.text("config")
     if text is None:
         return None
-    merged: JSON = {}
+    try:
+        settings = merged(text)
+    except ValueError as error:
+        blocks.unread["config"] = str(error)
+        return None
+    return settings | (flags((blocks.text("flags") or "").split()) if "flags" in blocks.blocks else {})
+
+
+def merged(text: str) -> JSON:
+    """Configuration files behind `# file PATH` lines, later ones first in precedence (facts/rke2.md 4.5).
+
+    ValueError, which names the file, where one is not valid YAML.
+    """
+    found: JSON = {}
     for part in ("\n" + text).split("\n# file ")[1:]:
         path, _newline, body = part.partition("\n")
         try:
             values = yaml.safe_load(body) or {}
         except yaml.YAMLError as error:
-            blocks.unread["config"] = f"{path} is not valid YAML: {str(error).splitlines()[0]}"
-            return None
+            raise ValueError(f"{path} is not valid YAML: {str(error).splitlines()[0]}") from error
         for key, value in values.items() if isinstance(values, dict) else ():
             key = str(key)
             if key.endswith("+"):
-                merged[key[:-1]] = [*_list(merged.get(key[:-1])), *_list(value)]
+                found[key[:-1]] = [*_list(found.get(key[:-1])), *_list(value)]
             else:
-                merged[key] = value
-    return merged | (flags((blocks.text("flags") or "").split()) if "flags" in blocks.blocks else {})
+                found[key] = value
+    return found
 
 
 def flags(words: t.Sequence[str]) -> JSON:

@@ -28,7 +28,7 @@ class Judgement:
     path: str
     """Below the data directory."""
     kind: str
-    """ca, leaf, kubeconfig or key."""
+    """ca, leaf, kubeconfig, key or owned."""
     state: str
     """ok, soon, expired, not_yet, foreign (does not chain, is not the datastore's), self_signed, names (lacks some),
     key (does not match), missing or unreadable."""
@@ -39,7 +39,8 @@ class Judgement:
     """Unix seconds."""
     remedy: str
     """Empty; renew (made anew by `certificate rotate` or once it is moved aside); restart (the start writes it anew);
-    restore (out of the datastore's bootstrap data); rotate_ca; lost (nothing here brings it back)."""
+    restore (out of the datastore's bootstrap data); rotate_ca; lost (nothing here brings it back); owner (whoever
+    made it renews it)."""
     service: str | None
     """For `certificate rotate --service`; None where the program does not take it along."""
 
@@ -53,7 +54,10 @@ def judge(node: JSON, authorities: JSON | None, *, now: float, days: int) -> tup
     if not node.get("files"):
         return ()
     judge_one = _Judge(node, authorities, now, days).judge
-    return tuple(judgement for file in _tls_files.files(str(node["distro"])) if (judgement := judge_one(file)))
+    known = _tls_files.files(str(node["distro"]))
+    others = {row["path"] for row in node["files"] if row["path"].startswith(_tls_files.CLUSTER)}
+    owned = (File(path, "owned") for path in sorted(others - {file.path for file in known}))
+    return tuple(judgement for file in (*known, *owned) if (judgement := judge_one(file)))
 
 
 def common(nodes: t.Iterable[JSON]) -> JSON | None:
@@ -65,16 +69,26 @@ def common(nodes: t.Iterable[JSON]) -> JSON | None:
 def cause(nodes: t.Iterable[JSON]) -> str:
     """The sentence that says that clocks are the cause; empty when they agree. To be asked before anything else."""
     skews = {str(node["name"]): float(node["clock_skew"]) for node in nodes if node.get("clock_skew") is not None}
-    wrong = {name: skew for name, skew in skews.items() if abs(skew) > SKEW_S}
-    if not wrong and skews and max(skews.values()) - min(skews.values()) > SKEW_S:
-        wrong = skews
-    if not wrong:
+    if all(abs(skew) <= SKEW_S for skew in skews.values()) and _spread(skews) <= SKEW_S:
         return ""
-    said = ", ".join(f"{name} is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}" for name, skew in wrong.items())
+    if len(skews) > 1 and _spread(skews) <= SKEW_S:  # the hosts agree with each other
+        said = f"All hosts are {_off(min(skews.values(), key=abs))} by the controller's clock, so that one is wrong"
+    else:
+        wrong = {name: skew for name, skew in skews.items() if abs(skew) > SKEW_S} or skews
+        named = ", ".join(f"{name} is {_off(skew)}" for name, skew in wrong.items())
+        said = f"The clocks differ: by the controller's {named}"
     return (
-        f"The clocks differ: {said} of the controller. Certificates then look expired or not yet valid. "
-        "Set the clocks (chrony, NTP) first, then look again."
+        f"{said}. Certificates then look expired or not yet valid. Set the clocks (chrony, NTP) first, then look again."
     )
+
+
+def _spread(skews: t.Mapping[str, float]) -> float:
+    """Seconds between the clock that is furthest ahead and the one that is furthest behind."""
+    return max(skews.values()) - min(skews.values()) if skews else 0.0
+
+
+def _off(skew: float) -> str:
+    return f"{abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"
 
 
 class _Judge:
@@ -92,8 +106,7 @@ class _Judge:
         row = self.rows.get(file.path)
         if row is None and self._may_lack(file):
             return None
-        text = str(row["text"] or "") if row else ""
-        certificate = _x509.first(_x509.kubeconfig(text).client if file.kind == "kubeconfig" else text)
+        certificate = _certificate(file, str(row["text"] or "") if row else "")
         state, why = "missing", "it is not there"
         if row is not None:
             state, why = getattr(self, f"_{file.kind}")(file, row, certificate)
@@ -183,10 +196,14 @@ class _Judge:
             return "soon", f"{times[1]}; any start renews it, from {window} days on"
         return times
 
+    def _owned(self, _file: File, _row: JSON, certificate: _x509.Certificate | None) -> tuple[str, str]:
+        return self._times(certificate, self.days) if certificate else ("unreadable", "it is no certificate")
+
     def _names(self, whose: str) -> set[str]:
         about = self.node.get("names") or {}
-        mine = {str(about.get("node_name") or ""), str(about.get("address") or "")} - {""} if whose == "node" else set()
-        return mine | ({"127.0.0.1", "localhost"} if whose else set())
+        named = [about.get("node_name"), about.get("address")] if whose in ("node", "server") else []
+        sans = about.get("sans") or () if whose == "server" else ()
+        return {str(name) for name in (*named, *sans) if name} | ({"127.0.0.1", "localhost"} if whose else set())
 
     def _kubeconfig(self, file: File, row: JSON, certificate: _x509.Certificate | None) -> tuple[str, str]:
         said = _x509.kubeconfig(row["text"] or "")
@@ -208,6 +225,8 @@ class _Judge:
             return ""
         if file.anew:
             return "restart"
+        if file.kind == "owned":
+            return "owner"
         if file.kind in ("ca", "key"):
             if state in ("soon", "expired"):
                 return "rotate_ca"
@@ -215,6 +234,13 @@ class _Judge:
                 return ""
             return "lost" if self.authorities is not None and file.path not in self.authorities else "restore"
         return "restart" if file.kind == "leaf" and state == "missing" else "renew"
+
+
+def _certificate(file: File, text: str) -> _x509.Certificate | None:
+    """The one that is judged; of authorities that are trusted side by side, the one that ends last."""
+    if file.kind == "owned":
+        return max(_x509.certificates(text), key=lambda found: found.ends, default=None)
+    return _x509.first(_x509.kubeconfig(text).client if file.kind == "kubeconfig" else text)
 
 
 def _days(count: float) -> str:

@@ -15,6 +15,8 @@ DYNAMIC = f"{TLS}dynamic-cert.json"
 """Serving certificate of the supervisor. Its listener adds names by itself."""
 SECRET = "secret/kube-system/"
 """Where the same certificate lies in the cluster: every server starts with it."""
+CLUSTER = ("secret/", "trust/")
+"""What was read through the API: Secrets, and whom webhooks and APIServices trust. All servers give the same."""
 AUTHORITIES = tuple(
     f"{TLS}{name}.crt" for name in ("client-ca", "server-ca", "request-header-ca", "etcd/server-ca", "etcd/peer-ca")
 )
@@ -30,13 +32,13 @@ class File:
 
     path: str
     kind: str
-    """ca, leaf, kubeconfig or key."""
+    """ca, leaf, kubeconfig, key, or owned: what others made, of whom only the end is judged."""
     signer: str = ""
     """The authority that must have signed it; of a copy of an authority, the original."""
     service: str | None = None
     """For `certificate rotate --service`."""
     names: str = ""
-    """Names that it must carry: of this `node`, or only of the `loopback`."""
+    """Names that it must carry: of this `server` (tls-san too) or `node`, or only of the `loopback`."""
     optional: bool = False
     """A node may do without it."""
     serves: bool = False
@@ -74,10 +76,10 @@ def files(distro: str) -> tuple[File, ...]:
         *(File(path, "key") for path in SHARED),
         *(File(path, "key", optional=True) for path in ENCRYPTION),
         File(f"{TLS}etcd/client.crt", "leaf", etcd, "etcd"),
-        File(f"{TLS}etcd/server-client.crt", "leaf", etcd, "etcd", "node", optional=True),
-        File(f"{TLS}etcd/peer-server-client.crt", "leaf", f"{TLS}etcd/peer-ca.crt", "etcd", "node"),
+        File(f"{TLS}etcd/server-client.crt", "leaf", etcd, "etcd", "server", optional=True),
+        File(f"{TLS}etcd/peer-server-client.crt", "leaf", f"{TLS}etcd/peer-ca.crt", "etcd", "server"),
         *(File(f"{TLS}{name}.crt", "leaf", client, service) for name, service, _config in clients),
-        File(f"{TLS}serving-kube-apiserver.crt", "leaf", server, "api-server", "node"),
+        File(f"{TLS}serving-kube-apiserver.crt", "leaf", server, "api-server", "server"),
         *(
             File(f"{TLS}{name}/{name}.crt", "leaf", server, service, "loopback", optional=True, serves=True)
             for name, service in (("kube-controller-manager", "controller-manager"), ("kube-scheduler", "scheduler"))

@@ -27,8 +27,9 @@ REMEDIES = {
     "renew": "renewed",
     "restart": "renewed by the start",
     "restore": "restored",
-    "rotate_ca": "rotate-ca, by hand",
+    "rotate_ca": "rotate_ca.yml",
     "lost": "lost",
+    "owner": "by its owner",
 }
 HEAD = ("NODE", "FILE", "STATE", "ENDS", "WHAT BECOMES OF IT", "WHY")
 

@@ -16,7 +16,7 @@ import typing as t
 from base64 import b64decode
 from dataclasses import dataclass
 
-from . import _bootstrap
+from . import _bootstrap, _x509
 
 JSON = dict[str, t.Any]
 _STORED = re.compile(r"\$1:([0-9a-f]+):(\d+):(\d+):(\d+):([A-Za-z0-9+/]+=*)")
@@ -88,7 +88,9 @@ def parse(name: str, out: str) -> JSON:
         elif kind == "at":
             offset, _, key = text.partition(":")
             found["offsets"].append((int(offset), key.removeprefix("/bootstrap/")))
-        elif kind in ("node", "unit", "agent", "authority", "said", "db", "cred", "idle", "in-force"):
+        elif kind == "authority":
+            found["authority"] = _x509.pin(b64decode(text))
+        elif kind in ("node", "unit", "agent", "said", "db", "cred", "idle", "in-force"):
             found[kind.replace("-", "_")] = text
     found["in_force"], _, found["source"] = str(found.get("in_force") or "").partition(" ")
     return found

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 _PEM = re.compile(r"-----BEGIN CERTIFICATE-----([A-Za-z0-9+/=\s]*)-----END CERTIFICATE-----")
 _VERSION_3_SERIAL = bytes.fromhex("a0030201020201")
@@ -49,6 +50,11 @@ class Certificate:
     """Whether it may sign others."""
     _loaded: x509.Certificate
 
+    @property
+    def name(self) -> x509.Name:
+        """Its subject, encoded as it stands there."""
+        return self._loaded.subject
+
     def signed_by(self, authority: Certificate) -> bool:
         """Issuer, key identifier and signature."""
         if self.akid and authority.skid and self.akid != authority.skid:
@@ -72,6 +78,31 @@ def first(text: str | None) -> Certificate | None:
     return next(iter(certificates(text or "")), None)
 
 
+def root(chain: t.Sequence[Certificate]) -> Certificate | None:
+    """The root among these that the first of them leads to, the nearest one; None where none does."""
+    edge, rest = list(chain[:1]), list(chain[1:])
+    while edge:
+        for found in (*edge, *rest):
+            if found.signed_by(found) and any(below.signed_by(found) for below in edge):
+                return found
+        edge = [above for above in rest if any(below.signed_by(above) for below in edge)]
+        rest = [other for other in rest if other not in edge]
+    return None
+
+
+def pin(pem: bytes) -> str:
+    """The hash of server-ca.crt in a full token: of the file, or of its root (DER) where it holds a chain."""
+    chain = certificates(pem.decode("ascii", "replace"))
+    found = root(chain) if len(chain) > 1 else None
+    return found.sha256 if found else hashlib.sha256(pem).hexdigest()
+
+
+def key_id(key: PublicKeyTypes) -> str:
+    """sha256 of a public key (DER, SubjectPublicKeyInfo)."""
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).hexdigest()
+
+
 def _certificate(body: str) -> Certificate | None:
     try:
         der = base64.b64decode("".join(body.split()), validate=True)
@@ -81,9 +112,6 @@ def _certificate(body: str) -> Certificate | None:
             names = _extension(loaded, x509.SubjectAlternativeName)
             own, issuer = _extension(loaded, x509.SubjectKeyIdentifier), _extension(loaded, x509.AuthorityKeyIdentifier)
             basic = _extension(loaded, x509.BasicConstraints)
-            key = loaded.public_key().public_bytes(
-                serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
-            )
             return Certificate(
                 subject=loaded.subject.rfc4514_string(),
                 issuer=loaded.issuer.rfc4514_string(),
@@ -92,7 +120,7 @@ def _certificate(body: str) -> Certificate | None:
                 ends=int(loaded.not_valid_after_utc.timestamp()),
                 skid=own.digest.hex() if own else "",
                 akid=(issuer.key_identifier or b"").hex() if issuer else "",
-                key_id=hashlib.sha256(key).hexdigest(),
+                key_id=key_id(loaded.public_key()),
                 sha256=hashlib.sha256(der).hexdigest(),
                 authority=bool(basic and basic.ca),
                 _loaded=loaded,

@@ -12,6 +12,7 @@ description:
   - Verb V(forget), on a voter, for the server whose turn it is: one that leaves for good, or one that has a new name.
   - Writes the manifest of each of its Nodes that the plan names to C(nodes/<name>.json) in the folder of the run, then
     deletes the Node. The finalizer of K3s and RKE2 removes the member of etcd that goes with it.
+  - Waits until the API server of that host is no endpoint of the cluster any more.
   - Where the API does not answer, or the finalizer does not come to it, the member is removed through etcd's gateway.
   - The Node of a server that joins again under its own name is never deleted, since its labels, taints and pods go with
     it; M(requorum.cluster.member_remove) removes only its member.
@@ -19,7 +20,7 @@ extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
 notes:
-  - The deadline for the finalizer is C(requorum_timeouts.leave), 60 seconds.
+  - The deadline for the finalizer, and for the endpoint, is C(requorum_timeouts.leave), 60 seconds.
 seealso:
   - module: requorum.cluster.member_remove
 """

@@ -76,10 +76,11 @@ options:
       - V(recover) plans everything that the case needs.
       - V(backup) plans phase 3 alone, on the best server whose etcd answers, else on one whose etcd is stopped. It
         stops nothing, and is meant for healthy clusters too.
-      - V(rotate), V(tls_remove), V(tokens), V(rejoin), V(agents), V(repair) and V(rollback) plan for a cluster whose
-        quorum stands, in five phases; in the fourth one, hosts take turns, each with C(turn) in its actions.
+      - V(rotate), V(rotate_ca), V(tls_remove), V(tokens), V(rejoin), V(agents), V(repair) and V(rollback) plan for a
+        cluster whose quorum stands, in five phases; in the fourth one, hosts take turns, each with C(turn) in its
+        actions.
     type: str
-    choices: [recover, backup, rotate, tls_remove, tokens, rejoin, agents, repair, rollback]
+    choices: [recover, backup, rotate, rotate_ca, tls_remove, tokens, rejoin, agents, repair, rollback]
     default: recover
   only:
     description: Hosts that the work is restricted to where hosts take turns; empty for all that need it.

@@ -58,7 +58,7 @@ RETURN = r"""
 outcome:
   description: >-
     V(healthy), V(planned) (check mode, or not begun), V(refused), V(recovered), V(not_redundant) (it works, servers are
-    missing) or V(failed).
+    missing), V(done) (what was asked for by name is), V(idle) (of that nothing is due) or V(failed).
   returned: always
   type: str
   sample: recovered

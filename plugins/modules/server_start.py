@@ -11,8 +11,9 @@ author: Requorum contributors
 description:
   - Verb V(start). Starts the server's unit without waiting for systemd, which has no limit for it, and goes on as soon
     as the supervisor answers C(/ping). From then on other servers can join.
-  - After a reset, a C(server) in the configuration is overridden by C(config.yaml.d/zz-requorum.yaml), and one on the
-    unit's command line by the systemd drop-in C(zz-requorum.conf), so that the survivor asks no other server.
+  - After a reset, and where a server takes CAs from its datastore, a C(server) in the configuration is overridden by
+    C(config.yaml.d/zz-requorum.yaml), and one on the unit's command line by the systemd drop-in C(zz-requorum.conf).
+    The server then asks no other one, which may have other CAs on its disk.
     M(requorum.cluster.node_release) takes both away.
   - After a reset, the first write by the API server that comes up is the point of no return.
 extends_documentation_fragment:

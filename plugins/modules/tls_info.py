@@ -11,8 +11,10 @@ author: Requorum contributors
 description:
   - Reads every certificate, authority and kubeconfig that RKE2 or K3s keeps on a server or agent with one shell call.
     It changes nothing. Certificates come as PEM. They are read and judged on the controller.
-  - Private keys never leave the node. Of a key only the SHA-256 of its public half is read, which says whether it
-    belongs to its certificate. Of the files that all servers have in common, the SHA-256 is read.
+  - Private keys never leave the node. Of a key only its public half is read, which says whether it belongs to its
+    certificate. Of the files that all servers have in common, the SHA-256 is read.
+  - Where the API of a server answers, the Secret with which servers start is read too, Secrets of webhooks, and the
+    authorities that webhooks and APIServices trust; their certificates only.
   - On a server it also reads the bootstrap data in the datastore on its disk, by two small reads, whether its etcd runs
     or not. They hold the authorities that the whole cluster has. They are opened on the controller, with the token in
     C(server/token) or in C(requorum_token_file); hashes and certificates of authorities are all that is returned.
@@ -74,7 +76,9 @@ requorum_tls:
       description: Whether it is a server.
       type: bool
     names:
-      description: C(node_name) and C(address), under which the node must be served; empty where it is not certain.
+      description:
+        - C(node_name) and C(address), under which the node must be served, empty where it is not certain; and C(sans),
+          the names and addresses of its setting C(tls-san).
       type: dict
     clock_skew:
       description: Seconds by which its clock is ahead of the controller's.
@@ -82,9 +86,9 @@ requorum_tls:
     files:
       description:
         - The files that are there, with C(path) (below the data directory, or absolute; C(secret/) is a Secret of the
-          cluster), C(sha256) (of what all servers have alike), C(text) (PEM, or the lines of a kubeconfig that name
-          certificates) and C(key_id) (SHA-256 of the public half of the private key beside a certificate; V(null) is
-          unknown, empty is no key).
+          cluster, C(trust/) the authorities that a webhook or an APIService trusts), C(sha256) (of what all servers
+          have alike), C(text) (PEM, or the lines of a kubeconfig that name certificates) and C(key_id) (SHA-256 of the
+          public half of the private key beside a certificate; V(null) is unknown, empty is no key).
       type: list
       elements: dict
     bootstrap:

@@ -12,6 +12,8 @@ description:
   - Verb V(match), before the server is stopped. Opens the bootstrap data of the snapshot that this run has proved, on
     the controller and with the token that was kept beside it. The CAs and service.key of the server must be those in
     it, or the plan must put them back. Nothing is stopped otherwise.
+  - Verb V(secret), likewise before it. Saves the Secret C(rke2-serving) or C(k3s-serving) of C(kube-system) to the
+    controller and deletes it. Every server starts with the certificate in it; the next start writes it anew.
   - Verb V(restore), while the server is stopped. Writes CAs, service.key and the files in cred/ that differ, with the
     times that the datastore has for them; what was there is moved aside. It is never done the other way round.
   - Verb V(renew), while the server is stopped. Runs C(certificate rotate) for the services that are due; where the
@@ -27,7 +29,7 @@ options:
     description: Verbs that are done now; the server is stopped and started between them.
     type: list
     elements: str
-    choices: [match, restore, renew, refresh, renewed]
+    choices: [match, secret, restore, renew, refresh, renewed]
     required: true
   tls:
     description: Result of M(requorum.cluster.tls_info) on this host after its start; for V(renewed).

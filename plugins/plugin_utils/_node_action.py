@@ -25,7 +25,13 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils import _stream
 
 JSON = dict[str, t.Any]
 CHUNK, SMALL = 4 << 20, 1 << 16
-SETTINGS = ("requorum_distro", "requorum_data_dir", "requorum_timeouts", "requorum_token_file")
+SETTINGS = (
+    "requorum_distro",
+    "requorum_data_dir",
+    "requorum_timeouts",
+    "requorum_token_file",
+    "requorum_defragment_mb",
+)
 display = Display()
 
 
@@ -116,7 +122,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         """Copy a file of the node to the controller (0600), hashed while it passes; the sha256 of what arrived."""
         digest, done = hashlib.sha256(), 0
         with open(os.open(target + ".part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            for block in self._blocks(path, size):
+            for block in self.blocks(path, size):
                 file.write(block)
                 digest.update(block)
                 done += len(block)
@@ -149,7 +155,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
             if done.rc != 0:
                 raise RequorumError(f"{self.host}: {path} cannot be written: {done.why}.", "Look at its disk.")
 
-    def _blocks(self, path: str, size: int) -> t.Iterator[bytes]:
+    def blocks(self, path: str, size: int) -> t.Iterator[bytes]:
         """A channel of its own where the connection is ssh, else chunks through the connection."""
         try:
             yield from _stream.read(self._connection, path)

@@ -16,7 +16,7 @@ from .output import Result
 
 JSON = dict[str, Any]
 FAILED, REFUSED = 1, 3
-CODES = {"done": 0, "healthy": 0, "planned": 0, "refused": REFUSED}
+CODES = {"done": 0, "healthy": 0, "idle": 0, "planned": 0, "refused": REFUSED}
 
 
 def add_options(command: argparse.ArgumentParser) -> None:

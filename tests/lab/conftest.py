@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
+from fnmatch import fnmatch
 
 import pytest
 
@@ -15,10 +16,14 @@ from lab.progress import LabError, say
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a module lists in SLOW, by name or by distribution, is left to `make test-slow`: CI ends in 90 minutes."""
+    """What a module lists in SLOW, as patterns of names, is left to `make test-slow`: CI ends in 90 minutes.
+
+    `-k rke2` finds the tests of its fixture too.
+    """
     for item in items:
+        item.extra_keyword_matches |= {"rke2", "k3s"} & set(getattr(item, "fixturenames", ()))
         slow = getattr(getattr(item, "module", None), "SLOW", ())
-        if any(word in item.name for word in slow):
+        if any(fnmatch(item.name, pattern) for pattern in slow):
             item.add_marker(pytest.mark.slow)
 
 

@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +16,17 @@ from lab.drill import Run
 from lab.labs import Lab
 
 ROOT = Path(__file__).parents[2]
+
+
+def command(lab: Lab, *words: str) -> tuple[int, dict[str, Any], str]:
+    """`requorum WORDS --json` against a lab: exit code, its document, everything that it printed."""
+    argv = [str(Path(sys.executable).parent / "requorum"), *words, "-i", str(lab.inventory), "--json"]
+    argv += ["-e", f"requorum_output={ROOT / 'recoveries'}"]
+    paths = [str(ROOT / ".collections"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, env=environment, timeout=600)
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout), done.stdout + done.stderr
 
 
 def stop(lab: Lab, host: str) -> None:

@@ -5,49 +5,15 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 from lab import fingerprint
-from lab.drill import ROOT, confirm, lose_quorum, playbook
+from lab.drill import confirm, killed, lose_quorum, playbook
 from lab.labs import Lab
 from tests.lab import story
 
-SLOW = ("test_",)
+SLOW = ("*back?k3s?", "*writes?rke2?")
 
 BACK = "playbooks/rollback.yml"
-
-
-def killed_after(lab: Lab, verb: str) -> Path:
-    """Run recover.yml until this action is recorded, then kill it with all its children; the folder of the run."""
-    output = ROOT / "recoveries"
-    before = set(output.glob(f"{lab.name}/*"))
-    words = ["recover.yml", "-i", str(lab.inventory), "-e", f"requorum_output={output}", *confirm(lab)]
-    env = {**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg")}
-    run = subprocess.Popen(
-        [str(Path(sys.executable).parent / "ansible-playbook"), *words],
-        cwd=ROOT,
-        env=env,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        start_new_session=True,
-    )
-    begun = time.monotonic()
-    while time.monotonic() - begun < 300:
-        for folder in set(output.glob(f"{lab.name}/*")) - before:
-            done = folder / "actions.jsonl"
-            if done.exists() and f'"verb": "{verb}"' in done.read_text("utf-8"):
-                os.killpg(run.pid, signal.SIGKILL)
-                run.wait()
-                return folder
-        time.sleep(0.02)
-    os.killpg(run.pid, signal.SIGKILL)
-    raise AssertionError(f"no {verb} within 300 s")
 
 
 def test_files_that_a_run_moved_aside_are_put_back(lab: Lab) -> None:
@@ -93,7 +59,7 @@ def test_a_reset_is_undone_until_the_new_cluster_writes(lab: Lab) -> None:
     first = lab.servers[0]
     store = f"{lab.data_dir}/server/db/etcd"
     lose_quorum(lab)
-    folder = killed_after(lab, "reset")
+    folder = killed(lab, "recover.yml", "reset", *confirm(lab))
     kept = json.loads((folder / "reset.json").read_text("utf-8"))["moved"]
     old = next(path for path in kept if "/etcd-old-" in path)
     name = lab.sh(first, f"cat {old}/name").out

@@ -10,7 +10,7 @@ from lab import faults
 from lab.labs import Lab
 from lab.workload import Workload
 
-SLOW = ("test_",)
+SLOW = ("*",)
 
 
 def test_one_server_less_loses_nothing(lab: Lab) -> None:

@@ -161,7 +161,7 @@ class Node:
                 self.files[file.path] = self.kubeconfig(file)
 
     def names(self, file: File) -> tuple[str, ...]:
-        mine = (self.name, self.address, SERVICE_IP) if file.names == "node" else ()
+        mine = (self.name, self.address, SERVICE_IP) if file.names in ("node", "server") else ()
         return (*mine, "localhost", "127.0.0.1") if file.names else ()
 
     def issue(

@@ -109,6 +109,12 @@ STATES = (
     # --- a quorum can stand again
     State("all stopped",
           (stopped("r1"), stopped("r2"), stopped("r3")), "quorum_recoverable", "r1", "start start start"),
+    State("all stopped, one at another address", (stopped("r1"), stopped("r2"), stopped("r3", moved=True)),
+          "quorum_recoverable", "r1", "start start rejoin"),
+    State("all addresses are new: members that would not find each other",
+          tuple(stopped(r, moved=True) for r in ("r1", "r2", "r3")), "quorum_lost", "r1", "nothing rejoin rejoin"),
+    State("a single server at another address", (stopped("r1", members=ONE, moved=True),),
+          "quorum_lost", "r1", "nothing"),
     State("two of three intact, one new disk: never reset", (stopped("r1"), stopped("r2"), wiped("r3")),
           "quorum_recoverable", "r1", "start start rejoin"),
     State("one waits for the stopped one", (leaderless("r1"), stopped("r2"), off("r3")),

@@ -19,6 +19,8 @@ from requorum.output import Result
         (("--days", "90"), "rotate_certs", {"cert_days": 90}),
         (("--all", "--check"), "rotate_certs", {"cert_all": True}),
         (("--empty-tls", "--only", "s1"), "tls_remove", {}),
+        (("--ca",), "rotate_ca", {}),
+        (("--ca", "--days", "900"), "rotate_ca", {"ca_days": 900}),
     ],
 )
 def test_playbook_and_variables(
@@ -35,9 +37,17 @@ def test_playbook_and_variables(
     assert calls == [(playbook, options)]
 
 
-@pytest.mark.parametrize("words", [(), ("--only", "s1", "--all"), ("--only", "s1", "--days", "3")])
+@pytest.mark.parametrize(
+    "words", [(), ("--only", "s1", "--all"), ("--only", "s1", "--days", "3"), ("--only", "s1", "--ca")]
+)
 def test_server_tls_is_emptied_only_on_named_servers(
     words: tuple[str, ...], capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert cli.main(["rotate-certs", "-i", "inventory", "--empty-tls", *words]) == cli.USAGE
     assert "--only HOST" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [("--only", "s1"), ("--all",)])
+def test_authorities_are_replaced_everywhere(words: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["rotate-certs", "-i", "inventory", "--ca", *words]) == cli.USAGE
+    assert "--ca is for all hosts" in capsys.readouterr().err

@@ -62,7 +62,8 @@ RUNS = {
     "refused": record(plan(OFF), OFF),
     "split brain": record(plan(SPLIT), SPLIT),
     "unknown": record(plan(state(dead("r1"), dead("r2"), dead("r3"))), state(dead("r1"), dead("r2"), dead("r3"))),
-    "nothing to do": record(plan(TWO), TWO),
+    "no way": record(plan(TWO), TWO),
+    "nothing due": record({**plan(TWO), "refusals": []}, TWO),
 }
 OUTCOMES = {
     "healthy": "healthy",
@@ -77,7 +78,8 @@ OUTCOMES = {
     "refused": "refused",
     "split brain": "refused",
     "unknown": "refused",
-    "nothing to do": "refused",
+    "no way": "refused",
+    "nothing due": "idle",
 }
 
 

@@ -196,6 +196,31 @@ def test_position_of_a_stopped_server(commit: int | None, position: tuple[int, .
     assert _server.view(entry).position == position
 
 
+@pytest.mark.parametrize(
+    ("configured", "has", "moved"),
+    [
+        ("10.0.0.1", ["127.0.0.1", "10.0.0.1"], False),
+        ("10.0.0.9", ["127.0.0.1", "10.0.0.1", "10.0.0.9"], True),
+        ("10.0.0.9,fd00::9", None, True),
+        ("", ["127.0.0.1", "10.0.0.9"], True),
+        ("", ["127.0.0.1", "10.0.0.1", "10.0.0.9"], False),
+        ("", None, False),
+    ],
+    ids=["same", "configured anew", "two families", "new by DHCP", "one of several", "not known"],
+)
+def test_a_stopped_server_whose_member_has_another_address(configured: str, has: list[str], moved: bool) -> None:
+    entry = read(text("rebooted")) | {"etcd": None, "processes": [], "addresses": has, "host": "10.0.0.9"}
+    entry["program"] |= {"node_ip": configured}
+    member = {"id": "a", "name": "r1-12345678", "peer_urls": ["https://10.0.0.1:2380"]}
+    entry["datastore"] |= {"cluster_id": "A", "member_id": "a"}
+    entry["datastore"]["summary"] = {"term": 3, "index": 100, "revision": 70, "members": [member]}
+    seen = _server.view(entry)
+    assert seen.moved == moved
+    assert seen.address == ("10.0.0.9" if moved else "10.0.0.1")
+    entry = read(text("healthy")) | {"addresses": has}  # while it runs, it is where it is listed
+    assert not _server.view(entry).moved
+
+
 def test_a_log_that_does_not_tell_is_unread_and_the_datastore_counts_all_the_same(tmp_path: Path) -> None:
     entry = read(text("rebooted"))
     wal = tmp_path / "0000000000000000-0000000000000000.wal"

@@ -245,6 +245,37 @@ def test_components_that_sign_for_themselves(version: str, ends: int, expected: 
     assert wrong(judged(node)) == ({SCHEDULER: expected} if expected else {})
 
 
+@pytest.mark.parametrize("san", ["api.example.org", "192.0.2.9"])
+def test_every_serving_certificate_of_a_server_has_the_names_of_tls_san(san: str) -> None:
+    node = Node()
+    names = {"node_name": "r1", "address": "10.0.0.1", "sans": [san]}
+    etcd = [f"{TLS}etcd/{name}.crt" for name in ("peer-server-client", "server-client")]
+    found = judged(node, names=names)
+    assert wrong(found) == {
+        SERVING: ("names", "renew", "api-server"), **dict.fromkeys(etcd, ("names", "renew", "etcd"))
+    }  # fmt: skip
+    assert found[SERVING].why == f"it lacks {san}"
+    for path in (SERVING, *etcd):
+        node.issue(path, names=("r1", "10.0.0.1", "127.0.0.1", "localhost", san))
+    assert wrong(judged(node, names=names)) == {}
+
+
+@pytest.mark.parametrize(
+    ("ends", "state"), [((300,), "ok"), ((-1,), "expired"), ((10,), "soon"), ((-1, 300), "ok"), ((), "unreadable")]
+)
+def test_what_webhooks_trust_is_shown_and_left_to_its_owner(ends: tuple[int, ...], state: str) -> None:
+    path = "trust/ValidatingWebhookConfiguration/rancher.cattle.io"
+    cas = [certs.authorities(f"webhook{end}", ends=end)[SERVER_CA] for end in ends]
+    document = Node().document()
+    text = b"".join(ca.pem for ca in cas).decode()
+    document["files"].append({"path": path, "sha256": None, "key_id": None, "text": text})
+    found = {j.path: j for j in _tls.judge(document, None, now=NOW, days=30)}
+    assert wrong(found) == ({} if state == "ok" else {path: (state, "owner", None)})
+    assert found[path].ends == (NOW + max(ends) * DAY if ends else None)
+    if state == "expired":
+        assert "1 by its owner, no restart" in _tls_words.table([found[path]])
+
+
 def test_a_missing_key_is_none_that_fits() -> None:
     document = Node().document()
     next(row for row in document["files"] if row["path"] == ADMIN)["key_id"] = ""
@@ -280,7 +311,9 @@ def test_when_a_start_renews(version: str, days: int) -> None:
     [
         ({"r1": 0.2, "r2": -3.0, "a1": None}, []),
         ({"r1": 0.2, "r2": 3600.0}, ["r2 is 3600 s ahead"]),
-        ({"r1": -86400.0, "r2": -86401.0}, ["r1 is 86400 s behind", "r2 is 86401 s behind"]),
+        ({"r1": -86400.0, "r2": -86401.0}, ["All hosts are 86400 s behind", "controller's clock"]),
+        ({"r1": 86400.0}, ["by the controller's r1 is 86400 s ahead."]),
+        ({"r1": -86400.0, "r2": -80000.0}, ["r1 is 86400 s behind", "r2 is 80000 s behind."]),
         ({"r1": 40.0, "r2": -40.0}, ["r1 is 40 s ahead", "r2 is 40 s behind"]),
     ],
 )

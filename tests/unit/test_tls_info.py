@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import base64
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -53,6 +55,7 @@ def test_a_node_is_read_as_it_lies_on_disk(tmp_path: Path, shell: str) -> None:
         if path in node.keys and path.endswith(".crt"):
             assert row["key_id"] == expected[path]["key_id"], path
     assert found["server"] and found["distro"] == "rke2" and found["error"] is None
+    assert sum(row["sha256"] is not None for row in rows.values()) == 15
     judged = _tls.judge(found, certs.bootstrap(certs.authorities()), now=NOW, days=30)
     assert len(judged) == 44 and {judgement.state for judgement in judged} == {"ok"}
 
@@ -93,6 +96,69 @@ def test_an_agent_and_an_empty_server(tmp_path: Path) -> None:
     assert found["server"] is True
     judged = _tls.judge(found, certs.bootstrap(certs.authorities()), now=NOW, days=30)
     assert {j.remedy for j in judged if j.path in certs.authorities()} == {"restore"}
+
+
+SAN_FILES = {
+    "config.yaml": "token: sekret123\ntls-san: [old.example.org]\ntls-san-security: true\n",
+    "config.yaml.d/10.yaml": "\"tls-san\" :  # names\n- a.example.org,b.example.org\n\n- 2001:DB8::1\nnode-name: x\n",
+    "config.yaml.d/20.yaml": "node-label:\n- tls-san=no\ntls-san+:\n  - c.example.org\n",
+    "config.yaml.d/notes.txt": "tls-san: no.example.org\n",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ("", ["a.example.org", "b.example.org", "2001:db8::1", "c.example.org"]),
+        ("--tls-san d.example.org --token sekret123 --tls-san=e.example.org", ["d.example.org", "e.example.org"]),
+        ("--debug --token sekret123", ["a.example.org", "b.example.org", "2001:db8::1", "c.example.org"]),
+    ],
+)
+def test_names_of_tls_san(tmp_path: Path, shell: str, words: str, expected: list[str]) -> None:
+    """As configuration files and command line have them; nothing else of either leaves the node."""
+    for name, text in SAN_FILES.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    script = _node.script("tls", DISTRO="rke2", DATA=str(tmp_path / "data"), PATHS="")
+    script = script.replace("CONFIG=/etc/rancher/$DISTRO/config.yaml", f"CONFIG={tmp_path}/config.yaml")
+    script = script.replace("ARGS=$(unit_args)", f"ARGS=$(printf %s {shlex.quote(words)} | tr ' ' '\\n')")
+    done = LocalNode(shell).run(script)
+    assert done.rc == 0 and "sekret" not in done.out and "no.example" not in done.out
+    assert _tls_read.parse("r1", done.out, received=NOW)["names"]["sans"] == expected
+
+
+KUBECTL = """\
+#!/bin/sh
+case "$*" in
+  *" secrets "*) printf '%s\\n' 'kube-system/rke2-serving {one}' 'cattle-system/webhook-tls {two}' 'shop/shop {two}' ;;
+  *) printf '%s\\n' 'APIService/v1. ' 'APIService/v1.metrics {two}' \\
+       'ValidatingWebhookConfiguration/rancher  {one} {one} {two}' ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_what_lies_in_the_cluster(tmp_path: Path, shell: str) -> None:
+    """By a kubectl that answers: Secrets of others are left out, of those that are taken only the certificates are."""
+    node = Node()
+    node.write(tmp_path)
+    pems = node.files[ADMIN], node.files["server/tls/server-ca.crt"]
+    one, two = (base64.b64encode(pem).decode() for pem in pems)
+    kubectl = tmp_path / "bin/kubectl"
+    kubectl.parent.mkdir()
+    kubectl.write_text(KUBECTL.replace("{one}", one).replace("{two}", two))
+    kubectl.chmod(0o755)
+    script = _node.script("tls", DISTRO="rke2", DATA=str(tmp_path), PATHS=_tls_read.PATHS)
+    done = LocalNode(shell).run(script.replace("listens 6443", "true"))
+    found = {row["path"]: row["text"] for row in _tls_read.parse("r1", done.out, received=NOW)["files"]}
+    texts = [pem.decode() for pem in pems]
+    assert {path: text for path, text in found.items() if path.startswith(("secret/", "trust/"))} == {
+        "secret/kube-system/rke2-serving": texts[0],
+        "secret/cattle-system/webhook-tls": texts[1],
+        "trust/APIService/v1.metrics": texts[1],
+        "trust/ValidatingWebhookConfiguration/rancher": "".join(texts),
+    }
 
 
 def test_an_answer_that_is_cut_off_is_unread(tmp_path: Path) -> None:

@@ -59,6 +59,7 @@ unit_args() {
 
 # Value of a flag on that command line; the last one wins. flag_value NAME [SHORT]
 flag_value() {
+  [ -n "$ARGS" ] || return 0
   printf '%s\n' "$ARGS" | awk -v n="--$1" -v s="-${2:--}" '
     take { r = $0; take = 0; next }
     $0 == n || $0 == s { take = 1; next }

@@ -14,6 +14,7 @@ about() {
   printf 'clock=%s\n' "$(date +%s.%N)"
   printf 'boot_id=%s\n' "$(cat /proc/sys/kernel/random/boot_id)"
   printf 'uid=%s\n' "$(id -u)"
+  printf 'addresses=%s\n' "$(ip -o addr show 2>/dev/null | sed -n 's/.* inet6\{0,1\} \([^/ ]*\).*/\1/p' | tr '\n' ' ')"
   sed -n 's/^PRETTY_NAME=/os_image=/p' /etc/os-release
 }
 

@@ -1,51 +1,107 @@
 # All certificates of this node in one call. Set by the caller: PATHS, one a line, below the data directory or in /etc.
 # Output: "key=value" lines about the node, "bootstrap=OFFSET" for each place in the datastore that names a bootstrap key,
-# then of each file that is there "file=PATH SHA256 KEY" and its text, each line after one blank: PEM of certificates,
-# of kubeconfigs the lines that name authority and client. SHA256 is that of files which all servers have alike. KEY is the
-# sha256 of the public half of the private key, "absent" no key; "-" is unknown. Private keys and tokens stay on the node.
+# "sum=SHA256  FILE" of what all servers have alike, and of each file that is there "file=PATH KEY" and its text, each line
+# after one blank: PEM of certificates, of kubeconfigs the lines that name authority and client, of Secrets and webhooks
+# their certificates in base64. KEY is the public half of the private key beside a certificate: the end of an EC P-256
+# key in base64, "sha256:" and its hash, "absent" for no key; "-" is unknown. Private keys and tokens stay on the node.
 find_distro || die "neither rke2 nor k3s is installed here"
+NL='
+'
 
-pem() { sed -n '/^-----BEGIN CERTIFICATE-----/,/^-----END CERTIFICATE-----/s/^/ /p' "$@"; }
-
-# A key as Go writes it (EC P-256 in SEC 1, which begins with these bytes) ends with its public half; in a certificate the
-# same half stands behind another head. openssl knows the other keys, where it is.
+# A key as Go writes it (EC P-256 in SEC 1, which begins with these bytes) ends with its public half: the private one ends
+# before character 53 of its base64. The shell reads it by itself. openssl knows the other keys, where it is.
 public_half() {
-  k=
-  head=
-  body=
-  if [ ! -f "$1" ]; then
-    k=absent
-  elif { IFS= read -r head && IFS= read -r body; } <"$1" && [ "$head ${body%"${body#MHcCAQEEI}"}" = '-----BEGIN EC PRIVATE KEY----- MHcCAQEEI' ]; then
-    k=$({
-      printf '\060\131\060\023\006\007\052\206\110\316\075\002\001\006\010\052\206\110\316\075\003\001\007\003\102\000'
-      sed '/^-----/d' "$1" | base64 -d | tail -c 65
-    } | sha256sum)
-  elif openssl pkey -in "$1" -noout </dev/null 2>/dev/null; then
-    k=$(openssl pkey -in "$1" -pubout -outform DER </dev/null 2>/dev/null | sha256sum)
-  fi
-  k=${k%% *}
-  k=${k:--}
-}
-
-# of FILE PATH: what is told of one file
-of() {
-  h=- k=-
-  case $2 in
-    *-ca.crt | *.key | server/cred/passwd | *.psk | *.json) [ "$2" = server/tls/dynamic-cert.json ] || h=$(sha256sum <"$1") ;;
-  esac
-  case $2 in *.crt) public_half "${1%.crt}.key" ;; esac
-  printf 'file=%s %s %s\n' "$2" "${h%% *}" "$k"
-  case $2 in
-    *.crt) pem "$1" ;;
-    */dynamic-cert.json) served <"$1" ;;
-    *.kubeconfig | *.yaml)
-      grep -E '^[[:space:]-]*(server|certificate-authority|client-certificate)(-data)?:' "$1" | sed 's/^/ /'
+  k=absent
+  [ -f "$1" ] || return 0
+  k=-
+  head='' one='' two='' three=''
+  { IFS= read -r head && IFS= read -r one && IFS= read -r two && IFS= read -r three; } <"$1"
+  case "$head $one" in
+    '-----BEGIN EC PRIVATE KEY----- MHcCAQEEI'*) [ "${#one} ${#two} ${#three}" = '64 64 36' ] && k=${two#????????}$three ;;
+    *)
+      openssl pkey -in "$1" -noout </dev/null 2>/dev/null || return 0
+      k=$(openssl pkey -in "$1" -pubout -outform DER </dev/null 2>/dev/null | sha256sum)
+      k=sha256:${k%% *}
       ;;
   esac
 }
 
-# The certificates in a Secret of type kubernetes.io/tls, without its key.
-served() { sed -n 's|.*"tls\.crt":[[:space:]]*"\([A-Za-z0-9+/=]*\)".*|\1|p' | base64 -d 2>/dev/null | pem; }
+# file_of PATH: f, where it lies; fails where it does not.
+file_of() {
+  case $1 in /*) f=$1 ;; *) f=$DATA/$1 ;; esac
+  [ -f "$f" ]
+}
+
+# Starting a program costs more than reading a file: one sha256sum and one awk for all of them.
+sums() {
+  set --
+  for p in $PATHS; do
+    case $p in
+      */dynamic-cert.json) ;;
+      *-ca.crt | *.key | server/cred/passwd | *.psk | *.json) file_of "$p" && set -- "$@" "$f" ;;
+    esac
+  done
+  [ $# = 0 ] || sha256sum "$@" | sed 's/^/sum=/'
+}
+
+texts() {
+  set --
+  for p in $PATHS; do
+    file_of "$p" || continue
+    k=-
+    case $p in *.crt) public_half "${f%.crt}.key" ;; esac
+    set -- "$@" "$p" "$k" "$f"
+  done
+  awk '
+    BEGIN {
+      for (i = 1; i < ARGC; i += 3) {
+        path = ARGV[i]
+        print "file=" path " " ARGV[i + 1]
+        pem = 0
+        while ((getline line < ARGV[i + 2]) > 0) {
+          if (path ~ /\.crt$/) {
+            if (line ~ /^-----BEGIN CERTIFICATE-----/) pem = 1
+            if (pem) print " " line
+            if (line ~ /^-----END CERTIFICATE-----/) pem = 0
+          } else if (path ~ /\.(kubeconfig|yaml)$/) {
+            if (line ~ /^[ \t-]*(server|certificate-authority|client-certificate)(-data)?:/) print " " line
+          } else if (path ~ /dynamic-cert\.json$/ && match(line, /"tls\.crt":[ \t]*"[A-Za-z0-9+\/=]*"/)) {
+            found = substr(line, RSTART, RLENGTH - 1)
+            sub(/.*"/, "", found)
+            print " " found
+          }
+        }
+        close(ARGV[i + 2])
+      }
+    }' "$@"
+}
+
+# What lies in the cluster: the Secret with which every server starts, Secrets of webhooks, and whom webhooks trust.
+in_cluster() {
+  s=$(WAIT=4 kube get secrets -A --field-selector type=kubernetes.io/tls \
+    -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.data.tls\.crt}{"\n"}{end}' 2>/dev/null) || return 0
+  printf '%s\n' "$s" |
+    awk -v ours="kube-system/$DISTRO-serving" '$1 == ours || $1 ~ /webhook/ { print "file=secret/" $1 " -\n " $2 }'
+  WAIT=4 kube get validatingwebhookconfigurations,mutatingwebhookconfigurations,apiservices \
+    -o 'jsonpath={range .items[*]}{.kind}/{.metadata.name} {.spec.caBundle}{range .webhooks[*]} {.clientConfig.caBundle}{end}{"\n"}{end}' \
+    2>/dev/null | awk 'NF > 1 {
+      print "file=trust/" $1 " -"
+      for (i = 2; i <= NF; i++) if (!(($1, $i) in seen)) { seen[$1, $i]; print " " $i }
+    }'
+}
+
+# The setting tls-san: of each configuration file as it stands there, and of the unit's command line.
+sans() {
+  config_files | while IFS= read -r f; do
+    printf ' # file %s\n' "$f"
+    awk '/^[^][:space:]#-]/ { on = /^["\047]?tls-san[+]?["\047]?[[:space:]]*:/ } on { print " " $0 }' "$f"
+  done
+  case $NL$ARGS in
+    *"$NL--tls-san"*)
+      printf '%s\n' "$ARGS" | awk 'take { print "san=" $0; take = 0 } $0 == "--tls-san" { take = 1 } sub(/^--tls-san=/, "san=")'
+      ;;
+  esac
+}
 
 # The address that RKE2 and K3s take for a node: configured, else that of the default route. Empty where it is not known.
 address() {
@@ -71,12 +127,10 @@ printf 'clock=%s\ndistro=%s\nversion=%s\ndata_dir=%s\nnode_name=%s\naddress=%s\n
 [ -f "$SERVER/token" ] && printf 'token_bytes=%s\n' "$(stat -c %s "$SERVER/token")"
 [ -f "$DB/etcd/member/snap/db" ] &&
   LC_ALL=C grep -a -b -o '/bootstrap/[0-9a-f]\{12\}' "$DB/etcd/member/snap/db" | sed 's/^/bootstrap=/; s/:.*//' | tail -n 200
-printf '%s\n' "$PATHS" | while IFS= read -r p; do
-  case $p in /*) f=$p ;; *) f=$DATA/$p ;; esac
-  if [ -f "$f" ]; then of "$f" "$p"; fi
-done
-if [ -f "$SERVER/cred/admin.kubeconfig" ] && listens 6443; then
-  s=$(WAIT=4 kube get --raw "/api/v1/namespaces/kube-system/secrets/$DISTRO-serving" 2>/dev/null | served)
-  [ -n "$s" ] && printf 'file=secret/kube-system/%s-serving - -\n%s\n' "$DISTRO" "$s"
-fi
+sans
+IFS=$NL
+sums
+texts
+unset IFS
+if [ -f "$SERVER/cred/admin.kubeconfig" ] && listens 6443; then in_cluster; fi
 echo 'end=yes'

@@ -1,6 +1,6 @@
 # Every token of this host and the names of the bootstrap keys in its datastore. Tokens stay here: their hashes travel.
 # Set by the caller: NAMED (a file with a token besides, or empty).
-# Output: "idle=PATH" of a drop-in that is needed no more, "token=HASH FORM USER CA PLACE" (form full|short, CA the hash in it or -), "in-force=HASH SOURCE", "authority=SHA256"
+# Output: "idle=PATH" of a drop-in that is needed no more, "token=HASH FORM USER CA PLACE" (form full|short, CA the hash in it or -), "in-force=HASH SOURCE", "authority=BASE64"
 # of what /cacerts serves, "node=NAME", "unit=STATE", "agent=STATE", "said=LINE", "keys=JSON" of the gateway, else "db=PATH", "cred=PATH" and
 # "at=OFFSET:KEY" for bootstrap keys and for Rancher's Secret;
 # where the API answers: "password=NODE HASH" (as stored: salted scrypt).
@@ -28,16 +28,12 @@ one() {
   file_value "$1"
 }
 
-# RKE2 and K3s hash the file as it is; where it holds a chain, its root as DER.
+# The file that /cacerts serves. Which of its certificates a token holds the hash of is found on the controller.
 authority() {
   f=$TLS/server-ca.crt
   [ -f "$f" ] || f=$DATA/agent/server-ca.crt
-  [ -f "$f" ] || return 0
-  if [ "$(grep -c 'BEGIN CERTIFICATE' "$f")" -gt 1 ]; then
-    awk '/^-----BEGIN/ { root = ""; next } !/^-----/ { root = root $0 "\n" } END { printf "%s", root }' "$f" | base64 -d 2>/dev/null | sha256sum
-  else
-    sha256sum <"$f"
-  fi | sed 's/^\([0-9a-f]*\).*/authority=\1/'
+  [ -f "$f" ] && printf 'authority=%s\n' "$(base64 <"$f" | tr -d '\n')"
+  true
 }
 
 n=$(config_value node-name)
