@@ -11,7 +11,7 @@ server has rotated it to the one of the configuration.
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import _tokens, _versions
 from ._catalog import Row
@@ -35,6 +35,8 @@ class Need:
     keep: tuple[str, ...] = ()
     """Agents that alone hold the token: BACKUP copies it from there."""
     refusals: tuple[Refusal, ...] = ()
+    at_hand: tuple[str, ...] = ()
+    """Keys of all tokens that BACKUP copies, or finds on the controller: each may open what it saves."""
 
     @property
     def words(self) -> dict[str, str]:
@@ -44,7 +46,7 @@ class Need:
     @property
     def document(self) -> dict[str, t.Any]:
         """For plan.json."""
-        return {"key": self.key, "at_hand": [self.key], "back": self.back} if self.key else {}
+        return {"key": self.key, "back": self.back, "at_hand": list(self.at_hand)}
 
 
 def need(case: Case, tokens: JSON, *, chosen: Row | None = None, version: str = "") -> Need:
@@ -53,20 +55,22 @@ def need(case: Case, tokens: JSON, *, chosen: Row | None = None, version: str = 
     if case.survivor is None or case.survivor.name not in hosts:
         return Need()
     survivor = case.survivor.name
-    if chosen and chosen.stored.bootstrap is None:  # it is known when it was copied
-        return Need(put={survivor: "put its token"})
     resets = case.kind in RESETS
     seen = _tokens.judge(list(hosts.values()), tokens.get("kept") or (), keys=_keys(case, hosts, chosen))
+    best, mine = seen.opener, hosts[survivor]["in_force"]
+    copied = (row.key for row in seen.rows if row.opens is not None and (row.where != "agent" or row == best))
+    held = Need(at_hand=tuple(sorted(set(copied))))
+    if chosen and chosen.stored.bootstrap is None:  # it is known when it was copied
+        return replace(held, put={survivor: "put its token"})
     starting = [survivor] if resets else list(case.having("start"))
     wrong = [name for name in starting if name in hosts and hosts[name]["in_force"] not in seen.keys]
     if not seen.keys or not wrong:
-        return Need()
+        return held
     flags = tuple(_flag(name) for name in wrong if hosts[name].get("source") == "flag")
-    best, mine = seen.opener, hosts[survivor]["in_force"]
     if best is None:
         # A file may hold the keys of a rotation that was cut off; what opens it then, BACKUP tells by its proof.
         doubt = not resets or (not chosen and mine in (hosts[survivor].get("seen") or ()))
-        return Need(refusals=() if doubt else (_lost(seen.keys, survivor, chosen),))
+        return replace(held, refusals=() if doubt else (_lost(seen.keys, survivor, chosen),))
     rotated = bool(chosen and mine)
     back = mine if rotated and rotates(version) else ""
     step = "lend token" if back else "keep old token" if rotated else "put found token"
@@ -77,6 +81,7 @@ def need(case: Case, tokens: JSON, *, chosen: Row | None = None, version: str = 
         back,
         keep=(best.node,) if best.where == "agent" else (),
         refusals=flags,
+        at_hand=held.at_hand,
     )
 
 
