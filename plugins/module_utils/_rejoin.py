@@ -103,7 +103,7 @@ def _order(case: Case, ask: _turns.Ask) -> tuple[Turn, ...]:
     again = [name for name in ready if swaps.get(name) == name and hosts[name].reachable]
     joins = [name for name in ready if needs.get(name) == "rejoin" or name in again]
     ready = [name for name in ready if name not in joins]
-    marked = {e["name"] for e in ask.entries if e["reachable"] and (_verify.leftovers(e) or _fenced(e))}
+    marked = {e["name"] for e in ask.entries if e["reachable"] and (_verify.leftovers(e) or _turns.cut_off(e))}
     return (
         *(Turn(name, "start", listed(case, name), (), hosts[name]) for name in ready if needs.get(name) == "start"),
         *(Turn(name, "promote", listed(case, name), (), hosts[name]) for name in ready if needs.get(name) == "promote"),
@@ -128,11 +128,6 @@ def _nodes(entries: t.Iterable[JSON]) -> dict[str, list[str]]:
     """Node -> its addresses, as the first API server that answers has them."""
     found = [(entry.get("api") or {}).get("nodes") for entry in entries if entry["reachable"]]
     return {node["name"]: node["addresses"] for node in next((nodes for nodes in found if nodes), ())}
-
-
-def _fenced(entry: JSON) -> bool:
-    """A run that was cut off has left its unit disabled."""
-    return any(line.startswith("enabled=") for line in entry.get("journal") or ())
 
 
 def _leave(case: Case, nodes: t.Mapping[str, t.Any], name: str, server: Server | None) -> Turn:

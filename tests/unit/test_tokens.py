@@ -209,6 +209,16 @@ def test_refusals(hosts: list[JSON], what: str) -> None:
     assert what in made.refusals[0].what
 
 
+def test_a_turn_that_was_cut_off_is_ended() -> None:
+    """Its token is in place: nothing is wrong with it, but it was stopped, and would not start at boot."""
+    hosts = {name: host(name, NEW_KEY) for name in ("r1", "r2", "r3")}
+    entries = [{"name": name, "reachable": True, "journal": ["enabled=enabled"] * (name == "r3")} for name in hosts]
+    case = _classify.classify([cases.voting("r1"), cases.voting("r2"), cases.stopped("r3")])
+    asked = _turns.Ask("prod", entries, [], tokens={"hosts": hosts})
+    made = _token_plan.plan(case, _distro.DISTROS["k3s"], asked)
+    assert [f"{a.node} {a.verb}" for a in made.actions if a.turn] == ["r3 start", "r3 serve", "r1 settle", "r3 release"]
+
+
 def test_the_only_place_is_an_agent_or_the_datastore() -> None:
     lost = [host(name, "", tokens=[]) for name in ("r1", "r2", "r3")]
     stale = host("r2", OLD_KEY, tokens=[token(OLD_KEY, "/etc/rancher/k3s/config.yaml: token")])
