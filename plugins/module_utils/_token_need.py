@@ -56,10 +56,13 @@ def need(case: Case, tokens: JSON, *, chosen: Row | None = None, version: str = 
         return Need()
     survivor = case.survivor.name
     resets = case.kind in RESETS
-    seen = _tokens.judge(list(hosts.values()), tokens.get("kept") or (), keys=_keys(case, hosts, chosen))
+    seen = _tokens.judge([_copied(host, survivor) for host in hosts.values()], tokens.get("kept") or (), keys=_keys(case, hosts, chosen))
     best, mine = seen.opener, hosts[survivor]["in_force"]
-    copied = (row.key for row in seen.rows if row.opens is not None and (row.where != "agent" or row == best))
-    held = Need(at_hand=tuple(sorted(set(copied))))
+    held = Need(
+        at_hand=tuple(
+            sorted({row.key for row in seen.rows if row.opens is not None and (row.where != "agent" or row == best)})
+        )
+    )
     if chosen and chosen.stored.bootstrap is None:  # it is known when it was copied
         return replace(held, put={survivor: "put its token"})
     starting = [survivor] if resets else list(case.having("start"))
@@ -90,6 +93,13 @@ def rotates(version: str) -> bool:
     since = {25: 15, 26: 10, 27: 7, 28: 3}
     major, minor, patch = _versions.numbers(version)
     return (major, minor) > (1, 28) or ((major == 1) and patch >= since.get(minor, 1 << 16))
+
+
+def _copied(host: JSON, survivor: str) -> JSON:
+    """A host with the tokens that can be had from it: its datastore is copied only where it is the survivor's."""
+    if host["name"] == survivor:
+        return host
+    return {**host, "tokens": [token for token in host.get("tokens") or () if " on disk: " not in token["place"]]}
 
 
 def _keys(case: Case, hosts: t.Mapping[str, JSON], chosen: Row | None) -> tuple[str, ...] | None:

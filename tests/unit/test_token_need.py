@@ -105,6 +105,11 @@ def test_a_token_that_the_survivor_does_not_have_is_found_elsewhere(
     assert ("a1" in [a.node for a in made.actions if a.verb == "keep"]) == place.startswith("a1")
 
 
+def test_the_secret_on_the_disk_of_another_server_is_not_copied() -> None:
+    place = "Secret fleet-local/local-rke-state on disk: serverToken"
+    assert need(hosts(LOST_ON_R1, server("r2", "", tokens=[token(NEW_KEY, place)]))).refusals
+
+
 def test_the_token_of_agents_opens_nothing() -> None:
     other = host("a1", "x", server=False, tokens=[token(NEW_KEY, "/etc/rancher/k3s/config.yaml: agent-token")])
     (refusal,) = need(hosts(LOST_ON_R1, other)).refusals
