@@ -56,13 +56,11 @@ def need(case: Case, tokens: JSON, *, chosen: Row | None = None, version: str = 
         return Need()
     survivor = case.survivor.name
     resets = case.kind in RESETS
-    seen = _tokens.judge([_copied(host, survivor) for host in hosts.values()], tokens.get("kept") or (), keys=_keys(case, hosts, chosen))
+    found = [_copied(host, survivor) for host in hosts.values()]
+    seen = _tokens.judge(found, tokens.get("kept") or (), keys=_keys(case, hosts, chosen))
     best, mine = seen.opener, hosts[survivor]["in_force"]
-    held = Need(
-        at_hand=tuple(
-            sorted({row.key for row in seen.rows if row.opens is not None and (row.where != "agent" or row == best)})
-        )
-    )
+    copied = {row.key for row in seen.rows if row.opens is not None and (row.where != "agent" or row == best)}
+    held = Need(at_hand=tuple(sorted(copied)))
     if chosen and chosen.stored.bootstrap is None:  # it is known when it was copied
         return replace(held, put={survivor: "put its token"})
     starting = [survivor] if resets else list(case.having("start"))
