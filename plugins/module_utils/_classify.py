@@ -25,6 +25,8 @@ Kind = t.Literal[
     "api_down",
     "unknown",
 ]
+RESETS = ("quorum_lost", "datastore_lost")
+"""Cases in which the cluster is made anew from one server."""
 UNLED = "All intact members run and still see no leader: they do not reach each other."
 Need = t.Literal["nothing", "start", "promote", "rejoin", "stays_off"]
 

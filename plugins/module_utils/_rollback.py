@@ -14,9 +14,9 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from . import _plan, _turns
-from ._classify import Case, Refusal
+from ._classify import RESETS, Case, Refusal
 from ._distro import Distro
-from ._plan import RESETS, Plan, Todo
+from ._plan import Plan, Todo
 
 JSON = t.Mapping[str, t.Any]
 PHASES = ("INSPECT", "PLAN", "BACKUP", "ROLLBACK", "VERIFY")
