@@ -65,7 +65,7 @@ class Server:
         """Certificates, supervisor port and node identity: the same for a start and a reset."""
         ctx = self.ctx
         certificates.generate(ctx)
-        if ctx.config.flag("cluster-reset") and ctx.reset_flag.exists():
+        if ctx.reset_flag.exists():  # of a host that was new, it is signed by CAs that the restore has replaced
             (ctx.tls / "dynamic-cert.json").unlink(missing_ok=True)
         serving.dynamic_certificate(ctx)
         os.chdir(ctx.server)

@@ -34,8 +34,11 @@ def rotate(ctx: ServerContext, new: str) -> None:
     old_key = tokens.bootstrap_key(known["server"])
     if bootstrap.read(ctx.gateway, known["server"]) is None:
         raise bootstrap.BootstrapError("failed to find bootstrap data in datastore")
+    if old_key == tokens.bootstrap_key(new) and len(ctx.gateway.range("/bootstrap/", prefix=True)) > 1:
+        raise bootstrap.BootstrapError("found multiple bootstrap keys in storage")
     bootstrap.replace(ctx, new, bootstrap.from_disk(ctx))
-    ctx.gateway.delete(old_key)
+    if old_key != tokens.bootstrap_key(new):
+        ctx.gateway.delete(old_key)
 
 
 def main(argv: list[str]) -> int:

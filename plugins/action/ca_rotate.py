@@ -32,7 +32,7 @@ class ActionModule(PlanAction):
     VERBS = ("issue", "swap")
 
     def do_issue(self) -> str:
-        held = {file.path: file for file in _proved.shared_files(self.settings, self.plan, self.run_dir)}
+        held = {file.path: file for file in _proved.shared_files(self.settings, self.run_dir)}
         made: list[_shared.File] = []
         for one in (_cas.Successor(**fields) for fields in self.plan["successors"]):
             if held[one.path].sha256 != one.sha256:

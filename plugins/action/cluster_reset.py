@@ -72,11 +72,12 @@ class ActionModule(PlanAction):
         return self._observe(moved, "flag" in unit)
 
     def _token(self, source: JSON) -> str:
-        """Through stdin only, and only where the node's own does not open the snapshot that is restored."""
+        """Through stdin only, and only where the node's own does not open what is restored."""
         me = next(server for server in self.plan["servers"] if server["name"] == self.host)
-        if not self.plan["snapshot"] or set(me["tokens"]) & set(source["bootstrap"]):
+        keys = source.get("bootstrap") or [key for key in [self.plan["tokens"].get("key")] if key]
+        if not keys or set(me["tokens"]) & set(keys):
             return ""
-        return _shelf.opening(self.settings, os.path.dirname(self.run_dir), self.plan["snapshot"]["name"], source)
+        return _shelf.opening(self.settings, self.run_dir, keys, (self.plan["snapshot"] or {}).get("name", ""))
 
     def _observe(self, moved: list[str], flag: bool) -> str:
         """Exit code and message are not believed: the datastore on disk must have exactly one member."""

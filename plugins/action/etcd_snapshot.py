@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _catalog, _snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, write
 
 
@@ -34,7 +35,9 @@ class ActionModule(PlanAction):
         arrived = self.pull(saved["path"], size, target)
         members = {member["id"] for member in self.plan["members"]} or {me["member_id"]}
         # A reset reads the token in force. Where nothing is reset, server/token counts too: it is kept as well.
-        at_hand = [*me["tokens"], *([me["own_token"]] if self.plan["aim"] and me["own_token"] else [])]
+        # The plan may have found it elsewhere.
+        own = [me["own_token"]] if self.plan["aim"] and me["own_token"] else []
+        at_hand = [*me["tokens"], *own, *self.plan["tokens"].get("at_hand", ())]
         wanted = _snapshot.Wanted(at_hand, members, self.plan["system_uid"] or "")
         proof = _snapshot.prove(target, wanted)
         whole = _snapshot.Check("transfer", arrived[:12], proof.sha256[:12], arrived == proof.sha256)
@@ -46,6 +49,7 @@ class ActionModule(PlanAction):
                 "sha256": proof.sha256,
                 "bytes": proof.bytes,
                 "revision": proof.datastore.revision if proof.datastore else None,
+                "bootstrap": list(proof.bootstrap),
                 "checks": [asdict(check) for check in (*proof.checks, whole)],
             },
         )
@@ -73,6 +77,8 @@ class ActionModule(PlanAction):
             "Look at the disk of the node; nothing was changed.",
             timeout=300,
             STAMP=self.stamp,
+            SIDE="agent" if self.host in self.plan["agents"] else "server",
+            NAMED=_shelf.on_host(self.settings, self.host),
         )
         self.pull(saved["path"], int(saved["bytes"]), os.path.join(self._folder(self.host), "files.tar"))
         return f"{saved['bytes']} bytes"

@@ -15,7 +15,9 @@ class ActionModule(PlanAction):
 
     def do_clear(self) -> str:
         listed = [path for item in self.plan["repairs"] if item["node"] == self.host for path in item["files"]]
-        done = self.script("clear", timeout=60, stdin="\n".join([*listed, ""]).encode(), STAMP=self.stamp)
+        listed += [path for name, path in self.plan["tokens"].get("idle", {}).items() if name == self.host]
+        side = "agent" if self.host in self.plan["agents"] else "server"
+        done = self.script("clear", timeout=60, stdin="\n".join([*listed, ""]).encode(), STAMP=self.stamp, SIDE=side)
         if done.rc != 0:
             raise RequorumError(f"{self.host}: leftovers are not moved: {done.why}.", "Run the same command again.")
         moved = moved_to(done.out)

@@ -31,7 +31,8 @@ class ActionModule(PlanAction):
                 "Look at etcd's log; nothing is lost, run the same command again.",
             )
         said += [f"member {member.name or member.id} removed through the gateway" for member in left]
-        self._unlisted()
+        if self.plan["needs"].get(self.turn) == "leaves":
+            self._unlisted()
         said += [f"kept: {', '.join(kept)}"] if kept else []
         return "; ".join(said) or f"no Node and no member of {self.turn} is left"
 

@@ -6,9 +6,9 @@ from __future__ import annotations
 
 import os
 
+from ansible_collections.requorum.cluster.plugins.module_utils._classify import RESETS
 from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.module_utils._plan import RESETS
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, moved_to
 
@@ -25,7 +25,9 @@ class ActionModule(PlanAction):
         foreign = me["authority"] is not None and me["authority"] != anchor["authority"]
         left = anchor if self.plan["case"] in RESETS else me
         replaced = left["cluster_id"] if left is anchor or me["cluster_id"] != anchor["cluster_id"] else ""
-        token = b"" if set(me["tokens"]) & set(anchor["tokens"]) else self._token()
+        # What START has put into place or rotated to counts before what the anchor had at INSPECT.
+        keys = [load(self.run_dir, "token.json", {}).get("key") or next(iter(anchor["tokens"]), "")]
+        token = b"" if set(me["tokens"]) & set(keys) else self._token(keys)
         done = self.script(
             "start",
             timeout=120,
@@ -44,12 +46,9 @@ class ActionModule(PlanAction):
         moved = moved_to(done.out)
         return f"started, joins {url}; kept: {', '.join(moved) or 'nothing was there'}"
 
-    def _token(self) -> bytes:
-        """The token in force, out of the backup; it goes to the node through stdin only."""
-        if self.plan["snapshot"]:
-            source, named = load(self.run_dir, "restore.json", {"bootstrap": []}), self.plan["snapshot"]["name"]
-            token = _shelf.opening(self.settings, os.path.dirname(self.run_dir), named, source)
-            if token:
-                return token.encode()
+    def _token(self, keys: list[str]) -> bytes:
+        """The token of the cluster, out of a backup; it goes to the node through stdin only."""
+        named = (self.plan["snapshot"] or {}).get("name", "")
         kept = os.path.join(self.run_dir, "backup", self.anchor["name"], "files.tar")
-        return (_shelf.token(self.settings) or _shelf.kept_token(kept)).encode()
+        found = _shelf.opening(self.settings, self.run_dir, keys, named)
+        return (found or _shelf.token(self.settings) or _shelf.kept_token(kept)).encode()

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _kubernetes, _look
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _passwords
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, recorded, seconds_since
 
 
@@ -24,8 +25,7 @@ class ActionModule(PlanAction):
         return self.wait("its own /readyz", probe, seconds=self.timeout("settle", 300), hint=hint)
 
     def do_settle(self) -> str:
-        for name in self._task.args.get("refused") or ():
-            self.script("node_password", timeout=20, NODE=name, GO="drop")
+        refused = list(self._task.args.get("refused") or ())
         living = self.in_turn or [server for server in self.plan["servers"] if server["need"] != "stays_off"]
         nodes = {server["node"] for server in living} | set(() if self.in_turn else self.plan["agent_nodes"])
         addresses = sorted(server["address"] for server in living)
@@ -35,6 +35,9 @@ class ActionModule(PlanAction):
             seen = _kubernetes.parse(done.out, since=self._started()) if done.rc == 0 else None
             if seen is None:
                 return False, f"the API does not answer ({done.why})" if done.rc else "the API answers in part"
+            while refused:
+                self.say(_passwords.remove(self, refused[0], refused[0]))
+                refused.pop(0)
             waiting = [f"{name} ({seen.silent.get(name, 'no Node')})" for name in sorted(nodes - seen.ready)]
             found = [address for address in seen.endpoints if not self.in_turn or address in addresses]
             text = f"not Ready: {', '.join(waiting) or 'none'}; endpoints {', '.join(seen.endpoints)}"

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _node, _tokens
+from ansible_collections.requorum.cluster.plugins.module_utils import _tokens
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 PATH = "/etc/rancher/node/password"
@@ -15,22 +15,17 @@ PATH = "/etc/rancher/node/password"
 class ActionModule(NodeAction):
     """Whether the node password of a host is the one that the cluster has stored."""
 
+    VALID = ("server",)
+
     def act(self) -> dict[str, t.Any]:
-        hostvars = self.vars["hostvars"]
+        hostvars, given = self.vars["hostvars"], self._task.args.get("server")
         read = [
             (hostvars[name].get("requorum_token_read") or {}).get("requorum_tokens") or {}
-            for name in [*self.vars["groups"].get("servers", ()), self.host]
+            for name in [*([given] if given else self.vars["groups"].get("servers", ())), self.host]
         ]
         stored = next((host["passwords"] for host in read if host.get("passwords")), {})
-        mine = stored.get(read[-1].get("node") or self.host)
-        password = self._password() if mine else ""
+        node = str(read[-1].get("node") or self.host)
+        mine = stored.get(node)
+        password = self.small(PATH).decode("utf-8", "replace").strip() if mine else ""  # it stays in this process
         accepted = _tokens.accepts(mine, password) if mine and password else None
-        return {"changed": False, "accepted": accepted}
-
-    def _password(self) -> str:
-        """It stays in the memory of this process."""
-        size = self.node.run(f"stat -c %s {PATH} 2>/dev/null || echo 0").out.strip()
-        if not size.isdigit() or not 0 < int(size) <= 4096:
-            return ""
-        (raw,) = _node.read_many(self.node, PATH)([_bbolt.Range(0, int(size))])
-        return raw.decode("utf-8", "replace").strip()
+        return {"changed": False, "accepted": accepted, "refused": node if accepted is False else ""}

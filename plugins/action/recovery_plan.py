@@ -9,7 +9,7 @@ import os
 import shlex
 import time
 import typing as t
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _agents,
@@ -29,6 +29,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _state,
     _tls,
     _tls_words,
+    _token_need,
     _token_plan,
     _turns,
 )
@@ -139,10 +140,13 @@ class ActionModule(NodeAction):
     def _recovery(
         self, case: _classify.Case, distro: _distro.Distro, ask: _turns.Ask, chosen: _catalog.Row | None
     ) -> tuple[_classify.Case, _plan.Plan]:
-        """The plan of recover.yml, with the case as the certificates explain it."""
+        """The plan of recover.yml, with the case as certificates and tokens explain it."""
         hindering = _rotate.hindering(ask)
         needs = _rotate.needed(hindering)
         case = _rotate.explained(case, needs)
+        version = next((entry["version"] for entry in ask.entries if entry.get("version")), "")
+        tokens = _token_need.need(case, ask.tokens, chosen=chosen, version=version)
+        case = replace(case, refusals=(*case.refusals, *tokens.refusals))
         plan = _plan.make_plan(
             case,
             distro,
@@ -153,6 +157,8 @@ class ActionModule(NodeAction):
             bare=self._bare(chosen, ask.entries),
             renew=[name for name, need in needs.items() if need.files],
             restore=[name for name, need in needs.items() if need.restore],
+            tokens=tokens,
+            refused=ask.tokens["refused"],
             rancher=_harvester.rancher(ask.entries),
         )
         return case, _rotate.worded(plan, needs, hindering)
@@ -259,7 +265,9 @@ class ActionModule(NodeAction):
         shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
         return {
             "hosts": {name: json.loads(json.dumps(host)) for name, host in found.items() if host},
-            "kept": _shelf.token_places(self.settings, shelf) if any(found.values()) else [],
+            "kept": _shelf.token_places(self.settings, shelf, str(self._task.args.get("snapshot") or ""))
+            if any(found.values())
+            else [],
             "refused": [name for name, accepted in said.items() if accepted is False],
         }
 

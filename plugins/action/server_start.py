@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _look, _plan
+from ansible_collections.requorum.cluster.plugins.module_utils import _classify
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
 
 
@@ -23,18 +23,7 @@ class ActionModule(PlanAction):
             STAMP=self.stamp,
             ROLE="alone" if self._alone() else "member",
         )
-
-        def probe() -> tuple[bool, str]:
-            done = self.script("look", timeout=20)
-            look = _look.parse(done.out)
-            return done.rc == 0 and look.ping, look.seen if done.rc == 0 else done.why
-
-        return self.wait(
-            "its supervisor to answer /ping",
-            probe,
-            seconds=self.timeout("start", 600),
-            hint=f"See journalctl -u on {self.host}; running the same command again is safe.",
-        )
+        return self.until_ping(f"See journalctl -u on {self.host}; running the same command again is safe.")
 
     def _alone(self) -> bool:
         """Whether it must not ask the server that its configuration names.
@@ -44,4 +33,4 @@ class ActionModule(PlanAction):
         """
         mine = {a["verb"] for a in self.plan["actions"] if a["node"] == self.host and a["turn"]}
         swapped = self.plan["purpose"] == "rotate_ca" or "restore" in mine
-        return self.plan["case"] in _plan.RESETS or swapped
+        return self.plan["case"] in _classify.RESETS or swapped

@@ -27,7 +27,7 @@ class ActionModule(PlanAction):
         path = _shelf.unpacked(self._here(chosen), raw, HINT)
         at_hand = _shelf.names_at_hand(self.settings, os.path.dirname(self.run_dir), chosen["name"])
         wanted = _snapshot.Wanted(
-            token_hashes={*me["tokens"], *at_hand},
+            token_hashes={*me["tokens"], *at_hand, *self.plan["tokens"].get("at_hand", ())},
             system_uid=self.plan["system_uid"] or "",
             version=self.plan["version"] or "",
         )

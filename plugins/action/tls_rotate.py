@@ -33,7 +33,7 @@ class ActionModule(PlanAction):
         return super().act()
 
     def do_match(self) -> str:
-        found = _proved.shared_files(self.settings, self.plan, self.run_dir)
+        found = _proved.shared_files(self.settings, self.run_dir)
         wrong = _shared.differing(found, self._seen())
         mine = {action["verb"] for action in self.plan["actions"] if action["node"] == self.host}
         if wrong and "restore" not in mine:

@@ -66,13 +66,15 @@ def servers(case: Case, entries: t.Iterable[JSON]) -> Servers:
     )
 
 
-def need(name: str, at: Link, known: Servers) -> Need:
-    """What an agent needs, judged from one look at it."""
+def need(name: str, at: Link, known: Servers, refused: bool = False) -> Need:
+    """What an agent needs, judged from one look at it. refused: the stored hash is not that of its node password."""
     found: list[tuple[str, str]] = []
     # Where its own connection gave no answer in time, the API says whether it reports.
     silent = not at.reports and not (at.unit == "active" and at.age is None and at.node in known.ready)
     if at.refused and silent:
         found.append(("admit", "its node password is refused"))
+    elif refused:
+        found.append(("admit", "its node password is not the stored one: its next start would be refused"))
     if wrong := _address(at, known, silent):
         found.append(("point", wrong))
     if at.pin and len(known.pins) == 1 and at.pin not in known.pins:
@@ -85,7 +87,10 @@ def need(name: str, at: Link, known: Servers) -> Need:
         found.append(("restart", f"it does not report ({at.seen})"))
     if not found:
         return Need()
-    steps = dict.fromkeys([step for step, _why in found] + ["restart"])
+    # Where only the stored password is wrong, it is written anew at the agent's next start.
+    steps = dict.fromkeys(step for step, _why in found)
+    if set(steps) != {"admit"}:
+        steps |= {"restart": None}
     return Need(
         tuple(f"agent {step}" for step in steps),
         tuple(why for _step, why in found),
@@ -124,7 +129,8 @@ def needs(case: Case, ask: _turns.Ask) -> dict[str, Need]:
     """Agent -> what it needs, for those that answer and need anything."""
     known, entries = servers(case, ask.entries), {entry["name"]: entry for entry in ask.entries}
     looked = {name: entries[name].get("link") for name in ask.wanted(ask.agents)}
-    judged = {name: need(name, Link(**at), known) for name, at in looked.items() if at}
+    refused = ask.tokens.get("refused") or ()
+    judged = {name: need(name, Link(**at), known, name in refused) for name, at in looked.items() if at}
     return {name: found for name, found in judged.items() if found.steps}
 
 

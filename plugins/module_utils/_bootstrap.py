@@ -104,7 +104,8 @@ def advice(keys: t.Collection[str]) -> str | None:
         return (
             f"{len(keys)} bootstrap keys ({', '.join(sorted(keys))}): a token rotation did not end. A server starts "
             "with the token of any of them, so keep the old and the new one. Once the cluster runs, repeat "
-            "`token rotate --token OLD --new-token NEW`: it removes the old key."
+            "`token rotate --token OLD --new-token NEW` on a server whose server/token is still the old one: it "
+            "removes the old key."
         )
     return None
 

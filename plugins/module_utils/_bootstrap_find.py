@@ -3,9 +3,9 @@
 # PRIVATE to the collection: it may change at any time.
 """Bootstrap data in a datastore that lies on a node, read by two small reads, whether its etcd runs or not.
 
-The node says where in the file the name of a bootstrap key stands (sh/tls.sh). A revision is a KeyValue in one piece,
-also where it spans pages; pages that bbolt has freed hold older ones, so the greatest revision counts. What is being
-written just now does not open: the data are sealed with AES-GCM.
+The node says where in the file the name of such a key stands (sh/tls.sh), or that of Rancher's Secret (sh/tokens.sh).
+A revision is a KeyValue in one piece, also where it spans pages; pages that bbolt has freed hold older ones, so the
+greatest revision counts. What is being written just now does not open: the data are sealed with AES-GCM.
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from . import _bbolt, _keys
+from . import _bbolt, _keys, _secret
 
-HEAD = 80
+HEAD = 96
 """Bytes: a key, three numbers and the length of the value."""
 MAX_VALUE = 1 << 20
-_KEY = re.compile(rb"\x0a\x17/bootstrap/([0-9a-f]{12})")
+_KEY = re.compile(rb"\x0a\x17/bootstrap/([0-9a-f]{12})|\x0a\x2d(" + _secret.STATE.encode() + b")")
 
 
 @dataclass(frozen=True)
@@ -27,13 +27,13 @@ class Found:
     """A revision of a bootstrap key."""
 
     key: str
-    """Its name: 12 hex digits."""
+    """Its name: 12 hex digits, or that of Rancher's Secret."""
     revision: int
     value: bytes
 
 
 def newest(offsets: t.Iterable[int], names: t.Collection[str]) -> _bbolt.Reader[Found | None]:
-    """The newest revision of one of these keys. offsets: where names of bootstrap keys stand in the file."""
+    """The newest revision of one of these keys. offsets: where their names stand in the file."""
     starts = sorted({offset - 2 for offset in offsets if offset >= 2})
     heads = yield [_bbolt.Range(start, HEAD) for start in starts]
     found = [
@@ -66,4 +66,4 @@ def _head(raw: bytes) -> tuple[str, int, int] | None:
             break
     if 3 not in numbers or not 0 < numbers.get(5, 0) <= MAX_VALUE:
         return None
-    return match[1].decode(), numbers[3], position + numbers[5]
+    return (match[1] or match[2]).decode(), numbers[3], position + numbers[5]

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
-from . import _tls, _tls_files, _x509
+from . import _clocks, _tls, _tls_files, _x509
 from ._errors import RequorumError
 
 JSON = t.Mapping[str, t.Any]
@@ -81,7 +81,7 @@ def due(known: JSON, *, now: float, days: int, distro: str) -> t.Iterator[Succes
             signer=root.subject if root else "",
             name=f"{kind}-ca@{int(now)}",
             root=f"{kind}-root@{int(now)}",
-            starts=int(now) - _tls.SKEW_S,
+            starts=int(now) - _clocks.SKEW_S,
             until=int(now) + LIFE * _tls.DAY,
         )
 

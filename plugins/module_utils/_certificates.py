@@ -9,7 +9,7 @@ import collections
 import datetime
 import typing as t
 
-from . import _tls, _tls_files, _tls_words, _x509
+from . import _clocks, _tls, _tls_files, _tls_words, _x509
 
 JSON = dict[str, t.Any]
 DAYS, SHOWN = 30, 8
@@ -45,7 +45,7 @@ def findings(plan: JSON, state: JSON) -> list[Found]:
     for judgement in judged:
         if judgement["state"] != "ok":
             wrong.setdefault(judgement["node"], []).append(judgement)
-    return [*_clocks(state["nodes"]), *(_finding(node, found) for node, found in wrong.items())]
+    return [*_skewed(state["nodes"]), *(_finding(node, found) for node, found in wrong.items())]
 
 
 def _finding(node: str, wrong: t.Sequence[JSON]) -> Found:
@@ -57,10 +57,10 @@ def _finding(node: str, wrong: t.Sequence[JSON]) -> Found:
     return rule, severity, node, f"{node} has {len(wrong)} certificates or keys: {said}.", [*lines[:SHOWN], *more]
 
 
-def _clocks(entries: t.Sequence[JSON]) -> t.Iterator[Found]:
+def _skewed(entries: t.Sequence[JSON]) -> t.Iterator[Found]:
     for entry in entries:
         skew = entry.get("clock_skew")
-        if skew is not None and abs(skew) > _tls.SKEW_S:
+        if skew is not None and abs(skew) > _clocks.SKEW_S:
             said = f"The clock of {entry['name']} is {abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}."
             why = "Certificates then look expired or not yet valid; set the clock first (chrony, NTP)."
             yield "clock_skew", "error", entry["name"], said, [why]

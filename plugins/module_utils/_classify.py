@@ -12,6 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
+from . import _clocks
 from ._server import Member, Server
 
 Kind = t.Literal[
@@ -24,6 +25,8 @@ Kind = t.Literal[
     "api_down",
     "unknown",
 ]
+RESETS = ("quorum_lost", "datastore_lost")
+"""Cases in which the cluster is made anew from one server."""
 UNLED = "All intact members run and still see no leader: they do not reach each other."
 Need = t.Literal["nothing", "start", "promote", "rejoin", "stays_off"]
 
@@ -68,7 +71,14 @@ def classify(servers: t.Sequence[Server], *, survivor: str = "") -> Case:
 
     survivor: the user's own choice; it decides between two clusters and comes first in the ranking.
     """
-    return replace(_classify(servers, survivor), servers=tuple(servers))
+    case = _classify(servers, survivor)
+    odd = _clocks.odd({server.name: server.skew for server in servers if server.reachable})
+    if odd and case.kind != "healthy":
+        why = "Certificates then look expired or not yet valid, and members do not reach each other."
+        case = replace(
+            case, refusals=(Refusal(f"{_clocks.differ(odd)} {why}", _list(list(odd)), _clocks.HINT), *case.refusals)
+        )
+    return replace(case, servers=tuple(servers))
 
 
 def _classify(servers: t.Sequence[Server], survivor: str) -> Case:

@@ -3,7 +3,8 @@
 # PRIVATE to the collection: it may change at any time.
 """What Kubernetes and the distribution keep in a datastore, gathered while its structure is checked.
 
-Few values are kept: bootstrap data, namespaces, nodes and the newest revisions. The rest is only counted.
+Few values are kept: bootstrap data, namespaces, nodes, Rancher's tokens and the newest revisions. The rest is only
+counted.
 """
 
 from __future__ import annotations
@@ -11,14 +12,15 @@ from __future__ import annotations
 import collections
 import functools
 
-from . import _keys, _objects, _versions
+from . import _keys, _objects, _secret, _versions
 from ._live import TOMBSTONE
 
 REGISTRY, BOOTSTRAP = b"/registry/", b"/bootstrap/"
 NAMESPACES, NODES = b"/registry/namespaces/", b"/registry/minions/"
 RECENT = 2000
 """Newest revisions that are looked at for times: leases are renewed every 10 s, so theirs are among them."""
-_KEPT = (BOOTSTRAP, NAMESPACES, NODES)
+STATE = _secret.STATE.encode()
+_KEPT = (BOOTSTRAP, NAMESPACES, NODES, STATE)
 _ENCRYPTED = b"k8s:enc:"
 
 
@@ -62,6 +64,11 @@ class Contents:
     def bootstrap(self) -> dict[str, bytes]:
         """Bootstrap data by the name of its key; more than one name: a token rotation that did not end."""
         return self._values(BOOTSTRAP)
+
+    @property
+    def state(self) -> bytes:
+        """The Secret in which Rancher and Harvester keep the tokens, as it lies there; empty where there is none."""
+        return self._values(STATE).get("", b"")
 
     @property
     def namespaces(self) -> list[str]:

@@ -16,13 +16,12 @@ import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
 from ._catalog import Row
-from ._classify import Case, Refusal
+from ._classify import RESETS, Case, Refusal
 from ._distro import Distro
 from ._steps import STEPS
 from ._timeline import PHASES
+from ._token_need import Need
 
-RESETS = ("quorum_lost", "datastore_lost")
-"""Cases in which the cluster is made anew from one server."""
 NOTHING_ENDS = "There is none: the quorum stands all the time, and what is replaced is kept."
 NO_RETURN = "The first write by the API server that START brings up. Until then everything can be put back as it was."
 
@@ -161,6 +160,8 @@ def make_plan(
     bare: t.Collection[str] = (),
     renew: t.Collection[str] = (),
     restore: t.Collection[str] = (),
+    tokens: Need | None = None,
+    refused: t.Sequence[str] = (),
     rancher: bool = False,
 ) -> Plan:
     """The plan for a case.
@@ -171,16 +172,20 @@ def make_plan(
     renew: servers whose leaf certificates have ended: older versions do not start with them.
     restore: servers whose CAs are missing or not the datastore's: a start would refuse them or make new ones. A reset
     and a rejoin bring their own.
+    tokens: what the recovery needs of them. refused: hosts whose node password is not the stored one.
     rancher: Rancher manages the servers, and its planner must stand still meanwhile.
     """
+    tokens = tokens or Need()
     if not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
         return empty(case, cluster)
     reset = "plain" if method == "plain" else "restore"
     source = find_source(case, distro)
     if source is None and renew and case.kind == "quorum_recoverable":  # all are stopped anyway: copy one first
         source = Source(case.base[0].name, True, stop=True)
-    steps = _steps(case, source, agents, reset, chosen, bare, renew, restore, rancher)
-    actions = number(steps, case, distro, source, chosen)
+    refused = [name for name in case.having("rejoin") if name in refused]
+    todo = _steps(case, source, agents, reset, chosen, bare, renew, restore, tokens, refused, rancher)
+    words = {**tokens.words, "refused": ", ".join(refused)}
+    actions = number(todo, case, distro, source, chosen, more=words)
     if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
         return empty(case, cluster)
     lost, loss = _loss(case, chosen)
@@ -192,6 +197,7 @@ def make_plan(
         lost=lost,
         saver=source.node if source else "",
         offline=bool(source and source.offline),
+        tokens={**tokens.document, "refused": refused},
         snapshot={**asdict(chosen.stored), "name": chosen.stored.name, "why": chosen.why} if chosen else None,
     )
 
@@ -234,6 +240,8 @@ def _steps(
     bare: t.Collection[str],
     renew: t.Collection[str],
     restore: t.Collection[str],
+    tokens: Need,
+    refused: t.Sequence[str],
     rancher: bool,
 ) -> t.Iterator[Todo]:
     """In the one right order."""
@@ -245,6 +253,7 @@ def _steps(
     if source:  # without one, intact members run without a leader: starting the others changes nothing on disk
         yield Todo("snapshot", source.node)
     yield from (Todo("keep", server.name) for server in case.servers if server.reachable)
+    yield from (Todo("keep token", name) for name in tokens.keep)
     if chosen:
         if chosen.stored.place == "node":
             yield Todo("fetch", chosen.stored.host)
@@ -252,6 +261,8 @@ def _steps(
     yield from (Todo("fence", name) for name in joiners)
     broken = [name for name in case.having("start") if name in renew or name in restore]
     yield from (Todo("stop to renew", name) for name in broken if name != stopped)
+    if not lost:
+        yield from (Todo("stop for token", name) for name in tokens.put if name not in (*broken, stopped))
     yield from (Todo("furnish", name) for name in (*joiners, survivor) if name in bare)
     if lost:
         if not stopped:
@@ -260,13 +271,20 @@ def _steps(
         if survivor in renew:
             yield Todo("renew to reset", survivor)
         yield Todo(reset, survivor)
+        yield from (Todo(step, name) for name, step in tokens.put.items())
         yield Todo("start alone", survivor)
         if rancher:
             yield Todo("brake", survivor)
+        if tokens.back:
+            yield Todo("rotate back", survivor)
     yield from (Todo("put back to start", name) for name in case.having("start") if name in restore)
     yield from (Todo("renew to start", name) for name in case.having("start") if name in renew)
+    if not lost:
+        yield from (Todo(step, name) for name, step in tokens.put.items())
     yield from (Todo("start", name) for name in case.having("start"))
     if joiners and not lost:
+        if refused:
+            yield Todo("drop passwords", survivor)
         yield Todo("remove", survivor)
     yield from (Todo("renew to join", name) for name in joiners if name in renew)
     yield from (Todo("rejoin", name) for name in joiners)

@@ -34,6 +34,8 @@ class Turn:
     """Nodes that go with it."""
     server: Server | None = None
     """None where the inventory does not have it."""
+    refused: bool = False
+    """The stored node password is not the host's."""
 
     @property
     def runs(self) -> bool:
@@ -48,7 +50,8 @@ class Turn:
 
 def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     """What lacks to full strength, or what was asked for by name: options `replace` {old: new} and `remove`."""
-    turns = _order(case, ask)
+    refused = ask.tokens.get("refused") or ()
+    turns = tuple(replace(turn, refused=turn.name in refused) for turn in _order(case, ask))
     refusals = (*_mistakes(case, ask, turns), *_forbidden(case, turns), *_short(case, turns))
     stay = [server for server in case.base if server.name not in {turn.name for turn in turns if turn.kind == "leave"}]
     again = {turn.name for turn in turns if turn.kind == "join"}
@@ -100,7 +103,7 @@ def _order(case: Case, ask: _turns.Ask) -> tuple[Turn, ...]:
     again = [name for name in ready if swaps.get(name) == name and hosts[name].reachable]
     joins = [name for name in ready if needs.get(name) == "rejoin" or name in again]
     ready = [name for name in ready if name not in joins]
-    marked = {e["name"] for e in ask.entries if e["reachable"] and (_verify.leftovers(e) or _fenced(e))}
+    marked = {e["name"] for e in ask.entries if e["reachable"] and (_verify.leftovers(e) or _turns.cut_off(e))}
     return (
         *(Turn(name, "start", listed(case, name), (), hosts[name]) for name in ready if needs.get(name) == "start"),
         *(Turn(name, "promote", listed(case, name), (), hosts[name]) for name in ready if needs.get(name) == "promote"),
@@ -125,11 +128,6 @@ def _nodes(entries: t.Iterable[JSON]) -> dict[str, list[str]]:
     """Node -> its addresses, as the first API server that answers has them."""
     found = [(entry.get("api") or {}).get("nodes") for entry in entries if entry["reachable"]]
     return {node["name"]: node["addresses"] for node in next((nodes for nodes in found if nodes), ())}
-
-
-def _fenced(entry: JSON) -> bool:
-    """A run that was cut off has left its unit disabled."""
-    return any(line.startswith("enabled=") for line in entry.get("journal") or ())
 
 
 def _leave(case: Case, nodes: t.Mapping[str, t.Any], name: str, server: Server | None) -> Turn:
@@ -163,6 +161,8 @@ def _steps(turn: Turn, anchor: str) -> t.Iterator[Todo]:
         keys |= {"retire": turn.name}
     if turn.nodes or (turn.kind == "leave" and not turn.runs):
         keys |= {"forget": anchor}
+    if turn.refused and turn.kind in ("start", "join", "promote"):
+        keys |= {"drop password": anchor}
     if turn.kind in ("start", "join"):
         keys |= {"start" if turn.kind == "start" else "join": turn.name}
     if turn.kind in ("start", "join", "promote"):

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from . import _findings, _server, _timeline, _verify
-from ._plan import RESETS
+from ._classify import RESETS
 
 JSON = dict[str, t.Any]
 VERSION = "0.1.0"

@@ -14,9 +14,9 @@ import typing as t
 from dataclasses import dataclass, field, replace
 
 from . import _plan, _turns
-from ._classify import Case, Refusal
+from ._classify import RESETS, Case, Refusal
 from ._distro import Distro
-from ._plan import RESETS, Plan, Todo
+from ._plan import Plan, Todo
 
 JSON = t.Mapping[str, t.Any]
 PHASES = ("INSPECT", "PLAN", "BACKUP", "ROLLBACK", "VERIFY")
@@ -116,7 +116,13 @@ def _turns_of(found: t.Sequence[Back], ask: _turns.Ask) -> t.Iterator[Todo]:
 
 
 def _forbidden(record: Record, found: t.Sequence[Back], case: Case) -> t.Iterator[Refusal]:
-    """Datastores: never after the first write of the new cluster, and never that of a member that was removed."""
+    """CAs: never. Datastores: not after the first write of the new cluster, and never that of a removed member."""
+    if record.plan.get("purpose") == "rotate_ca":
+        yield Refusal(
+            f"Run {record.stamp} has replaced CAs, or brought hosts under new ones.",
+            "the datastore",
+            "Leave it: the new files trust the old CAs too. docs/certificates.md, A CA ends, has the way back by hand.",
+        )
     for back in found:
         if not back.datastore:
             continue

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass, replace
 
-from . import _tls, _tls_files, _turns
+from . import _clocks, _tls, _tls_files, _turns
 from ._classify import UNLED, Case, Refusal
 from ._distro import Distro
 from ._plan import Plan, Todo
@@ -149,7 +149,8 @@ def refusals(ask: _turns.Ask, found: t.Iterable[Judgement]) -> t.Iterator[Refusa
     """What forbids a rotation, the clocks first: a wrong one looks like everything else."""
     cause = _tls.cause(ask.tls.values())
     if cause:
-        yield Refusal(cause, ", ".join(ask.tls), "Then run the same command again.")
+        why = "Certificates then look expired or not yet valid."
+        yield Refusal(f"{cause} {why}", ", ".join(ask.tls), _clocks.HINT)
         return
     ended = {(j.path, j.subject) for j in found if j.kind == "ca" and j.state == "expired" and j.remedy == "rotate_ca"}
     for path, subject in sorted(ended):

@@ -12,11 +12,11 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from . import _tls_files, _x509
+from . import _clocks, _tls_files, _x509
 from ._tls_files import File
 
 JSON = t.Mapping[str, t.Any]
-DAY, SKEW_S, CA_DAYS = 86400, 60, 365
+DAY, CA_DAYS = 86400, 365
 """RKE2 and K3s warn of an authority a year before its end."""
 
 
@@ -68,27 +68,7 @@ def common(nodes: t.Iterable[JSON]) -> JSON | None:
 
 def cause(nodes: t.Iterable[JSON]) -> str:
     """The sentence that says that clocks are the cause; empty when they agree. To be asked before anything else."""
-    skews = {str(node["name"]): float(node["clock_skew"]) for node in nodes if node.get("clock_skew") is not None}
-    if all(abs(skew) <= SKEW_S for skew in skews.values()) and _spread(skews) <= SKEW_S:
-        return ""
-    if len(skews) > 1 and _spread(skews) <= SKEW_S:  # the hosts agree with each other
-        said = f"All hosts are {_off(min(skews.values(), key=abs))} by the controller's clock, so that one is wrong"
-    else:
-        wrong = {name: skew for name, skew in skews.items() if abs(skew) > SKEW_S} or skews
-        named = ", ".join(f"{name} is {_off(skew)}" for name, skew in wrong.items())
-        said = f"The clocks differ: by the controller's {named}"
-    return (
-        f"{said}. Certificates then look expired or not yet valid. Set the clocks (chrony, NTP) first, then look again."
-    )
-
-
-def _spread(skews: t.Mapping[str, float]) -> float:
-    """Seconds between the clock that is furthest ahead and the one that is furthest behind."""
-    return max(skews.values()) - min(skews.values()) if skews else 0.0
-
-
-def _off(skew: float) -> str:
-    return f"{abs(skew):.0f} s {'ahead' if skew > 0 else 'behind'}"
+    return _clocks.cause({str(n["name"]): float(n["clock_skew"]) for n in nodes if n.get("clock_skew") is not None})
 
 
 class _Judge:
@@ -149,7 +129,7 @@ class _Judge:
         left = (certificate.ends - self.now) / DAY
         if left < 0:
             return "expired", f"it ended {_days(-left)} ago"
-        if certificate.starts > self.now + SKEW_S:
+        if certificate.starts > self.now + _clocks.SKEW_S:
             return "not_yet", f"it is valid in {_days((certificate.starts - self.now) / DAY)}: a clock was wrong"
         return ("soon", f"it ends in {_days(left)}") if left < days else ("ok", f"it ends in {_days(left)}")
 

@@ -23,19 +23,29 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     hosts = ask.tokens.get("hosts") or {}
     seen = _tokens.judge(list(hosts.values()), ask.tokens.get("kept") or (), ask.tokens.get("refused") or ())
     wrong, refused = ask.wanted(seen.wrong), ask.wanted(seen.refused)
+    ended = [name for name in _cut_off(case, ask) if name not in wrong]
+    idle = {name: hosts[name]["idle"] for name in ask.wanted(hosts) if hosts[name].get("idle") and name not in wrong}
+    opener = seen.opener
     made = _turns.make(
         case,
         distro,
         ask,
         work="TOKENS",
-        todo=[*_servers(case, wrong, refused), *_passwords(case, hosts, wrong, refused, ask)],
-        aim=_aim(wrong, refused),
+        todo=[
+            *(Todo("keep token", opener.node) for _only in wrong[:1] if opener and opener.where == "agent"),
+            *_ended(case, ended),
+            *_servers(case, wrong, refused),
+            *_passwords(case, hosts, wrong, refused, ask),
+            *(Todo("take drop-in", name, name) for name in idle),
+        ],
+        aim=_aim([*ended, *wrong], refused, idle),
         refusals=tuple(_forbidden(seen, hosts, wrong)),
+        words={"token_key": opener.key if opener else ""},
     )
     return replace(
         made,
         nodes={name: (host.get("node") or name,) for name, host in hosts.items()},
-        tokens={"key": seen.keys[0] if len(seen.keys) == 1 else "", **_document(seen)},
+        tokens={"key": seen.keys[0] if len(seen.keys) == 1 else "", "idle": idle, **_document(seen)},
     )
 
 
@@ -58,6 +68,20 @@ def _servers(case: Case, wrong: t.Sequence[str], refused: t.Collection[str]) -> 
         for key in ("margin", "yield", "stop for token", "put token", "start", "serve"):
             yield Todo(key, name, name)
         yield Todo("report", anchor, name)
+        yield Todo("release now", name, name)
+
+
+def _cut_off(case: Case, ask: _turns.Ask) -> t.Iterator[str]:
+    """Servers that an earlier run gave the token, and whose turn it did not end."""
+    names = ask.wanted(server.name for server in case.servers)
+    return (entry["name"] for entry in ask.entries if entry["name"] in names and _turns.cut_off(entry))
+
+
+def _ended(case: Case, names: t.Iterable[str]) -> t.Iterator[Todo]:
+    """The rest of their turns; a start of a unit that runs changes nothing."""
+    for name in names:
+        yield from (Todo(key, name, name) for key in ("start", "serve"))
+        yield Todo("report", _turns.anchor_for(case, name), name)
         yield Todo("release now", name, name)
 
 
@@ -84,13 +108,15 @@ def _forbidden(seen: _tokens.Verdict, hosts: t.Mapping[str, t.Any], wrong: t.Seq
             yield Refusal(what, name, "Change it in the unit file, then run this again.")
 
 
-def _aim(wrong: t.Sequence[str], refused: t.Sequence[str]) -> str:
+def _aim(wrong: t.Sequence[str], refused: t.Sequence[str], idle: t.Collection[str]) -> str:
     words = []
     if wrong:
         words.append(
             f"{', '.join(wrong)}: started with the token that opens the datastore. Where it came as "
-            "zz-requorum-token.yaml, write it into your own configuration, then take that file away."
+            "zz-requorum-token.yaml, write it into your own configuration; the next run then takes that file away."
         )
     if refused:
         words.append(f"{', '.join(refused)}: the stored node password is gone or is its own.")
+    if idle:
+        words.append(f"{', '.join(idle)}: its own configuration holds the token; our drop-in is moved aside.")
     return " ".join(words)

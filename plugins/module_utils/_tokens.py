@@ -22,6 +22,10 @@ JSON = dict[str, t.Any]
 _STORED = re.compile(r"\$1:([0-9a-f]+):(\d+):(\d+):(\d+):([A-Za-z0-9+/]+=*)")
 
 
+WHERE = ("server", "controller", "agent", "datastore")
+"""The best place first: BACKUP copies what servers have; datastore is Rancher's Secret in it."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A token at hand and where it lies."""
@@ -36,6 +40,13 @@ class Row:
     """The datastore. None for the token of agents, which opens none, and while no datastore was read."""
     authority: str
     """Whether the hash of the CA in it is `right` or `wrong`; empty where it has none or nothing is known."""
+    where: str = "server"
+    """One of WHERE."""
+
+    @property
+    def name(self) -> str:
+        """Host and place."""
+        return f"{self.node or 'controller'}, {self.place}"
 
 
 @dataclass(frozen=True)
@@ -55,12 +66,13 @@ class Verdict:
     @property
     def opener(self) -> Row | None:
         """A token at hand that opens the datastore, the best place first."""
-        return next((row for row in sorted(self.rows, key=lambda r: r.form) if row.opens), None)
+        return next((row for row in sorted(self.rows, key=lambda r: (WHERE.index(r.where), r.form)) if row.opens), None)
 
 
 def parse(name: str, out: str) -> JSON:
     """What sh/tokens.sh says, as returned by token_info; `keys` is null where no datastore was read."""
-    found: JSON = {"name": name, "tokens": [], "passwords": {}, "keys": None, "offsets": [], "said": "", "db": ""}
+    found: JSON = {"name": name, "tokens": [], "passwords": {}, "keys": None, "offsets": []}
+    found |= dict.fromkeys(("said", "db", "cred", "idle"), "")
     for line in out.splitlines():
         kind, _, text = line.partition("=")
         if kind == "token":
@@ -73,12 +85,12 @@ def parse(name: str, out: str) -> JSON:
             found["passwords"][node] = stored
         elif kind == "keys":
             found["keys"] = _listed(text)
-        elif kind == "bootstrap":
+        elif kind == "at":
             offset, _, key = text.partition(":")
             found["offsets"].append((int(offset), key.removeprefix("/bootstrap/")))
         elif kind == "authority":
             found["authority"] = _x509.pin(b64decode(text))
-        elif kind in ("node", "unit", "agent", "said", "db", "in-force"):
+        elif kind in ("node", "unit", "agent", "said", "db", "cred", "idle", "in-force"):
             found[kind.replace("-", "_")] = text
     found["in_force"], _, found["source"] = str(found.get("in_force") or "").partition(" ")
     return found
@@ -97,15 +109,19 @@ def judge(
     hosts: t.Sequence[t.Mapping[str, t.Any]],
     kept: t.Iterable[t.Mapping[str, str]] = (),
     refused: t.Iterable[str] = (),
+    keys: t.Sequence[str] | None = None,
 ) -> Verdict:
-    """hosts: what token_info returned. kept: tokens on the controller, with `key`, `form`, `authority`, `place`."""
+    """hosts: what token_info returned. kept: tokens on the controller, with `key`, `form`, `authority`, `place`.
+
+    keys: of a snapshot, where that is what the token has to open.
+    """
     live = [host for host in hosts if host.get("keys") and host.get("live")]
     read = live or [host for host in hosts if host.get("keys")]
-    keys = tuple(sorted({key for host in read for key in host["keys"]}))
+    keys = tuple(sorted({key for host in read for key in host["keys"]} if keys is None else keys))
     authorities = {host["authority"] for host in read if host.get("authority")}
     agent_keys = {token["key"] for host in hosts for token in host.get("tokens") or () if _for_agents(token)}
-    rows = [_row(host["name"], token, keys, authorities) for host in hosts for token in host.get("tokens") or ()]
-    rows += [_row("", token, keys, authorities) for token in kept]
+    rows = [_row(host, token, keys, authorities) for host in hosts for token in host.get("tokens") or ()]
+    rows += [_row({"name": ""}, token, keys, authorities) for token in kept]
     servers = [host for host in hosts if host.get("server")]
     others = [host for host in hosts if not host.get("server")]
     return Verdict(
@@ -121,15 +137,19 @@ def judge(
     )
 
 
-def _row(node: str, token: t.Mapping[str, t.Any], keys: t.Collection[str], authorities: t.Collection[str]) -> Row:
+def _row(
+    host: t.Mapping[str, t.Any], token: t.Mapping[str, t.Any], keys: t.Collection[str], authorities: t.Collection[str]
+) -> Row:
     known = token["authority"] and authorities
+    where = "controller" if not host["name"] else "server" if host.get("server") else "agent"
     return Row(
-        node,
+        host["name"],
         token["place"],
         token["key"],
         token["form"],
         None if _for_agents(token) or not keys else token["key"] in keys,
         "" if not known else "right" if token["authority"] in authorities else "wrong",
+        "datastore" if token["place"].startswith("Secret ") else where,
     )
 
 
@@ -190,7 +210,7 @@ def problems(seen: Verdict) -> list[str]:
     if seen.wrong and seen.opener:
         found.append(
             f"{', '.join(seen.wrong)}: the next start fails, or has failed: token or cred/passwd is not the "
-            f"datastore's. The right one: {seen.opener.node or 'controller'}, {seen.opener.place}. "
+            f"datastore's. The right one: {seen.opener.name}. "
             "playbooks/tokens.yml puts it into place."
         )
     for name in seen.strangers:

@@ -45,6 +45,11 @@ class Ask:
         return tuple(name for name in names if not self.only or name in self.only)
 
 
+def cut_off(entry: JSON) -> bool:
+    """Whether a run has stopped this server and never came to the end of its turn: it would not start at boot."""
+    return any(str(line).startswith("enabled=") for line in entry.get("journal") or ())
+
+
 def anchor_for(case: Case, turn: str) -> str:
     """The best voter besides the one whose turn it is; in a cluster of one, that one."""
     names = [server.name for server in case.base if server.etcd == "voting"]

@@ -11,7 +11,8 @@ author: Requorum contributors
 description:
   - Verb V(password), on a server whose API answers, for the host whose turn it is. Writes the manifest of its Secret
     C(<node>.node-password.<distribution>) to C(passwords/<host>.json) in the folder of the run, then deletes that one
-    and nothing else. The host's next request writes it again.
+    and nothing else. The host's next request writes it again. Where no host has a turn, this is done for every host
+    that the plan names.
   - Verb V(admit) waits until it is stored anew and the Node is Ready, for an agent that was refused and asks every
     few seconds.
 extends_documentation_fragment:

@@ -14,8 +14,9 @@ description:
   - Verb V(settle), on the survivor. Waits until every living Node is Ready with a Lease younger than 40 seconds, and
     the endpoints of the service C(kubernetes) are exactly the living servers. On a host that this run has started, a
     Lease from before that start does not count.
-  - Before V(settle), the stored node passwords of O(refused) are removed; each is written again at the host's next
-    request.
+  - As soon as the API answers V(settle), the stored node passwords of O(refused) are removed in the way of
+    M(requorum.cluster.node_password), each one saved to the folder of the run first. Each is written again at the
+    host's next request.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
@@ -23,7 +24,7 @@ options:
   refused:
     description:
       - Names of Nodes whose node password is not accepted, RV(requorum.cluster.node_agent#module:refused) of the
-        agents.
+        agents and RV(requorum.cluster.password_info#module:refused) of all hosts.
       - The secret C(<node>.node-password.rke2) (or C(.k3s)) in C(kube-system) is deleted.
     type: list
     elements: str
@@ -32,6 +33,7 @@ notes:
   - The deadline is C(requorum_timeouts.settle), 300 seconds for each of the two.
 seealso:
   - module: requorum.cluster.node_agent
+  - module: requorum.cluster.password_info
 """
 
 EXAMPLES = r"""

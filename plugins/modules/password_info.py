@@ -26,7 +26,12 @@ attributes:
     support: full
     details:
       - Nothing is changed.
-options: {}
+options:
+  server:
+    description:
+      - The server whose reading counts, where what the others registered is older. By default the first one that has
+        read any.
+    type: str
 seealso:
   - module: requorum.cluster.token_info
   - module: requorum.cluster.node_password
@@ -43,4 +48,9 @@ accepted:
   description: Whether they agree; V(null) where either is missing or unread.
   returned: success
   type: bool
+refused:
+  description: The name of its Node where they do not agree, else empty.
+  returned: success
+  type: str
+  sample: agent-1
 """

@@ -15,8 +15,11 @@ description:
     the name of the key with the bootstrap data that it opens.
   - On a server it also reads the names of these keys in the datastore, through the gateway of its etcd. Where etcd does
     not run, the one that was written last to the file on its disk is taken.
-  - Where the API answers, the stored hashes of the node passwords are read too, and the tokens in
-    C(fleet-local/local-rke-state), which Rancher and Harvester keep.
+  - Where the API answers, the stored hashes of the node passwords are read too, and the tokens in the Secret
+    C(fleet-local/local-rke-state), which Rancher and Harvester keep. Where neither API nor etcd answers, that Secret is
+    read out of the file on disk, and decrypted with the key in C(server/cred/encryption-config.json), where it is
+    encrypted at rest (aescbc, aesgcm).
+  - A file on this host that C(requorum_token_file) names as C(HOST:/path) is read too.
 extends_documentation_fragment:
   - requorum.cluster._attributes
 attributes:
@@ -30,7 +33,13 @@ attributes:
     support: full
     details:
       - Nothing is changed.
-options: {}
+options:
+  wait:
+    description:
+      - Seconds to wait until the API of this server gives the stored node passwords, where it has just been started.
+        Then what was read counts, with them or without.
+    type: float
+    default: 0
 notes:
   - The settings C(requorum_distro) and C(requorum_data_dir) of the inventory are taken into account; see
     P(requorum.cluster.inspect#role).
@@ -91,6 +100,13 @@ requorum_tokens:
       type: list
       elements: str
       sample: [e2e269d4f6ec]
+    idle:
+      description: A drop-in C(zz-requorum-token.yaml) that is needed no more; empty where there is none.
+      type: str
+    seen:
+      description: Bootstrap keys that stand anywhere in the file of the datastore, deleted ones among them.
+      type: list
+      elements: str
     live:
       description: Whether a running etcd said so.
       type: bool

@@ -9,18 +9,20 @@ short_description: Put the token that opens the datastore into place
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Verb V(token), on a server whose etcd is stopped. Writes the token where the server takes its own from. That is the
+  - Verb V(token), on a server whose unit is stopped. Writes the token where the server takes its own from. That is the
     file of C(token-file), which wins over C(token), else a drop-in C(zz-requorum-token.yaml) in C(config.yaml.d).
   - Moves C(server/cred/passwd) aside where it is that of another token. A start with it fails for ever
     (C(newer than datastore)); the server writes it anew from the datastore.
-  - The token is found by its hash in C(requorum_token_file), in what BACKUP has copied from every server, or in earlier
-    backups. It goes through standard input, never through arguments or results.
+  - The token is found by its hash in C(requorum_token_file), in what BACKUP has copied, in earlier backups, or in the
+    Secret C(fleet-local/local-rke-state) of the datastore. It goes through standard input, never through arguments or
+    results.
   - A token on the command line of the unit overrules every file. Then it fails, and says so.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action
 seealso:
   - module: requorum.cluster.token_info
+  - module: requorum.cluster.token_rotate
 """
 
 EXAMPLES = r"""

@@ -19,12 +19,12 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _node, _s3, _wait
+from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _look, _node, _s3, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _stream
 
 JSON = dict[str, t.Any]
-CHUNK = 4 << 20
+CHUNK, SMALL = 4 << 20, 1 << 16
 SETTINGS = (
     "requorum_distro",
     "requorum_data_dir",
@@ -134,6 +134,13 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         os.replace(target + ".part", target)
         return digest.hexdigest()
 
+    def small(self, path: str) -> bytes:
+        """A small file of the node, in memory only; empty where it is not there."""
+        size = self.node.run(f"stat -c %s {shlex.quote(path)} 2>/dev/null || echo 0").out.strip()
+        if not size.isdigit() or not 0 < int(size) <= SMALL:
+            return b""
+        return _node.read_many(self.node, path)([_bbolt.Range(0, int(size))])[0]
+
     def push(self, source: str, path: str) -> None:
         """Copy a file of the controller to the node (0600). What has arrived is looked at by the caller."""
         try:
@@ -213,6 +220,17 @@ class PlanAction(NodeAction):
             entry = {**action, **times, "result": outcome}
             append(os.path.join(self.run_dir, "actions.jsonl"), entry)
             yield entry
+
+    def until_ping(self, hint: str) -> str:
+        """Wait until the supervisor of this server, which was just started, answers."""
+
+        def probe() -> tuple[bool, str]:
+            done = self.script("look", timeout=20)
+            look = _look.parse(done.out)
+            return done.rc == 0 and look.ping, look.seen if done.rc == 0 else done.why
+
+        what = "its supervisor to answer /ping"
+        return self.wait(what, probe, seconds=self.timeout("start", 600), hint=hint)
 
     @property
     def anchor(self) -> JSON:

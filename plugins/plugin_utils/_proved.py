@@ -5,11 +5,9 @@
 
 from __future__ import annotations
 
-import os
 import typing as t
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
-    _bootstrap,
     _contents,
     _image,
     _shared,
@@ -20,23 +18,20 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, many
 
-JSON = dict[str, t.Any]
 HINT = "Nothing was changed. Find the token that belongs to this datastore (server/token of another server, backups)."
 
 
-def shared_files(settings: t.Mapping[str, t.Any], plan: JSON, run_dir: str) -> tuple[_shared.File, ...]:
+def shared_files(settings: t.Mapping[str, t.Any], run_dir: str) -> tuple[_shared.File, ...]:
     """Opened offline, on the controller; RequorumError unless the backup is proved and a token at hand opens it."""
     backup = load(run_dir, "backup.json", {"checks": [{"ok": False}]})
     if not all(check["ok"] for check in backup["checks"]):
         raise RequorumError("The backup is not proved.", "Nothing was changed.")
-    kept = (os.path.join(run_dir, "backup", server["name"], "files.tar") for server in plan["servers"])
-    tokens = [word for word in (_shelf.token(settings), *map(_shelf.kept_token, kept)) if word]
     contents = _contents.Contents()
     try:
         with _image.opened(backup["path"]) as image:
             _structure.check(image.read_at, image.size, contents.visit)
         for name, value in contents.bootstrap.items():
-            token = next((word for word in tokens if _bootstrap.name(word) == name), None)
+            token = _shelf.opening(settings, run_dir, [name])
             if token and value:
                 return _shared.files(value, token)
     except BadFile as error:
@@ -46,7 +41,7 @@ def shared_files(settings: t.Mapping[str, t.Any], plan: JSON, run_dir: str) -> t
 
 def put(action: PlanAction, *, empty: bool) -> str:
     """Put them on the stopped node of an action, through standard input; empty: server/tls holds nothing else then."""
-    found = shared_files(action.settings, action.plan, action.run_dir)
+    found = shared_files(action.settings, action.run_dir)
     done = action.script(
         "tls_restore",
         timeout=60,

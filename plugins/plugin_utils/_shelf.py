@@ -5,10 +5,12 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import io
 import json
 import os
+import re
 import tarfile
 import time
 import typing as t
@@ -16,15 +18,19 @@ import typing as t
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _bootstrap,
     _catalog,
+    _contents,
     _image,
     _s3,
+    _secret,
     _snapshot,
     _state,
+    _structure,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 JSON = dict[str, t.Any]
+_ON_HOST = re.compile(r"([^/:]+):(/.+)")
 FETCHED = "fetched"
 """Folder of a cluster with the snapshots that `requorum snapshot get` copied: fetched/<server>/."""
 
@@ -43,7 +49,7 @@ def rows(
     entries: nodes of ClusterState. shelf: folder of the cluster's runs. named: a file besides, as in requorum_snapshot.
     """
     found = on_controller(shelf, named)
-    expected = wanted(settings, entries, found)
+    expected = wanted(settings, entries, found, in_snapshot(named) if named.startswith("/") else ())
     for entry in entries:
         found += on_node(hostvars, entry["name"])
     if bucket:
@@ -64,14 +70,20 @@ def entries_of(hostvars: t.Mapping[str, JSON], servers: t.Iterable[str]) -> list
 
 
 def wanted(
-    settings: t.Mapping[str, t.Any], entries: t.Sequence[JSON], here: t.Iterable[_catalog.Stored]
+    settings: t.Mapping[str, t.Any],
+    entries: t.Sequence[JSON],
+    here: t.Iterable[_catalog.Stored],
+    besides: t.Iterable[str] = (),
 ) -> _snapshot.Wanted:
     """What the cluster at hand expects of a snapshot.
 
-    Tokens at hand are those in force on its servers, requorum_token_file, and those kept beside the snapshots `here`.
+    Tokens at hand are those in force on its hosts, server/token, requorum_token_file, and those kept beside the
+    snapshots `here`, and `besides`.
     """
-    tokens = {word for entry in entries for key, word in (entry.get("token") or {}).items() if key == "in-force"}
-    tokens.update(map(_bootstrap.name, tokens_here(settings, (stored.path for stored in here))))
+    at = ("in-force", "server")
+    tokens = {word for entry in entries for key, word in (entry.get("token") or {}).items() if key in at}
+    tokens.update((entry.get("link") or {}).get("token") or "" for entry in entries)
+    tokens.update(map(_bootstrap.name, (*tokens_here(settings, (stored.path for stored in here)), *besides)))
     kubernetes = _state.cluster("", entries)["kubernetes"] or {}
     return _snapshot.Wanted(
         token_hashes=tokens,
@@ -143,9 +155,9 @@ def unpacked(path: str, target: str, hint: str) -> str:
 
 
 def token(settings: t.Mapping[str, t.Any]) -> str:
-    """The one in requorum_token_file; empty when no file is named."""
+    """The one in requorum_token_file; empty when no file is named, or one on a host: that comes with its backup."""
     path = str(settings.get("requorum_token_file") or "")
-    if not path:
+    if not path or _ON_HOST.fullmatch(path):
         return ""
     try:
         if tarfile.is_tarfile(path):  # files.tar of a backup
@@ -158,25 +170,85 @@ def token(settings: t.Mapping[str, t.Any]) -> str:
         ) from error
 
 
+def on_host(settings: t.Mapping[str, t.Any], host: str) -> str:
+    """The path on this host that requorum_token_file names as HOST:/path; else empty."""
+    match = _ON_HOST.fullmatch(str(settings.get("requorum_token_file") or ""))
+    return match[2] if match and match[1] == host else ""
+
+
 def tokens_here(settings: t.Mapping[str, t.Any], snapshots: t.Iterable[str]) -> list[str]:
-    """Tokens at hand on the controller: requorum_token_file, then those kept beside these snapshots."""
-    kept = (kept_token(os.path.join(os.path.dirname(path), "files.tar")) for path in snapshots)
-    return [word for word in (token(settings), *kept) if word]
+    """Tokens at hand on the controller: requorum_token_file, then those that were kept with these snapshots."""
+    archives = dict.fromkeys(archive for path in snapshots for archive in _kept_with(path))
+    return [word for word in (token(settings), *(w for path in archives for w in kept_tokens(path))) if word]
 
 
-def names_at_hand(settings: t.Mapping[str, t.Any], shelf: str, named: str) -> dict[str, str]:
+def _kept_with(snapshot: str) -> list[str]:
+    """Archives of `keep` that were made in the run of a snapshot: its own host's first, then those of other hosts."""
+    folder = os.path.dirname(snapshot)
+    own, above = os.path.join(folder, "files.tar"), os.path.dirname(folder)
+    of_a_run = os.path.basename(above) == "backup"
+    others = glob.glob(os.path.join(glob.escape(above), "*", "files.tar")) if of_a_run else []
+    return [own, *sorted(set(others) - {own})]
+
+
+def names_at_hand(settings: t.Mapping[str, t.Any], shelf: str, named: str = "") -> dict[str, str]:
     """Name of a bootstrap key -> the token at hand on the controller that opens it.
 
     named: the snapshot that the user means, wherever it lies; a token may be kept beside it.
     """
-    found = tokens_here(settings, [*([named] if named.startswith("/") else []), *_paths(shelf)])
-    return {_bootstrap.name(word): word for word in found}
+    words = tokens_here(settings, [named] if named.startswith("/") else [])
+    words += [word for archive in _archives(shelf) for word in kept_tokens(archive)]
+    return {_bootstrap.name(word): word for word in reversed(words)}
 
 
-def opening(settings: t.Mapping[str, t.Any], shelf: str, named: str, restored: JSON) -> str:
-    """The token at hand that opens the snapshot of `restore.json`; empty when none does."""
-    at_hand = names_at_hand(settings, shelf, named)
-    return next((at_hand[key] for key in restored["bootstrap"] if key in at_hand), "")
+def opening(settings: t.Mapping[str, t.Any], run_dir: str, keys: t.Collection[str], named: str = "") -> str:
+    """The token that opens one of these bootstrap keys; empty when none does.
+
+    It is looked for on the controller, then in Rancher's Secret in the datastores that this run has copied.
+    """
+    at_hand = names_at_hand(settings, os.path.dirname(run_dir), named)
+    found = next((at_hand[key] for key in keys if key in at_hand), "")
+    if found or not any(keys):
+        return found
+    inner = {_bootstrap.name(word): word for path in _copied(run_dir) for word in in_snapshot(path, run_dir)}
+    return next((inner[key] for key in keys if key in inner), "")
+
+
+def in_snapshot(path: str, run_dir: str = "") -> list[str]:
+    """Tokens that Rancher or Harvester keep in a snapshot, decrypted with what was kept with it, or in this run."""
+    mine = glob.glob(os.path.join(glob.escape(run_dir), "backup", "*", "files.tar")) if run_dir else []
+    archives = dict.fromkeys([*_kept_with(path), *sorted(mine)])
+    configs = (config for archive in archives for config in _members(archive, "encryption-config.json"))
+    return list(_secret.tokens(_state_in(path), configs).values())
+
+
+@functools.cache
+def _state_in(path: str) -> bytes:
+    """Rancher's Secret as it lies in a snapshot, for which the whole of it is read."""
+    contents = _contents.Contents()
+    try:
+        with _image.opened(path) as image:
+            _structure.check(image.read_at, image.size, contents.visit)
+    except BadFile:
+        return b""
+    return contents.state
+
+
+def _copied(run_dir: str) -> list[str]:
+    """The snapshots that a run has proved: the one that is restored, then the survivor's own."""
+    found = []
+    for name in ("restore.json", "backup.json"):
+        try:
+            with open(os.path.join(run_dir, name), encoding="utf-8") as file:
+                found.append(str(json.load(file)["path"]))
+        except (OSError, ValueError, KeyError):
+            continue
+    return found
+
+
+def _archives(shelf: str) -> list[str]:
+    """What `keep` has copied in all runs, the newest run first."""
+    return sorted(glob.glob(os.path.join(glob.escape(shelf), "*", "backup", "*", "files.tar")), reverse=True)
 
 
 def kept_files(snapshot: str, host: str) -> str:
@@ -197,43 +269,46 @@ def configuration(archive: str) -> bytes:
     return out.getvalue()
 
 
-def token_places(settings: t.Mapping[str, t.Any], shelf: str) -> list[dict[str, str]]:
-    """Where tokens lie on the controller: `place`, hash as `key`, `form`, `authority` in it."""
+def token_places(settings: t.Mapping[str, t.Any], shelf: str, snapshot: str = "") -> list[dict[str, str]]:
+    """Where tokens lie on the controller: `place`, hash as `key`, `form`, `authority` in it.
+
+    snapshot: one that the user names; what is kept with it and in it counts, wherever it lies.
+    """
     named = str(settings.get("requorum_token_file") or "")
     words = {word: named for word in [token(settings)] if word}
-    for archive in sorted(glob.glob(os.path.join(glob.escape(shelf), "*", "backup", "*", "files.tar")), reverse=True):
+    beside = _kept_with(snapshot) if snapshot.startswith("/") else []
+    for archive in [*beside, *_archives(shelf)]:
         for word in kept_tokens(archive):
             words.setdefault(word, archive)
+    for word in in_snapshot(snapshot) if snapshot.startswith("/") else ():
+        words.setdefault(word, f"Secret fleet-local/local-rke-state in {snapshot}")
     return [{"place": place, **_bootstrap.about(word)} for word, place in words.items()]
 
 
 def kept_tokens(archive: str) -> list[str]:
-    """Every token of the servers in an archive of `keep`: in force, as the server wrote it, as it authorises."""
-    found = []
-    try:
-        with tarfile.open(archive) as tar:
-            for member in tar:
-                name = os.path.basename(member.name)
-                file = tar.extractfile(member) if name in ("token", "passwd") and member.isfile() else None
-                text = file.read().decode("utf-8", "surrogateescape").strip() if file else ""
-                if name == "passwd":
-                    text = next(
-                        (row.split(",")[0] for row in text.splitlines() if row.split(",")[1:2] == ["server"]), ""
-                    )
-                found.append(text)
-    except (OSError, tarfile.TarError):
-        pass
+    """Every token in an archive of `keep`: in force, as the server wrote it, as it authorises, named by the user."""
+    found = [content.decode("utf-8", "surrogateescape").strip() for content in _members(archive, "token")]
+    for content in _members(archive, "passwd"):
+        rows = [row.split(",") for row in content.decode("utf-8", "surrogateescape").splitlines()]
+        found += [row[0] for row in rows if row[1:2] == ["server"]][:1]
     return [word for word in dict.fromkeys(found) if word]
 
 
 def kept_token(archive: str) -> str:
     """The token in force when an archive of `keep` was made; empty when it holds none."""
+    own = _members(archive, "token", "var/lib/rancher/requorum/")
+    return own[0].decode("utf-8", "replace").strip() if own else ""
+
+
+def _members(archive: str, name: str, below: str = "") -> list[bytes]:
+    """Contents of the files of this name in a tar archive; nothing where it cannot be read."""
+    found = []
     try:
         with tarfile.open(archive) as tar:
             for member in tar:
-                if member.name.startswith("var/lib/rancher/requorum/") and member.name.endswith("/token"):
+                if os.path.basename(member.name) == name and member.name.startswith(below) and member.isfile():
                     file = tar.extractfile(member)
-                    return file.read().decode("utf-8", "replace").strip() if file else ""
+                    found.append(file.read() if file else b"")
     except (OSError, tarfile.TarError):
         pass
-    return ""
+    return found

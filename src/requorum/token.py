@@ -31,14 +31,16 @@ def add(commands: Any) -> None:
         help="a variable of docs/variables.md",
     )
     look.add_argument(
-        "--token-file", metavar="FILE", help="a token that may be the right one; files.tar of a backup too"
+        "--token-file",
+        metavar="FILE",
+        help="a token that may be the right one; files.tar of a backup too, or HOST:/path on a host",
     )
     look.add_argument("--json", action="store_true", help="the result as JSON")
     look.set_defaults(run=check)
     text = "give the token that opens the datastore to servers with another one; remove wrong stored node passwords"
     mend = kinds.add_parser("repair", help=text, description=text, allow_abbrev=False)
     turns.add_options(mend)
-    mend.add_argument("--token-file", metavar="FILE", help="the token that opens the datastore")
+    mend.add_argument("--token-file", metavar="FILE", help="the token that opens the datastore; or HOST:/path")
     mend.set_defaults(run=repair)
 
 

@@ -84,6 +84,21 @@ def test_needs(seen: Link, steps: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("seen", "steps"),
+    [
+        (FINE, "admit"),  # it goes on until its next start, which would be refused
+        (replace(STOPPED), "admit restart"),
+        (replace(STOPPED, refused=True), "admit restart"),
+        (replace(LOST, pin="b" * 64), "admit point pin unlist restart"),
+    ],
+)
+def test_a_stored_password_that_is_not_its_own(seen: Link, steps: str) -> None:
+    need = _agents.need("a1", seen, KNOWN, refused=True)
+    assert " ".join(step.removeprefix("agent ") for step in need.steps) == steps
+    assert "node password" in need.why[0]
+
+
+@pytest.mark.parametrize(
     ("seen", "words"),
     [
         (replace(STOPPED, kill="control-group"), "a restart would stop its pods"),

@@ -287,6 +287,25 @@ def test_loss_of_a_survivor_that_is_behind_is_said() -> None:
     assert plan.loss == "r2 was chosen although r1 is 10 revisions ahead: these are lost."
 
 
+@pytest.mark.parametrize(
+    ("servers", "named"),
+    [
+        ((voting("r1"), voting("r2", skew=900), voting("r3")), ""),  # nothing is to be done
+        ((voting("r1"), unread("r2", store="intact", skew=-900), voting("r3")), "r2 is 900 s behind"),
+        ((stopped("r1"), stopped("r2", skew=900), wiped("r3")), "r2 is 900 s ahead"),
+        ((leaderless("r1", skew=900), wiped("r2"), wiped("r3")), "r1 is 900 s ahead"),
+        ((leaderless("r1", skew=900), wiped("r2", skew=880), wiped("r3", skew=930)), ""),  # it is the controller's
+        ((leaderless("r1", skew=30), wiped("r2"), wiped("r3")), ""),
+        ((leaderless("r1"), off("r2"), off("r3")), ""),
+    ],
+)
+def test_wrong_clocks_come_before_all_that_would_be_done(servers: tuple[Server, ...], named: str) -> None:
+    found = classify(servers)
+    said = [refusal for refusal in found.refusals if "clocks" in refusal.what]
+    assert bool(said) == bool(named)
+    assert not named or (said == [found.refusals[0]] and named in said[0].what and "Set the clocks" in said[0].next)
+
+
 def test_refusal_says_what_to_type() -> None:
     case = classify([leaderless("r1"), silent("r2"), off("r3")])
     assert "requorum_powered_off" in str(case.refusals[0]) and '["r2"]' in str(case.refusals[0])

@@ -170,6 +170,21 @@ def test_of_another_cluster_when_one_of_this_cluster_is_named() -> None:
     assert turns(made) == {"r3": THIRD}
 
 
+@pytest.mark.parametrize(
+    ("last", "steps"),
+    [
+        (wiped("r3", node="r3"), "margin room fence remove@r1 password@r1 rejoin promote@r1 serve settle@r1 release"),
+        (stopped("r3", node="r3"), "password@r1 start promote@r1 serve settle@r1 release"),
+    ],
+)
+def test_a_stored_password_that_is_not_its_own_goes_before_the_join(last: Server, steps: str) -> None:
+    servers = (*voters("r1", "r2", members=of("r1 r2 r3")), last)
+    entries = [{"name": name, "reachable": False} for name in SERVERS[:3]]
+    ask = _turns.Ask("prod", entries, [], tokens={"refused": ["r3", "r1"]})  # r1 works: tokens.yml is for that
+    made = _rejoin.plan(classify(servers), DISTROS["k3s"], ask)
+    assert turns(made) == {"r3": steps}
+
+
 def test_frame_of_the_turns() -> None:
     made = plan((*voters("r1", "r2", members=of("r1 r2 r3")), wiped("r3", node="r3")))
     assert made.phases == ("INSPECT", "PLAN", "BACKUP", "REJOIN", "VERIFY")

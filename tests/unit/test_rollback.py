@@ -80,6 +80,12 @@ def test_no_run() -> None:
     assert plan(healthy(), None).refusals[0].what == "There is no run that could be rolled back."
 
 
+def test_old_authorities_are_not_put_back_beside_the_new_ones_of_the_datastore() -> None:
+    done = record()
+    made = plan(journaled(LEAF), replace(done, plan={**done.plan, "purpose": "rotate_ca"}))
+    assert made.actions == () and "has replaced CAs" in made.refusals[0].what
+
+
 def test_the_datastore_of_a_member_that_was_removed_stays_aside() -> None:
     entries = journaled(STORE, LEAF)
     made = plan(entries, record("member_lost", "remove", "rejoin"))

@@ -14,7 +14,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 
-RESTORED = {"bootstrap": [_bootstrap.name("right")]}
+KEYS = [_bootstrap.name("right")]
 
 
 def kept(folder: Path, token: str) -> str:
@@ -32,13 +32,13 @@ def test_a_token_kept_beside_any_snapshot_of_the_cluster_opens_one_that_lies_els
     kept(tmp_path / "1/backup/r1", "other")
     kept(tmp_path / "2/backup/r1", "right")
     for named in ("s3://bucket/key", "r2:/snap", str(tmp_path / "elsewhere/kept.zip")):
-        assert _shelf.opening({}, str(tmp_path), named, RESTORED) == "right"
+        assert _shelf.opening({}, str(tmp_path / "now"), KEYS, named) == "right"
 
 
 def test_a_token_beside_the_named_file_counts_wherever_it_lies(tmp_path: Path) -> None:
     named = kept(tmp_path / "other/cluster", "right")
-    assert _shelf.opening({}, str(tmp_path / "shelf"), named, RESTORED) == "right"
-    assert _shelf.opening({}, str(tmp_path / "shelf"), "r1:/snap", RESTORED) == ""
+    assert _shelf.opening({}, str(tmp_path / "shelf" / "now"), KEYS, named) == "right"
+    assert _shelf.opening({}, str(tmp_path / "shelf" / "now"), KEYS, "r1:/snap") == ""
 
 
 def test_the_token_file_counts_where_it_opens_the_snapshot(tmp_path: Path) -> None:
@@ -46,10 +46,24 @@ def test_the_token_file_counts_where_it_opens_the_snapshot(tmp_path: Path) -> No
     for content in ("right\n", "wrong\n"):
         (tmp_path / "token").write_text(content)
         settings = {"requorum_token_file": str(tmp_path / "token")}
-        assert _shelf.opening(settings, str(tmp_path), "s3://bucket/key", RESTORED) == "right"
+        assert _shelf.opening(settings, str(tmp_path / "now"), KEYS, "s3://bucket/key") == "right"
         assert _bootstrap.name(content) in _shelf.names_at_hand(settings, str(tmp_path), "")
 
 
 def test_a_token_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
     with pytest.raises(RequorumError, match="requorum_token_file"):
         _shelf.names_at_hand({"requorum_token_file": str(tmp_path / "none")}, str(tmp_path), "")
+
+
+def test_a_token_file_on_a_host_comes_with_its_backup(tmp_path: Path) -> None:
+    settings = {"requorum_token_file": "r2:/root/old-token"}
+    assert (_shelf.token(settings), _shelf.on_host(settings, "r2")) == ("", "/root/old-token")
+    assert _shelf.on_host(settings, "r1") == _shelf.on_host({"requorum_token_file": "/root/r2"}, "r2") == ""
+
+
+def test_tokens_of_other_hosts_of_the_same_run_count_and_strangers_beside_a_file_do_not(tmp_path: Path) -> None:
+    kept(tmp_path / "prod/1/backup/r2", "right")
+    mine = kept(tmp_path / "prod/1/backup/r1", "other")
+    assert _shelf.tokens_here({}, [mine]) == ["other", "right"]
+    kept(tmp_path / "files/stranger", "right")
+    assert _shelf.tokens_here({}, [kept(tmp_path / "files/mine", "other")]) == ["other"]

@@ -315,6 +315,7 @@ def test_when_a_start_renews(version: str, days: int) -> None:
         ({"r1": 86400.0}, ["by the controller's r1 is 86400 s ahead."]),
         ({"r1": -86400.0, "r2": -80000.0}, ["r1 is 86400 s behind", "r2 is 80000 s behind."]),
         ({"r1": 40.0, "r2": -40.0}, ["r1 is 40 s ahead", "r2 is 40 s behind"]),
+        ({}, []),
     ],
 )
 def test_clocks_come_first(skews: dict[str, float | None], named: list[str]) -> None:

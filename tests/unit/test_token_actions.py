@@ -4,17 +4,25 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
 
-from ansible_collections.requorum.cluster.plugins.action import node_password, token_put
+from ansible_collections.requorum.cluster.plugins.action import (
+    cluster_reset,
+    node_password,
+    node_rejoin,
+    node_settle,
+    token_put,
+    token_rotate,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils import _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
-from tests.unit.test_tokens import CA, NEW, NEW_KEY, OLD, archive
+from tests.unit.test_tokens import CA, NEW, NEW_KEY, OLD, OLD_KEY, archive
 
 
 def acting(kind: type[PlanAction], folder: Path, answers: list[_node.Done]) -> Any:
@@ -25,7 +33,14 @@ def acting(kind: type[PlanAction], folder: Path, answers: list[_node.Done]) -> A
 
         def __init__(self) -> None:
             self.host, self.turn, self.run_dir, self.vars = "r1", "a1", str(folder), {}
-            self.plan = {"tokens": {"key": NEW_KEY}, "nodes": {"a1": ("node-a1",)}, "stamp": "s"}
+            self.plan = {
+                "tokens": {"key": NEW_KEY, "back": "", "refused": ["r2", "a1"]},
+                "nodes": {"a1": ("node-a1",)},
+                "anchors": {"a1": "r1"},
+                "servers": [{"name": "r2", "node": "node-r2", "tokens": [NEW_KEY]}],
+                "snapshot": None,
+                "stamp": "s",
+            }
             self.calls: list[dict[str, Any]] = []
 
         def script(self, name: str, **given: Any) -> _node.Done:
@@ -50,7 +65,7 @@ def test_exactly_one_secret_goes_and_its_manifest_stays(tmp_path: Path) -> None:
 
 def test_a_run_that_goes_on_finds_the_secret_gone(tmp_path: Path) -> None:
     action = acting(node_password.ActionModule, tmp_path, [_node.Done(0, "", "")])
-    assert action.do_password() == "no node password is stored any more"
+    assert action.do_password() == "no node password of node-a1 is stored any more"
     assert len(action.calls) == 1
 
 
@@ -79,3 +94,126 @@ def test_a_token_that_is_nowhere(tmp_path: Path) -> None:
     with pytest.raises(RequorumError, match="not at hand any more"):
         action.do_token()
     assert action.calls == []
+
+
+def test_where_no_host_has_a_turn_all_that_the_plan_names_are_removed(tmp_path: Path) -> None:
+    manifest = json.dumps({"kind": "Secret"})
+    done = _node.Done(0, "", "")
+    action = acting(node_password.ActionModule, tmp_path, [_node.Done(0, manifest, ""), done, done])
+    action.plan["anchors"] = {}
+    said = action.do_password()
+    assert [(call["NODE"], call["GO"]) for call in action.calls] == [
+        ("node-r2", "show"), ("node-r2", "drop"), ("node-a1", "show"),
+    ]  # fmt: skip
+    assert said == f"Secret of node-r2 deleted; kept: {tmp_path}/passwords/r2.json; " + (
+        "no node password of node-a1 is stored any more"
+    )
+
+
+NODES = "1764000000\n{}\n{}\n{}\n".format(
+    json.dumps({"items": []}), json.dumps({"endpoints": [{"addresses": ["10.0.0.1"]}]}), json.dumps({"items": []})
+)
+
+
+def test_what_is_refused_at_the_end_of_a_recovery_is_saved_first_too(tmp_path: Path) -> None:
+    answers = [
+        _node.Done(1, "", "refused"), _node.Done(0, NODES, ""),
+        _node.Done(0, json.dumps({"kind": "Secret"}), ""), _node.Done(0, "", ""),
+    ]  # fmt: skip
+    action = acting(node_settle.ActionModule, tmp_path, answers)
+    action.plan |= {"servers": [{"name": "r1", "node": "r1", "need": "stays_off", "address": "x"}], "agent_nodes": []}
+    action._task = type("Task", (), {"args": {"refused": ["node-a1"]}})()
+    looked: list[tuple[bool, str]] = []
+
+    def wait(what: str, probe: Any, **_given: Any) -> str:
+        looked.extend(probe() for _time in range(2))
+        return what
+
+    action.wait, action.say, action.timeout = wait, lambda _text: None, lambda _name, default: default
+    action.do_settle()
+    assert looked[0] == (False, "the API does not answer (refused)")
+    assert [(c["name"], c.get("GO")) for c in action.calls] == [
+        ("nodes", None), ("nodes", None), ("node_password", "show"), ("node_password", "drop"),
+    ]  # fmt: skip
+    assert json.loads((tmp_path / "passwords" / "node-a1.json").read_text()) == {"kind": "Secret"}
+
+
+def keys(*names: str) -> _node.Done:
+    kvs = [{"key": base64.b64encode(f"/bootstrap/{name}".encode()).decode()} for name in names]
+    return _node.Done(0, f"keys={json.dumps({'header': {}, 'kvs': kvs})}\n", "")
+
+
+def rotating(run: Path, answers: list[_node.Done]) -> Any:
+    archive(run / "backup" / "r1" / "files.tar", {"x/token": NEW})
+    archive(run.parent / "20261101T000000Z" / "backup" / "r1" / "files.tar", {"x/token": f"K10{CA}::server:{OLD}"})
+    action = acting(token_rotate.ActionModule, run, answers)
+    action.plan["tokens"] = {"key": OLD_KEY, "back": NEW_KEY}
+    action.plan["snapshot"] = {"name": "/kept.db"}
+    action.timeout = lambda _name, _default: 0.2
+    action.say = lambda _text: None
+    action.until_ping = lambda _hint: "pong"
+    return action
+
+
+def test_the_token_of_an_older_snapshot_is_rotated_back(tmp_path: Path) -> None:
+    run = tmp_path / "prod" / "20261128T062920Z"
+    done = _node.Done(0, "", "")
+    moved = _node.Done(0, "moved=/a|/b\n", "")
+    action = rotating(run, [_node.Done(1, "", "starting"), keys(OLD_KEY), done, keys(NEW_KEY), moved])
+    action.timeout = lambda _name, _default: 30
+    said = action.do_rotate()
+    assert said == f"rotated from key {OLD_KEY} to {NEW_KEY}, started again; kept: /b"
+    asked = next(call for call in action.calls if call["GO"] == "ask")
+    assert asked["stdin"] == f"{OLD}\n{NEW}\n".encode()
+    assert action.calls[-1] == {"name": "token_rotate", "timeout": 150, "GO": "back", "STAMP": "s", "WANT": NEW_KEY}
+    assert json.loads((run / "token.json").read_text()) == {"key": NEW_KEY}
+
+
+def test_where_it_is_refused_the_old_one_stays_everywhere_and_that_is_said(tmp_path: Path) -> None:
+    run = tmp_path / "prod" / "20261128T062920Z"
+    action = rotating(run, [keys(OLD_KEY), _node.Done(22, "", "404")] * 9)
+    said = action.do_rotate()
+    assert said.startswith("not rotated (") and f"keeps the token of key {OLD_KEY}" in said
+    assert not [call for call in action.calls if call["GO"] == "back"]
+    assert not (run / "token.json").exists()
+
+
+def test_who_joins_takes_the_token_that_start_has_left(tmp_path: Path) -> None:
+    run = tmp_path / "prod" / "20261128T062920Z"
+    archive(run / "backup" / "r1" / "files.tar", {"x/token": NEW, "y/token": OLD})
+    for left, sent in (({}, b""), ({"key": NEW_KEY}, b""), ({"key": OLD_KEY}, OLD.encode())):
+        action = acting(node_rejoin.ActionModule, run, [_node.Done(0, "", "")])
+        action.host = "r2"
+        about = {"authority": None, "cluster_id": "A", "tokens": [NEW_KEY], "address": "10.0.0.1"}
+        action.plan |= {"servers": [{"name": "r1", **about}, {"name": "r2", **about}], "survivor": "r1"}
+        action.plan |= {"case": "quorum_lost", "distro": "k3s"}
+        (run / "token.json").write_text(json.dumps(left))
+        action.do_rejoin()
+        assert action.calls[0]["stdin"] == sent
+
+
+@pytest.mark.parametrize(
+    ("mine", "source", "key", "sent"),
+    [
+        ([NEW_KEY], {"bootstrap": [NEW_KEY]}, "", ""),
+        ([NEW_KEY], {"bootstrap": [OLD_KEY]}, OLD_KEY, OLD),
+        ([], {}, NEW_KEY, NEW),
+        ([], {}, "", ""),
+    ],
+)
+def test_the_token_of_a_reset(tmp_path: Path, mine: list[str], source: dict[str, Any], key: str, sent: str) -> None:
+    run = tmp_path / "prod" / "20261128T062920Z"
+    archive(run / "backup" / "a1" / "files.tar", {"x/token": NEW, "y/token": OLD})
+    action = acting(cluster_reset.ActionModule, run, [])
+    action.plan |= {"servers": [{"name": "r1", "tokens": mine}], "tokens": {"key": key}}
+    assert action._token(source) == sent
+
+
+def test_a_token_that_only_the_copied_snapshot_names(tmp_path: Path) -> None:
+    run = tmp_path / "prod" / "20261128T062920Z"
+    archive(run / "backup" / "r1" / "files.tar", {"x/token": OLD})
+    (run / "restore.json").write_text(json.dumps({"bootstrap": [OLD_KEY], "path": str(run / "none.db")}))
+    action = acting(token_put.ActionModule, run, [_node.Done(0, "already=yes\n", "")])
+    action.plan["tokens"] = {"refused": []}
+    assert action.do_token() == "its token was the right one"
+    assert json.loads((run / "token.json").read_text()) == {"key": OLD_KEY}

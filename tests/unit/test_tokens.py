@@ -8,6 +8,7 @@ import base64
 import hashlib
 import io
 import json
+import os
 import shutil
 import subprocess
 import tarfile
@@ -137,7 +138,7 @@ def test_parse() -> None:
     found = _tokens.parse(
         "r1",
         f"node=n1\nunit=active\nin-force={OLD_KEY} config\ntoken={OLD_KEY} full server {CA} /a b: token\n"
-        f"token={NEW_KEY} short - - /x\nkeys={keys}\nbootstrap=17:/bootstrap/{NEW_KEY}\ndb=/db\npassword=a1 {HASH}\n",
+        f"token={NEW_KEY} short - - /x\nkeys={keys}\nat=17:/bootstrap/{NEW_KEY}\ndb=/db\npassword=a1 {HASH}\n",
     )
     assert found["tokens"][0] == token(OLD_KEY, "/a b: token", "full", user="server", authority=CA)
     assert found["tokens"][1]["authority"] == ""
@@ -208,6 +209,28 @@ def test_refusals(hosts: list[JSON], what: str) -> None:
     assert what in made.refusals[0].what
 
 
+def test_a_turn_that_was_cut_off_is_ended() -> None:
+    """Its token is in place: nothing is wrong with it, but it was stopped, and would not start at boot."""
+    hosts = {name: host(name, NEW_KEY) for name in ("r1", "r2", "r3")}
+    entries = [{"name": name, "reachable": True, "journal": ["enabled=enabled"] * (name == "r3")} for name in hosts]
+    case = _classify.classify([cases.voting("r1"), cases.voting("r2"), cases.stopped("r3")])
+    asked = _turns.Ask("prod", entries, [], tokens={"hosts": hosts})
+    made = _token_plan.plan(case, _distro.DISTROS["k3s"], asked)
+    assert [f"{a.node} {a.verb}" for a in made.actions if a.turn] == ["r3 start", "r3 serve", "r1 settle", "r3 release"]
+
+
+def test_the_only_place_is_an_agent_or_the_datastore() -> None:
+    lost = [host(name, "", tokens=[]) for name in ("r1", "r2", "r3")]
+    stale = host("r2", OLD_KEY, tokens=[token(OLD_KEY, "/etc/rancher/k3s/config.yaml: token")])
+    state = token(NEW_KEY, "Secret fleet-local/local-rke-state: serverToken", "full")
+    made = plan(hosts=[lost[0], stale, lost[2], host("a1", NEW_KEY, server=False)])
+    assert [(a.id, a.node) for a in made.actions if a.verb == "keep"][-1] == ("3.5", "a1")
+    assert f"the one of key {NEW_KEY}" in next(a.what for a in made.actions if a.node == "a1")
+    made = plan(hosts=[{**lost[0], "tokens": [state]}, stale, lost[2]])
+    assert "a1" not in [a.node for a in made.actions]
+    assert _tokens.judge([{**lost[0], "tokens": [state]}]).opener.where == "datastore"  # type: ignore[union-attr]
+
+
 # --- tokens on the controller
 
 
@@ -265,9 +288,9 @@ class Disk:
             "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"
         )
 
-    def run(self, shell: str, name: str, stdin: str = "", rc: int = 0) -> str:
+    def run(self, shell: str, name: str, stdin: str = "", rc: int = 0, more: str = "") -> str:
         common, script = (_node.SCRIPTS / "common.sh").read_text(), (_node.SCRIPTS / f"{name}.sh").read_text()
-        text = f"STAMP=s\n{common}\n{STUBS.format(self.root)}\n{script}"
+        text = f"STAMP=s\n{common}\n{STUBS.format(self.root)}\n{more}\n{script}"
         words = [*shell.split(), "-c", text]
         done = subprocess.run(words, input=stdin, capture_output=True, text=True, check=False)
         assert done.returncode == rc, done.stderr
@@ -319,3 +342,72 @@ def test_a_token_file_gets_it(shell: str, disk: Disk) -> None:
     assert file.read_text() == f"{NEW}\n"
     assert f"moved={file}|{disk.root}/home/s/token-file" in said
     assert "no token came" in disk.run(shell, "token_put", "", rc=1)
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize(
+    ("own", "idle"),
+    [
+        (f"token: {NEW}", True),
+        (f"token: K10{CA}::server:{NEW}", True),
+        ("node-name: n1", True),  # server/token is enough
+        (f"token: {OLD}", False),
+        (f"token: K10{'0' * 64}::server:{NEW}", False),  # with the hash of another CA it would join nobody
+    ],
+)
+def test_a_drop_in_that_is_needed_no_more(shell: str, disk: Disk, own: str, idle: bool) -> None:
+    dropin = disk.root / "etc" / "config.yaml.d" / "zz-requorum-token.yaml"
+    dropin.parent.mkdir()
+    dropin.write_text(f"token: '{NEW}'\n")
+    (disk.root / "etc" / "config.yaml").write_text(f"{own}\n")
+    assert _tokens.parse("r1", disk.run(shell, "tokens"))["idle"] == (str(dropin) if idle else "")
+    said = disk.run(shell, "clear", f"{dropin}\n", rc=0 if idle else 1)
+    assert dropin.exists() is not idle
+    assert (f"moved={dropin}|{disk.root}/home/s/leftovers/" if idle else "is needed") in said
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_the_lent_token_goes_and_what_was_there_comes_back(shell: str, disk: Disk) -> None:
+    dropin = disk.root / "etc" / "config.yaml.d" / "zz-requorum-token.yaml"
+    dropin.parent.mkdir()
+    dropin.write_text(f"token: '{NEW}'\n")  # of an earlier run
+    disk.run(shell, "token_put", OLD)
+    assert OLD in dropin.read_text()
+    said = disk.run(shell, "token_rotate", more=f"GO=back WANT={NEW_KEY}")
+    assert dropin.read_text() == f"token: '{NEW}'\n"
+    assert f"moved={dropin}|{disk.root}/home/s/zz-requorum-token.yaml.lent" in said
+    file = disk.root / "file"
+    file.write_text(f"{NEW}\n")
+    (disk.root / "etc" / "config.yaml").write_text(f"token-file: {file}\n")
+    disk.run(shell, "token_put", OLD)
+    disk.run(shell, "token_rotate", more=f"GO=back WANT={NEW_KEY}")
+    assert file.read_text() == f"{NEW}\n"
+    assert "token-file" not in (disk.root / "home" / "journal").read_text()  # a way back finds nothing of it
+    assert "zz-requorum" not in (disk.root / "home" / "journal").read_text()
+    assert "does not hold the token" in disk.run(shell, "token_rotate", more="GO=back WANT=000000000000", rc=1)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="it writes below /run")
+@pytest.mark.parametrize("shell", SHELLS)
+@pytest.mark.parametrize("new", [NEW, 'with "quotes" and \\'])
+def test_a_running_server_is_asked_without_a_token_in_an_argument(shell: str, disk: Disk, new: str) -> None:
+    log = disk.root / "curl"
+    curl = f'curl() {{ printf "%s\\n" "$*" >{log}; cat /run/requorum/rotate/user /run/requorum/rotate/body >>{log}; }}'
+    disk.run(shell, "token_rotate", f"{OLD}\n{new}\n", more=f"GO=ask PORT=6443\n{curl}\n")
+    words, user, body = log.read_text().split("\n", 2)
+    assert words.endswith("https://127.0.0.1:6443/v1-k3s/token") and "-X PUT" in words
+    assert OLD not in words
+    assert user == f'user = "server:{OLD}"'
+    assert json.loads(body) == {"newToken": new}
+    assert not list(Path("/run/requorum/rotate").iterdir())
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_file_with_a_token_on_a_host_is_told_and_kept(shell: str, disk: Disk) -> None:
+    named = disk.root / "found-it"
+    named.write_text(f"{NEW}\n")
+    found = _tokens.parse("r1", disk.run(shell, "tokens", more=f"NAMED={named}"))
+    assert (NEW_KEY, str(named)) in [(t["key"], t["place"]) for t in found["tokens"]]
+    disk.run(shell, "keep", more=f"NAMED={named}")
+    assert NEW in _shelf.kept_tokens(str(disk.root / "home" / "s" / "files.tar"))
+    assert "cannot be read" in disk.run(shell, "keep", more=f"NAMED={disk.root}/none", rc=1)

@@ -27,6 +27,8 @@ class Cluster:
         self.members = [1, 2, 3]
         self.nodes = ["r1", "r2", "r3"]
         self.calls: list[str] = []
+        self.leases = 1
+        """So often an API server that was killed is still told as an endpoint."""
 
     def answer(self, name: str, given: JSON) -> _node.Done:
         if name == "look":
@@ -35,6 +37,8 @@ class Cluster:
             self.calls.append(f"{given['CALL']} m{given['ID']}")
             self.members.remove(int(given["ID"]))
             return _node.Done(0, "{}", "")
+        if name == "nodes":
+            return self.listed()
         if name != "forget":
             raise AssertionError(name)
         if not self.api:
@@ -46,6 +50,15 @@ class Cluster:
                 self.members.remove(int(given["NODE"][1:]))
             return _node.Done(0, "", "")
         return _node.Done(0, json.dumps({"kind": "Node"}) if given["NODE"] in self.nodes else "", "")
+
+    def listed(self) -> _node.Done:
+        """What sh/nodes.sh says: clock, Nodes, endpoints, Leases."""
+        if not self.api:
+            return _node.Done(1, "", "refused")
+        self.leases -= 1
+        own = [3] if self.leases >= 0 and 3 not in self.members else []
+        slices = {"endpoints": [{"addresses": [f"10.0.0.1{n}"]} for n in [*self.members, *own]]}
+        return _node.Done(0, "\n".join(["5", '{"items": []}', json.dumps(slices), '{"items": []}']), "")
 
     def look(self, number: int) -> str:
         header = {"member_id": str(number), "cluster_id": "9", "revision": "5"}
@@ -97,6 +110,7 @@ def test_a_deleted_node_takes_its_member_along_and_its_manifest_is_kept(tmp_path
     path = tmp_path / "nodes" / "r3.json"
     assert acting(node_forget.ActionModule, cluster, tmp_path).do_forget() == f"Node r3 deleted; kept: {path}"
     assert cluster.calls == ["delete r3"]
+    assert cluster.leases < 0  # it has waited until the API server was no endpoint any more
     assert json.loads(path.read_text()) == {"kind": "Node"}
     assert cluster.members == [1, 2]
     again = acting(node_forget.ActionModule, cluster, tmp_path)

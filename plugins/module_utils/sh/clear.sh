@@ -1,4 +1,4 @@
-# Moves leftovers aside. Set by the caller: STAMP. stdin: their paths, one a line. Output: "moved=FROM|TO".
+# Moves leftovers aside. Set by the caller: STAMP, SIDE (server|agent). stdin: their paths, one a line. Output: "moved=FROM|TO".
 find_distro || die "neither rke2 nor k3s is installed here"
 umask 077
 to=$HOME_DIR/$STAMP/leftovers
@@ -7,6 +7,7 @@ reload=no
 while IFS= read -r f; do
   case $f in
     "$DB/reset-flag" | "$DB/etcd/tombstone" | "$CONFIG.d/zz-requorum.yaml" | "$DATA"/agent/etc/*load-balancer.json) ;;
+    "$CONFIG.d/zz-requorum-token.yaml") [ ! -f "$f" ] || idle "$f" || die "$f is needed: without it another token is in force" ;;
     "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf") reload=yes ;;
     *) die "$f is none of the leftovers that are known here" ;;
   esac

@@ -45,6 +45,7 @@ find_distro() {
 # Configuration files in the order in which they are merged; the last value of a key wins.
 config_files() {
   for f in "$CONFIG" "$CONFIG".d/*; do
+    [ "$f" = "${HIDDEN:-}" ] && continue
     case $f in *.yaml | *.yml) [ -f "$f" ] && printf '%s\n' "$f" ;; esac
   done
 }
@@ -142,6 +143,17 @@ token_hash() {
 # The hash of the cluster's CA in a full token (public); nothing for a short one.
 token_pin() {
   case $1 in K10*::*) t=${1#K10}; printf '%s' "${t%%::*}" ;; esac
+}
+
+# idle FILE: whether the token in force would do without this file of the configuration: its password is the same, and a CA
+# hash in it is not another one.
+idle() {
+  with=$(token_value)
+  without=$(HIDDEN=$1; token_value)
+  [ "$(token_hash "$with")" = "$(token_hash "$without")" ] || return 1
+  pin=$(token_pin "$with")
+  [ -n "$pin" ] || [ ! -f "$SERVER/token" ] || pin=$(token_pin "$(head -n 1 "$SERVER/token")")
+  case $(token_pin "$without") in '' | "$pin") true ;; *) false ;; esac
 }
 
 # kubectl SECONDS ARGUMENTS: the distribution's own, never longer than its deadline. In /proc no cache can be left behind.

@@ -1,4 +1,5 @@
-# Takes our drop-in away, lets the unit start at boot again, starts Rancher's agent again, closes the journal. Set by the caller: STAMP, ENABLE (yes|no).
+# Takes our drop-in away, lets the unit start at boot again, starts Rancher's agent again, closes the journal. Set by the
+# caller: STAMP, ENABLE (yes|no). A token that we have put there goes too, once the host's own configuration holds it.
 # Output: "enabled=..", "kept=PATH" where the drop-in had to stay under another name.
 find_distro || die "neither rke2 nor k3s is installed here"
 if [ -f "$CONFIG.d/zz-requorum.yaml" ]; then
@@ -10,6 +11,11 @@ if [ -f "$CONFIG.d/zz-requorum.yaml" ]; then
     mv "$CONFIG.d/zz-requorum.off" "$CONFIG.d/90-requorum.yaml" || die "$CONFIG.d/90-requorum.yaml cannot be written"
     printf 'kept=%s\n' "$CONFIG.d/90-requorum.yaml"
   fi
+fi
+f=$CONFIG.d/zz-requorum-token.yaml
+if [ -f "$f" ] && idle "$f"; then
+  mkdir -p "$HOME_DIR/$STAMP" && mv "$f" "$HOME_DIR/$STAMP/zz-requorum-token.idle" || die "$f cannot be moved aside"
+  printf 'moved=%s|%s\n' "$f" "$HOME_DIR/$STAMP/zz-requorum-token.idle" >>"$HOME_DIR/journal-closed"
 fi
 if [ -f "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf" ]; then
   rm -f "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf" && systemctl daemon-reload || die "the unit's drop-in cannot be taken away"

@@ -1,7 +1,7 @@
 # Puts the token that opens the datastore where this server takes it from, and moves what the old one left behind aside.
 # Set by the caller: STAMP. stdin: the token. Output: "moved=FROM|TO", "placed=PATH", "already=yes".
 find_distro || die "neither rke2 nor k3s is installed here"
-etcd_runs && die "etcd still runs here"
+case $(systemctl show "$UNIT" -p ActiveState --value) in active | activating | reloading | deactivating) die "$UNIT still runs here" ;; esac
 umask 077
 to=$HOME_DIR/$STAMP
 mkdir -p "$to" "$CONFIG.d" || die "$to cannot be made"

@@ -1,6 +1,8 @@
 # Every token of this host and the names of the bootstrap keys in its datastore. Tokens stay here: their hashes travel.
-# Output: "token=HASH FORM USER CA PLACE" (form full|short, CA the hash in it or -), "in-force=HASH SOURCE", "authority=BASE64"
-# of what /cacerts serves, "node=NAME", "unit=STATE", "agent=STATE", "said=LINE", "keys=JSON" of the gateway, else "db=PATH" and "bootstrap=OFFSET:KEY";
+# Set by the caller: NAMED (a file with a token besides, or empty).
+# Output: "idle=PATH" of a drop-in that is needed no more, "token=HASH FORM USER CA PLACE" (form full|short, CA the hash in it or -), "in-force=HASH SOURCE", "authority=BASE64"
+# of what /cacerts serves, "node=NAME", "unit=STATE", "agent=STATE", "said=LINE", "keys=JSON" of the gateway, else "db=PATH", "cred=PATH" and
+# "at=OFFSET:KEY" for bootstrap keys and for Rancher's Secret;
 # where the API answers: "password=NODE HASH" (as stored: salted scrypt).
 find_distro || die "neither rke2 nor k3s is installed here"
 
@@ -40,6 +42,8 @@ printf 'unit=%s\nagent=%s\n' "$(systemctl show "$UNIT" -p ActiveState --value)" 
 v=$(token_value)
 [ -n "$v" ] && printf 'in-force=%s %s\n' "$(token_hash "$v")" "$(token_source)"
 authority
+f=$CONFIG.d/zz-requorum-token.yaml
+[ -f "$f" ] && idle "$f" && printf 'idle=%s\n' "$f"
 files=$(config_files)
 for one in $files; do
   found "$one: token" "$(one token)"
@@ -51,11 +55,11 @@ for key in token-file agent-token-file; do
   [ -n "$f" ] && [ -f "$f" ] && found "$f" "$(head -n 1 "$f")"
 done
 name=$(token_variable)
-server=$UNIT
-for u in "$AGENT" "$server"; do
-  UNIT=$u
+for u in "$AGENT" "$UNIT"; do
+  OWN=$u
   found "environment of $u: $name" "$(env_value "$name")"
 done
+[ -n "$NAMED" ] && [ -f "$NAMED" ] && found "$NAMED" "$(head -n 1 "$NAMED")"
 [ -f "$SERVER/token" ] && found "$SERVER/token" "$(head -n 1 "$SERVER/token")"
 [ -f "$SERVER/agent-token" ] && [ ! -L "$SERVER/agent-token" ] && found "$SERVER/agent-token" "$(head -n 1 "$SERVER/agent-token")"
 [ -f "$SERVER/cred/passwd" ] && found "$SERVER/cred/passwd" "$(sed -n 's/^\([^,]*\),server,.*/\1/p' "$SERVER/cred/passwd" | head -n 1)"
@@ -70,16 +74,19 @@ keys=
 case $keys in
   *'"header"'*) printf 'keys=%s\n' "$(printf '%s' "$keys" | tr -d '\n')" ;;
   *)
-    printf 'db=%s\n' "$DB/etcd/member/snap/db"
-    grep -abo '/bootstrap/[0-9a-f]\{12\}' "$DB/etcd/member/snap/db" 2>/dev/null | sed 's/^/bootstrap=/' | tail -n 200
+    printf 'db=%s\ncred=%s\n' "$DB/etcd/member/snap/db" "$SERVER/cred"
+    for k in '/bootstrap/[0-9a-f]\{12\}' /registry/secrets/fleet-local/local-rke-state; do
+      grep -abo "$k" "$DB/etcd/member/snap/db" 2>/dev/null | sed 's/^/at=/' | tail -n 200
+    done
     ;;
 esac
-if [ -f "$SERVER/cred/admin.kubeconfig" ] && etcd_runs; then
-  WAIT=6 kube -n kube-system get secrets --field-selector "type=$DISTRO.cattle.io/node-password" \
-    -o 'jsonpath={range .items[*]}{.metadata.name}{" "}{.data.hash}{"\n"}{end}' 2>/dev/null |
-    while read -r s h; do
-      printf 'password=%s %s\n' "${s%".node-password.$DISTRO"}" "$(printf '%s' "$h" | base64 -d 2>/dev/null)"
-    done
+# One question tells whether the API answers at all; where it hangs, nothing more is asked.
+if [ -f "$SERVER/cred/admin.kubeconfig" ] && etcd_runs &&
+  p=$(WAIT=6 kube -n kube-system get secrets --field-selector "type=$DISTRO.cattle.io/node-password" \
+    -o 'jsonpath={range .items[*]}{.metadata.name}{" "}{.data.hash}{"\n"}{end}' 2>/dev/null); then
+  printf '%s\n' "$p" | while read -r s h; do
+    [ -z "$h" ] || printf 'password=%s %s\n' "${s%".node-password.$DISTRO"}" "$(printf '%s' "$h" | base64 -d 2>/dev/null)"
+  done
   # What Rancher keeps of a cluster that it made, Harvester's own among them.
   for key in serverToken agentToken; do
     found "Secret fleet-local/local-rke-state: $key" \
