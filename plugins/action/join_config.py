@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import typing as t
@@ -35,7 +36,7 @@ class ActionModule(NodeAction):
 
     def act(self) -> JSON:
         args, wanted = self._task.args, self._wishes()
-        asked = list(args.get("nodes") or wanted)
+        asked: list[str] = _plain(args.get("nodes")) or list(wanted)
         if not asked:
             raise RequorumError("requorum_join names no host.", "Describe those that shall join: docs/join-config.md.")
         url = str(args.get("url") or "").rstrip("/")
@@ -81,7 +82,8 @@ class ActionModule(NodeAction):
         strange = [name for name, wish in given.items() if not isinstance(wish, dict)]
         if strange:
             raise RequorumError(f"requorum_join: {', '.join(map(str, strange))} is no dictionary.", CORRECT)
-        return {str(name): {**common, **wish} for name, wish in given.items()}
+        each: dict[str, JSON] = _plain({name: {**common, **wish} for name, wish in given.items()})
+        return {name: {key: value for key, value in wish.items() if value is not None} for name, wish in each.items()}
 
     def _token(self, api: _api.Api) -> tuple[str, bool]:
         """(the token, whether the cluster gives out another one)."""
@@ -125,6 +127,11 @@ class ActionModule(NodeAction):
         return bare(said.get("file", ""), pads[0]), bare(said.get("api", ""), pads[1])
 
 
+def _plain(given: t.Any) -> t.Any:
+    """Values without the marks of Ansible, which YAML cannot write."""
+    return json.loads(json.dumps(given))
+
+
 def bare(hidden: str, pad: bytes) -> str:
     """What a script has hidden by a pad."""
     return bytes(a ^ b for a, b in zip(bytes.fromhex(hidden), pad, strict=False)).decode("utf-8", "replace")
@@ -166,7 +173,7 @@ def _content(path: str) -> str | None:
             return None
         with open(path, encoding="utf-8") as file:
             return file.read()
-    except FileNotFoundError:
+    except (OSError, UnicodeDecodeError):
         return None
 
 

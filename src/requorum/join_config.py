@@ -111,6 +111,9 @@ def _server(arguments: argparse.Namespace) -> OneShot:
         host = ""
     if host in ("", "0.0.0.0", "::", "*"):
         raise Usage(f"--serve {arguments.serve}: give the address of this machine as the hosts reach it, and a port.")
+    for path in filter(None, (arguments.certificate, arguments.key)):
+        if not os.path.isfile(path):
+            raise Usage(f"{path} is no file.")
     try:
         if arguments.plain:
             return OneShot(host, port, tls=None, times=arguments.times)
@@ -119,7 +122,7 @@ def _server(arguments: argparse.Namespace) -> OneShot:
     except ssl.SSLError as error:
         raise Usage(f"--certificate {arguments.certificate}: {error.reason or error}.") from error
     except OSError as error:
-        what = f"{error.filename or f'--serve {arguments.serve}'}: {error.strerror or error}."
+        what = f"--serve {arguments.serve}: {error.strerror or error}."
         raise RequorumError(what, "Name an address of this machine and a free port.") from error
 
 
