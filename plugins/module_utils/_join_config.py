@@ -198,7 +198,7 @@ def _addresses(wanted: t.Mapping[str, t.Mapping[str, t.Any]]) -> dict[str, list[
 
 def notes(seen: Cluster, name: str, wish: t.Mapping[str, t.Any]) -> list[str]:
     """What the one who installs the host has to know."""
-    said = [_wiped(wish), _promotion(seen, str(wish.get("role") or "default")), *_versions_of(seen, wish)]
+    said = [_wiped(seen, wish), _promotion(seen, str(wish.get("role") or "default")), *_versions_of(seen, wish)]
     stuck = [f"{node.name} ({node.promotion})" for node in seen.nodes if node.promotion in STUCK]
     if stuck:
         said.append(f"No node is promoted while the promotion of {', '.join(stuck)} has not come to its end.")
@@ -216,9 +216,10 @@ def notes(seen: Cluster, name: str, wish: t.Mapping[str, t.Any]) -> list[str]:
     return said
 
 
-def _wiped(wish: t.Mapping[str, t.Any]) -> str:
+def _wiped(seen: Cluster, wish: t.Mapping[str, t.Any]) -> str:
     wipe = wish.get("wipe_disks")
-    more = "all disks" if wipe is True else ", ".join(wipe) if isinstance(wipe, list) else ""
+    every = "every disk with an older Harvester" if numbers(seen.version) >= wishes.WIPE_LIST else "all other disks"
+    more = every if wipe is True else ", ".join(wipe) if isinstance(wipe, list) else ""
     disks = ", ".join(filter(None, (str(wish["device"]), str(wish.get("data_disk") or ""))))
     text = f"Everything on {disks} of this host is lost" + (f", and on {more} (wipe_disks)." if more else ".")
     if re.fullmatch(r"/dev/(sd|vd|nvme)\w+", str(wish["device"])):
