@@ -66,8 +66,19 @@ def files(
     return {**made, README: readme(name, wish, seen, url, usb_too=USB in made)}
 
 
+class _Dumper(yaml.SafeDumper):
+    """A token such as 1e5 is a text here and a number for the installer's YAML, unless it is quoted."""
+
+
+def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style='"' if text[:1] in "0123456789.+-" else None)
+
+
+_Dumper.add_representer(str, _text)
+
+
 def _yaml(document: JSON) -> str:
-    return yaml.safe_dump(document, sort_keys=False, default_flow_style=False, allow_unicode=True, width=sys.maxsize)
+    return yaml.dump(document, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=sys.maxsize)
 
 
 def ipxe(name: str, wish: t.Mapping[str, t.Any], url: str) -> str:

@@ -344,6 +344,12 @@ def test_the_configuration_survives_yaml() -> None:
     assert all("$6$salt" not in text for name, text in made.items() if name != "config.yaml")
 
 
+def test_a_token_that_looks_like_a_number_stays_a_text() -> None:
+    made = _join_wish.document("1e5", WISH, version="v1.3.2", vip="10.0.0.10", token="0o17")
+    text = _join_files.files("1e5", WISH, made, seen(), "")["config.yaml"]
+    assert 'token: "0o17"' in text and 'hostname: "1e5"' in text
+
+
 def test_the_ipxe_script() -> None:
     made = files({**WISH, "skipchecks": True, "tty": "ttyS1,115200n8"}, url="http://boot/n4/config.yaml")["join.ipxe"]
     assert made.splitlines() == [
