@@ -27,7 +27,7 @@ WISH: dict[str, Any] = {
     "interfaces": ["ens5"],
     "device": "/dev/disk/by-id/wwn-0x5000",
     "ssh_authorized_keys": ["github:admin"],
-    "iso_url": "http://boot.example.org/harvester-v1.8.1-amd64.iso",
+    "iso_url": "http://boot.example.org/harvester-v1.7.1-amd64.iso",
 }
 
 
@@ -39,13 +39,13 @@ def harvester() -> Iterator[Lab]:
         lab.up()
         crds.define(lab)
         api = play.client(lab)
-        setting: dict[str, Any] = {"apiVersion": "harvesterhci.io/v1beta1", "kind": "Setting", "value": "v1.8.1"}
+        setting: dict[str, Any] = {"apiVersion": "harvesterhci.io/v1beta1", "kind": "Setting", "value": "v1.7.1"}
         api.create(join_config.SETTING, {**setting, "metadata": {"name": "server-version"}})
         place = {"name": "vip", "namespace": "harvester-system"}
         api.create(
             join_config.CONFIGMAP, {"apiVersion": "v1", "kind": "ConfigMap", "metadata": place, "data": {"ip": VIP}}
         )
-        text = yaml.safe_dump({"role": "cluster-init", "token": TOKEN, "kubernetesVersion": "v1.35.6+rke2r1"})
+        text = yaml.safe_dump({"role": "cluster-init", "token": TOKEN, "kubernetesVersion": "v1.34.3+rke2r3"})
         lab.sh(lab.servers[0], "mkdir -p /etc/rancher/rancherd; umask 077; cat >/etc/rancher/rancherd/config.yaml",
                stdin=text).ok("rancherd")
         yield lab
@@ -84,13 +84,13 @@ def test_the_token_is_read_and_never_shown(harvester: Lab, tmp_path: Path) -> No
 def test_a_name_in_use_and_an_iso_of_another_version(harvester: Lab, tmp_path: Path) -> None:
     lab = harvester
     first = next(iter(lab.nodes(lab.servers[0])))
-    wishes = {"requorum_join": {first: {**WISH, "iso_url": WISH["iso_url"].replace("1.8.1", "1.8.0")}}}
+    wishes = {"requorum_join": {first: {**WISH, "iso_url": WISH["iso_url"].replace("1.7.1", "1.7.0")}}}
     (tmp_path / "wishes.yml").write_text(yaml.safe_dump(wishes | {"requorum_output": str(tmp_path)}))
     words = ["-i", str(lab.inventory), "-e", f"@{tmp_path}/wishes.yml"]
     rc, said = run(lab, "ansible-playbook", "playbooks/join_config.yml", *words)
     assert rc != 0
     said = " ".join(said.replace("\\n", " ").split())
-    assert f"the name is in use (Node {first}" in said and "the ISO is v1.8.0, the cluster is v1.8.1" in said
+    assert f"the name is in use (Node {first}" in said and "the ISO is v1.7.0, the cluster is v1.7.1" in said
     assert not list(tmp_path.glob("*/join"))
 
 
@@ -104,5 +104,5 @@ def test_the_command_reaches_the_same_cluster_by_kubeconfig(harvester: Lab, tmp_
     words += ["-e", f"requorum_kubeconfig={lab.folder}/admin.kubeconfig", "--token-file", str(tmp_path / "token")]
     rc, said = run(lab, "requorum", *words)
     assert rc == 0, said
-    assert json.loads(said)["cluster"] == {"version": "v1.8.1", "vip": VIP}
+    assert json.loads(said)["cluster"] == {"version": "v1.7.1", "vip": VIP}
     assert yaml.safe_load((tmp_path / "out/n4/config.yaml").read_text())["token"] == "by hand"
