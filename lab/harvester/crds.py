@@ -115,7 +115,7 @@ def define(lab: Lab) -> None:
         ready = {
             crd["metadata"]["name"]
             for crd in found
-            if any(c["type"] == "Established" and c["status"] == "True" for c in crd["status"].get("conditions", ()))
+            if any(c["type"] == "Established" and c["status"] == "True" for c in crd["status"].get("conditions") or ())
         }
         missing = [kind.name for kind in KINDS if kind.name not in ready]
         return not missing, f"{len(missing)} of {len(KINDS)} kinds are not served yet"

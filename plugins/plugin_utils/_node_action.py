@@ -32,6 +32,9 @@ SETTINGS = (
     "requorum_token_file",
     "requorum_defragment_mb",
     "requorum_kubeconfig",
+    "requorum_join",
+    "requorum_join_defaults",
+    "requorum_rancherd_token_file",
 )
 display = Display()
 
