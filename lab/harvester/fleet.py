@@ -92,8 +92,11 @@ def apply(api: _api.Api, change: _api.Request) -> None:
 
 
 def step(world: World) -> Iterator[_api.Request]:
-    """What Rancher, Fleet's controller and its agents change next."""
-    yield from rancher(world)
+    """What Rancher, Fleet's controller and its agents change next; Fleet sees a bundle only as Rancher wants it."""
+    first = list(rancher(world))
+    yield from first
+    if any(change.kind is BUNDLES for change in first):
+        return
     if world.faults.get("controller") != "down":
         yield from controller(world)
     if world.faults.get("agent") != "down":

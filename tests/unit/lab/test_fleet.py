@@ -189,9 +189,7 @@ def test_managed_charts_become_bundles() -> None:
     chart = played.api.get(CHARTS, "harvester", "fleet-local")
     assert chart and chart["status"]["summary"] == {"desiredReady": 1, "ready": 1}
     labels = [secret["metadata"]["labels"] for secret in played.api.items(SECRETS) or ()]
-    assert [(entry["name"], entry["status"]) for entry in labels] == [
-        ("harvester", "deployed"), ("harvester-crd", "deployed"),
-    ]  # fmt: skip
+    assert {entry["name"]: entry["status"] for entry in labels} == {"harvester": "deployed", "harvester-crd": "deployed"}
 
 
 def test_rancher_overwrites_paused_and_leaves_force_sync_alone() -> None:
