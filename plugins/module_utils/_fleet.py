@@ -113,6 +113,7 @@ def judge(seen: Seen) -> Judgement:
     force = number(part(seen.bundle, "spec"), "forceSyncGeneration")
     checks = (
         _observed(seen.bundle),
+        _targets(seen),
         _ready("bundle", seen.bundle),
         _displayed(seen.bundle),
         *(_applied(deployment, force) for deployment in seen.deployments),
@@ -161,9 +162,11 @@ def names(given: str) -> tuple[str, tuple[str, ...]]:
 
 
 def chart_of(bundle: JSON) -> str:
-    """The ManagedChart that makes a bundle; empty where none does."""
+    """The ManagedChart that makes a bundle, by its owner or by its name; empty where none does."""
+    name = bundle["metadata"]["name"]
     owners = bundle["metadata"].get("ownerReferences") or ()
-    return next((o["name"] for o in owners if o["kind"] == "ManagedChart"), "")
+    named = name.removeprefix("mcc-") if name.startswith("mcc-") else ""
+    return next((o["name"] for o in owners if o["kind"] == "ManagedChart"), named)
 
 
 def cluster_of(deployment: JSON) -> str:
@@ -240,6 +243,12 @@ def staged(deployment: JSON, force: int) -> bool:
 def _observed(bundle: JSON) -> Check:
     now, known = bundle["metadata"].get("generation"), part(bundle, "status").get("observedGeneration")
     return Check("observed", now == known, f"generation {now}, observed {known}")
+
+
+def _targets(seen: Seen) -> Check:
+    """Each cluster that Fleet counts has its BundleDeployment."""
+    count, desired = len(seen.deployments), number(part(part(seen.bundle, "status"), "summary"), "desiredReady")
+    return Check("targets", count == desired > 0, f"{count} BundleDeployments for {desired} clusters")
 
 
 def _ready(what: str, item: JSON | None) -> Check:

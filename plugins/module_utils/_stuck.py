@@ -19,8 +19,8 @@ class Cause:
     name: str
     why: str
     repair: str
-    again: bool = True
-    """Another force sync, a little later, may get through."""
+    passes: bool = True
+    """It may pass: it is waited for, and a refusal is answered by another force sync."""
     pattern: str = ""
     """Of what Fleet's agent says."""
 
@@ -92,13 +92,11 @@ CAUSES = {
         "{said} is paused: nothing is deployed.",
         "The sync sets it going. If it is paused again, an upgrade goes on: a job hvst-upgrade-*-apply-manifests in "
         "harvester-system.",
-        False,
     ),
     "chart": Cause(
         "chart",
         "Rancher cannot make the bundle of its ManagedChart: {said}.",
         "See that the Deployment cattle-system/harvester-cluster-repo runs, with the image of this version.",
-        False,
     ),
     "controller": Cause(
         "controller",
@@ -107,7 +105,7 @@ CAUSES = {
         "helm -n cattle-fleet-system history fleet; helm -n cattle-fleet-system rollback fleet REVISION.",
     ),
     "no_cluster": Cause(
-        "no_cluster", "no cluster is its target.", "Look at its spec.targets and at clusters.fleet.cattle.io.", False
+        "no_cluster", "no cluster is its target.", "Look at its spec.targets and at clusters.fleet.cattle.io."
     ),
     "WaitApplied": Cause(
         "agent",
@@ -139,6 +137,29 @@ CAUSES = {
     ),
 }
 WORKING = Cause("working", "it is not done yet.", "Run the same command again later.")
+STALE_S = 60
+"""So long a refusal from before a force sync may stand: an agent needs minutes for a large chart, and says nothing."""
+PAUSES = (10, 30, 60, 120)
+"""Seconds after a refusal before it is forced again."""
+
+
+def verdict(judgement: Judgement, why: Cause | None, *, since: float, stale: bool, tries: int) -> str:
+    """`done`, `wait`, `again` (force it once more) or `stuck`.
+
+    since: seconds since the last force sync. stale: what the agent says was said before. tries: how often it was
+    forced again.
+    """
+    if why is None:
+        return "done"
+    refused = judgement.state == "ErrApplied"
+    if why.passes and not refused:
+        return "wait"
+    patience = STALE_S if stale or not refused else 0
+    if not why.passes:
+        return "stuck" if since >= patience else "wait"
+    if since < patience + PAUSES[min(tries, len(PAUSES) - 1)]:
+        return "wait"
+    return "again" if tries < len(PAUSES) else "stuck"
 
 
 def cause(seen: Seen, judgement: Judgement) -> Cause | None:
@@ -168,9 +189,14 @@ def cause(seen: Seen, judgement: Judgement) -> Cause | None:
     return CAUSES["rancher"] if set(lacking) == {"ManagedChart ready"} else WORKING
 
 
-def _refused(seen: Seen) -> Cause:
+def refusal(seen: Seen) -> str:
+    """What an agent says that cannot apply it; empty where none says anything."""
     messages = (condition(deployment, "Deployed").get("message") for deployment in seen.deployments)
-    said = next(filter(None, messages), "no reason is given")
+    return next(filter(None, messages), "")
+
+
+def _refused(seen: Seen) -> Cause:
+    said = refusal(seen) or "no reason is given"
     found = next(c for c in REFUSED if re.search(c.pattern, said, re.IGNORECASE | re.DOTALL))
     if found is HELM_IN_USE and seen.releases:  # a revision is deployed again: the agent has not tried since
         return WORKING

@@ -44,7 +44,8 @@ class Stored:
 
     def _get(self, request: _api.Request, key: tuple[str, str, str]) -> JSON:
         if request.name:
-            return self.objects[key]
+            found = self.objects[key]
+            return found
         wanted = parse_qs(request.query).get("labelSelector", [""])[0]
         found = [
             item
@@ -72,7 +73,8 @@ class Stored:
         return after
 
     def _delete(self, _request: _api.Request, key: tuple[str, str, str]) -> JSON:
-        return self.objects.pop(key)
+        gone = self.objects.pop(key)
+        return gone
 
 
 def merged(before: Any, patch: Any) -> Any:
