@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 import typing as t
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _fleet, _stuck, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._api import JSON
@@ -25,7 +25,6 @@ class Bundle:
     steps: tuple[_fleet.Step, ...]
     tries: int = 0
     """How often it was forced again."""
-    begun: float = field(default_factory=time.monotonic)
 
     @property
     def document(self) -> JSON:
@@ -90,50 +89,46 @@ class Bundles:
 
         def probe() -> tuple[bool, str]:
             nonlocal forced, stale
+            deployments = self._deployments(bundle.seen.bundle)
+            at_work = {_fleet.state(deployment) for deployment in deployments} - {"Ready", "ErrApplied"}
+            if at_work:  # nothing else can be said before the agents are done, so nothing else is read
+                return False, ", ".join(sorted(at_work))
             bundle.seen = self._look(bundle.seen)
             judgement = _fleet.judge(bundle.seen)
-            why = _stuck.cause(bundle.seen, judgement)
-            verdict = _stuck.verdict(
-                judgement,
-                why,
-                since=self.clock() - forced,
-                stale=stale == _stuck.refusal(bundle.seen),
-                tries=bundle.tries,
-            )
+            why, said = _stuck.cause(bundle.seen, judgement), _stuck.refusal(bundle.seen)
+            since = self.clock() - forced
+            verdict = _stuck.verdict(judgement, why, since=since, stale=stale == said, tries=bundle.tries)
             if why and verdict == "stuck":
                 raise bundle.stuck("is not synced")
             if why and verdict == "again":
                 say(f"{bundle.seen.name}: {why.why} It is forced once more.")
                 self._take(_fleet.forced(bundle.seen, judgement.next, why.why))
-                forced, stale = self.clock(), _stuck.refusal(bundle.seen)
+                forced, stale = self.clock(), said
                 bundle.tries += 1
             return verdict == "done", judgement.seen
 
         try:
             _wait.wait(bundle.seen.name, probe, seconds=seconds, say=say, clock=self.clock, sleep=self.sleep)
         except _wait.Expired as expired:
+            bundle.seen = self._look(bundle.seen)
             raise bundle.stuck(f"is not synced within {seconds:.0f} s") from expired
 
     def _take(self, step: _fleet.Step) -> None:
         self.api.patch(step.kind, step.name, step.body, step.namespace)
 
     def _look(self, before: _fleet.Seen) -> _fleet.Seen:
-        """Again; helm's Secrets are large, so they are read only where they matter."""
+        """Everything again."""
         namespace, name = before.name.split("/")
         bundle = self.api.get(_fleet.BUNDLES, name, namespace)
         if bundle is None:
             raise RequorumError(f"The bundle {before.name} is gone.", "Look who deleted it, then run it again.")
-        seen = self._around(bundle, helm=False)
-        judgement = _fleet.judge(seen)
-        matters = judgement.synced or judgement.state == "ErrApplied"
-        return replace(seen, releases=self._releases(seen.deployments)) if matters else seen
+        return self._around(bundle)
 
-    def _around(self, bundle: JSON, *, helm: bool = True) -> _fleet.Seen:
+    def _around(self, bundle: JSON) -> _fleet.Seen:
         """Everything that belongs to a bundle."""
         namespace, name = bundle["metadata"]["namespace"], bundle["metadata"]["name"]
         chart = _fleet.chart_of(bundle)
-        named = f"fleet.cattle.io/bundle-name={name},fleet.cattle.io/bundle-namespace={namespace}"
-        deployments = self.api.items(_fleet.DEPLOYMENTS, selector=named) or []
+        deployments = self._deployments(bundle)
         if namespace not in self._clusters:
             self._clusters[namespace] = self.api.items(_fleet.CLUSTERS, namespace) or []
         return _fleet.Seen(
@@ -141,9 +136,15 @@ class Bundles:
             deployments=deployments,
             chart=self.api.get(_fleet.CHARTS, chart, namespace) if chart else None,
             clusters=self._clusters[namespace],
-            releases=self._releases(deployments) if helm else None,
+            releases=self._releases(deployments),
             version=self._server_version() if f"{namespace}/{name}" == _fleet.HARVESTER[-1] else "",
         )
+
+    def _deployments(self, bundle: JSON) -> list[JSON]:
+        """Of all clusters, in whichever namespace."""
+        namespace, name = bundle["metadata"]["namespace"], bundle["metadata"]["name"]
+        named = f"fleet.cattle.io/bundle-name={name},fleet.cattle.io/bundle-namespace={namespace}"
+        return self.api.items(_fleet.DEPLOYMENTS, selector=named) or []
 
     def _releases(self, deployments: t.Sequence[JSON]) -> list[JSON] | None:
         release = _fleet.release_of(deployments)
