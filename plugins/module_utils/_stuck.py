@@ -10,6 +10,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from ._fleet import Judgement, Seen, cluster_of, condition, label, number, part, release_of, revision, staged, state
+from ._timeline import mask
 
 
 @dataclass(frozen=True)
@@ -235,4 +236,4 @@ def _waiting(seen: Seen) -> t.Iterator[str]:
 
 
 def _short(text: str) -> str:
-    return " ".join(text.split())[:300].rstrip(".")
+    return " ".join(mask(text).split())[:300].rstrip(".")

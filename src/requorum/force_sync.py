@@ -44,7 +44,7 @@ def force_sync(arguments: argparse.Namespace) -> Result:
         return Result([], {"schema": 1, "errors": notes}, notes, FAILED)
     rows = [(_word(entry), entry["bundle"], _told(entry)) for entry in result["bundles"]]
     actions = [f"{a['kind']} {a['namespace']}/{a['name']}  {a['what']}" for a in result["requorum_actions"]]
-    refused = bool(outcome.failures) and not result.get("failed")
+    refused = bool(outcome.failures) and "msg" not in result  # the plan was made, and the gate did not let it pass
     word = "would be done" if arguments.check or refused else "done"
     blocks: list[str | Table] = [Table(("STATE", "BUNDLE", ""), rows)] if rows else [str(result["msg"])]
     if actions:

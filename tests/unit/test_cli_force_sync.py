@@ -60,7 +60,7 @@ def test_variables(words: tuple[str, ...], variables: JSON, check: bool, monkeyp
         ({"bundles": [entry()], "requorum_actions": [ACTION], "saved": []}, [], 0, ["synced", "done  bundles"]),
         ({"bundles": [STUCK], "requorum_actions": [ACTION], "saved": []}, ["gate"], 3, ["would be done  bundles"]),
         (
-            {"bundles": [STUCK], "requorum_actions": [ACTION], "saved": [], "failed": True},
+            {"bundles": [STUCK], "requorum_actions": [ACTION], "saved": [], "msg": "r1: stuck"},
             ["r1: stuck"],
             1,
             ["ErrApplied", "helm rollback.", "done  bundles"],

@@ -149,6 +149,7 @@ STUCK: list[tuple[_fleet.Seen, str, str]] = [
     (refused("default storage class longhorn already exists"), "storage_class", "is-default-class"),
     (refused("chart requires {braces} %s"), "refused", "{braces} %s"),
     (refused(""), "refused", "no reason is given"),
+    (refused("bad value: token: K10abc::server:secret"), "refused", "bad value"),
 ]  # fmt: skip
 
 
@@ -159,6 +160,7 @@ def test_known_causes(look: _fleet.Seen, name: str, words: str) -> None:
     assert not found.synced
     assert why and why.name == name
     assert words in f"{why.why} {why.repair}"
+    assert "secret" not in why.why
 
 
 def test_every_cause_of_the_table_is_tested() -> None:
