@@ -147,6 +147,13 @@ def test_a_refusal_that_passes_is_answered_once_more(cluster: Cluster) -> None:
     assert 70 + 90 <= cluster.now < 170  # what was said before a force sync may be old
 
 
+def test_a_new_refusal_counts_at_once_and_an_old_one_later(cluster: Cluster) -> None:
+    cluster.fault(**{"error.mcc-harvester": "failed calling webhook", "until.mcc-harvester": "3"})
+    result = cluster.both(bundles=["harvester"], always=True)
+    assert result["bundles"][0]["synced"] and result["bundles"][0]["tries"] == 2
+    assert 10 + 90 <= cluster.now < 105
+
+
 def test_a_refusal_that_stays_is_named_with_its_repair(cluster: Cluster) -> None:
     cluster.fault(**{"error.mcc-harvester": 'admission webhook "v" denied the request: no'})
     result = cluster.both(bundles=["harvester"], always=True)
@@ -170,6 +177,7 @@ def test_a_wait_has_a_deadline(cluster: Cluster) -> None:
     assert result["failed"] and "not synced within 600 s: Fleet's agent has not applied it" in result["msg"]
     assert 600 <= cluster.now < 602
     assert any("waiting" in line and "WaitApplied" in line for line in cluster.said)
+    assert sum(request.kind is BUNDLES for request in cluster.store.asked) < 10  # bundles are large
 
 
 def test_what_was_done_before_a_failure_is_told(cluster: Cluster) -> None:

@@ -124,6 +124,7 @@ STUCK: list[tuple[_fleet.Seen, str, str]] = [
     (changed(bd__status__ready=None, bd__status__nonReadyStatus=NOT_READY), "not_ready", "harvester-system/harvester"),
     (changed(chart__status__summary={"desiredReady": 1, "modified": 1}), "rancher", "cattle-system/rancher"),
     (changed(bundle__status__conditions=[]), "working", "later"),
+    (changed(bundle__status__summary={"desiredReady": 1, "ready": 1, "pending": 1}), "working", "later"),
     (changed(bd__status__syncGeneration=1), "working", "later"),
     (refused("another operation (install/upgrade/rollback) is in progress"), "helm_pending", "rollback harvester 3"),
     # a revision is deployed again, so the words are old
