@@ -60,7 +60,6 @@ class Bundles:
     ) -> None:
         self.api, self.clock, self.sleep = api, clock, sleep
         self._clusters: dict[str, list[JSON]] = {}
-        self._version: str | None = None
 
     def find(self, given: t.Sequence[str], *, always: bool = False) -> list[Bundle] | None:
         """What was named, else Harvester's; None where the cluster has no Fleet."""
@@ -153,7 +152,6 @@ class Bundles:
         return self.api.items(_fleet.SECRETS, release[0], selector=f"owner=helm,name={release[1]},status!=superseded")
 
     def _server_version(self) -> str:
-        if self._version is None:
-            setting = self.api.get(_fleet.SETTINGS, "server-version") or {}
-            self._version = str(setting.get("value") or setting.get("default") or "")
-        return self._version
+        """Not remembered: Harvester writes it anew when its new version runs."""
+        setting = self.api.get(_fleet.SETTINGS, "server-version") or {}
+        return str(setting.get("value") or setting.get("default") or "")
