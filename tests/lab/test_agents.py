@@ -18,7 +18,7 @@ from lab.labs import Lab
 from lab.progress import say
 from tests.lab import story
 
-SLOW = ("*rke2?", "*fifty*")
+SLOW = ("*rke2?", "*dead_server*", "*fifty*")
 
 PLAYBOOK = "playbooks/agents.yml"
 

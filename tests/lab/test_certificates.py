@@ -23,8 +23,8 @@ from lab.workload import Workload
 from tests.lab import story
 
 SLOW = (
-    *("*client_writes?k3s?", "*is_due?k3s?", "*one_command?k3s?"),
-    *("*authorities?rke2?", "*datastore?rke2?", "*same_command?rke2?", "*tls_san?rke2?"),
+    *("*client_writes?k3s?", "*is_due?k3s?", "*one_command?k3s?", "*of_the_datastore?rke2?", "*drifted*"),
+    *("*authorities?rke2?", "*same_command?rke2?", "*tls_san?rke2?"),
 )
 
 ROTATE, REMOVE = "playbooks/rotate_certs.yml", "playbooks/tls_remove.yml"

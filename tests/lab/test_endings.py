@@ -11,6 +11,8 @@ from lab.drill import confirm, playbook
 from lab.labs import Lab
 from tests.lab import story
 
+SLOW = ("*k3s?", "*new_disk*")
+
 
 def test_servers_that_stay_off_and_come_back_later(lab: Lab) -> None:
     first, second, third = lab.servers

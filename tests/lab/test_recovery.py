@@ -18,6 +18,8 @@ from lab.drill import confirm, lose_quorum, playbook
 from lab.labs import Lab
 from tests.lab import story
 
+SLOW = ("*changes_nothing?k3s?",)
+
 
 @contextmanager
 def watched_arguments(lab: Lab) -> Iterator[dict[str, str]]:

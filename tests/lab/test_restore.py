@@ -34,6 +34,8 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
 
 NEWEST = ("-e", "requorum_method=restore", "-e", "requorum_snapshot=newest")
 
+SLOW = ("*k3s?",)
+
 
 def test_three_new_hosts_become_the_cluster_again_from_the_copy_on_the_controller(lab: Lab) -> None:
     first = lab.servers[0]

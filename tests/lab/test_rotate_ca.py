@@ -16,7 +16,7 @@ from tests.lab import story
 from tests.lab.test_agents import configure
 from tests.lab.test_certificates import common, killed, leaves
 
-SLOW = ("*k3s?",)
+SLOW = ("*k3s?", "*killed*")
 
 PLAYBOOK = "playbooks/rotate_ca.yml"
 DUE = ("-e", "requorum_ca_days=4000")

@@ -22,7 +22,7 @@ from lab.progress import wait_for
 from lab.supervisor import bootstrap
 from tests.lab import story
 
-SLOW = ("*rke2?",)
+SLOW = ("*rke2?", "*stored_one*", "*cut_off*", "*any_more*", "*joins_again*", "*next_start*")
 
 NEW = "another-secret-of-the-lab"
 
