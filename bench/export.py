@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Measure an export of 500 virtual machines, 5 000 objects with 500 secrets among them: python -m bench.export.
 
-The answers of the API lie in files, in pages of 500 as an API server gives them; the export runs in a process of its own.
+The answers of the API lie in files, in pages of 500 as an API server gives them. The export is a process of its own.
 """
 
 from __future__ import annotations
@@ -29,7 +29,8 @@ def meta(name: str, namespace: str = "vms") -> JSON:
     """With the managed fields that make a third of every object."""
     fields = {f"f:field-{number}": {".": {}, "f:value": {}, "f:name": {}} for number in range(40)}
     managed = [{"manager": "harvester", "operation": "Update", "apiVersion": "v1", "fieldsV1": {"f:spec": fields}}]
-    return {"name": name, "namespace": namespace, "uid": f"uid-{name}", "resourceVersion": "1", "managedFields": managed}
+    server = {"uid": f"uid-{name}", "resourceVersion": "1", "managedFields": managed}
+    return {"name": name, "namespace": namespace, **server}
 
 
 def machine(number: int, kind: str) -> JSON:

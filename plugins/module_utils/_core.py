@@ -21,10 +21,12 @@ KINDS = ("ConfigMap", "Namespace", "PersistentVolume", "PersistentVolumeClaim", 
 SKIPPED = ""
 """Status, and metadata that another cluster sets anew."""
 
-# str: left out when empty, as JSON does it. str?: a pointer, or always written. [..]: repeated. {..}: a map of text to ...
+# str: left out when empty, as JSON does it. str?: a pointer, or always written. [..]: repeated. {..}: a map of text.
 # |X: the fields of X, in this message. Any other word: a message of the table.
-_META: t.Final = {1: ("name", "str"), 2: ("generateName", "str"), 3: ("namespace", "str"), 11: ("labels", "{str}"),
-                  12: ("annotations", "{str}"), **dict.fromkeys((4, 5, 6, 7, 8, 9, 10, 13, 14, 17), ("", SKIPPED))}  # fmt: skip
+_META: t.Final = {
+    1: ("name", "str"), 2: ("generateName", "str"), 3: ("namespace", "str"), 11: ("labels", "{str}"),
+    12: ("annotations", "{str}"), **dict.fromkeys((4, 5, 6, 7, 8, 9, 10, 13, 14, 17), ("", SKIPPED)),
+}  # fmt: skip
 _REFERENCE: t.Final = {1: ("apiGroup", "str?"), 2: ("kind", "str?"), 3: ("name", "str?"), 4: ("namespace", "str?")}
 _SELECTED: t.Final = {1: ("key", "str?"), 2: ("operator", "str?"), 3: ("values", "[str]")}
 _MESSAGES: t.Final[dict[str, dict[int, tuple[str, str]]]] = {
@@ -33,7 +35,8 @@ _MESSAGES: t.Final[dict[str, dict[int, tuple[str, str]]]] = {
     "NamespaceSpec": {1: ("finalizers", "[str]")},
     "Secret": {1: ("metadata", "Meta"), 2: ("data", "{bytes}"), 3: ("type", "str"), 4: ("stringData", "{str}"),
                5: ("immutable", "bool?")},
-    "ConfigMap": {1: ("metadata", "Meta"), 2: ("data", "{str}"), 3: ("binaryData", "{bytes}"), 4: ("immutable", "bool?")},
+    "ConfigMap": {1: ("metadata", "Meta"), 2: ("data", "{str}"), 3: ("binaryData", "{bytes}"),
+                  4: ("immutable", "bool?")},
     "PersistentVolumeClaim": {1: ("metadata", "Meta"), 2: ("spec", "ClaimSpec"), 3: ("", SKIPPED)},
     "ClaimSpec": {1: ("accessModes", "[str]"), 2: ("resources", "Resources"), 3: ("volumeName", "str"),
                   4: ("selector", "LabelSelector"), 5: ("storageClassName", "str?"), 6: ("volumeMode", "str?"),

@@ -44,7 +44,11 @@ _TABLE = (
     ("", "v1", "namespaces! secrets configmaps persistentvolumeclaims persistentvolumes!"),
     ("storage.k8s.io", "v1", "storageclasses! volumeattachments!"),
     ("snapshot.storage.k8s.io", "v1 v1beta1", "volumesnapshots volumesnapshotcontents! volumesnapshotclasses!"),
-    ("kubevirt.io", "v1 v1alpha3", "virtualmachines virtualmachineinstances virtualmachineinstancemigrations kubevirts"),
+    (
+        "kubevirt.io",
+        "v1 v1alpha3",
+        "virtualmachines virtualmachineinstances virtualmachineinstancemigrations kubevirts",
+    ),
     (
         "harvesterhci.io",
         "v1beta1",
@@ -159,3 +163,16 @@ def _safe(name: str) -> str:
 
 def _name(document: JSON) -> str:
     return str(document["metadata"].get("name") or "")
+
+
+def summary(manifest: JSON) -> list[str]:
+    """What a person is told of an export."""
+    hidden = sum(manifest["encrypted"].values())
+    lines = [
+        f"{manifest['objects']} objects of {len(manifest['counts'])} kinds, {manifest['machines']} virtual machines,"
+        f" {hidden} objects encrypted: {manifest['folder']}, from {manifest['source']}",
+    ]
+    lines += [f"left out: {entry['count']} {entry['kind']}: {entry['why']}" for entry in manifest["left_out"]]
+    if manifest["not_installed"]:
+        lines.append(f"{len(manifest['not_installed'])} kinds are not installed; export.json names them")
+    return lines + manifest["warnings"]

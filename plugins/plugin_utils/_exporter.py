@@ -89,6 +89,17 @@ def locked_by(path: str) -> VaultLib:
     return VaultLib([("default", VaultSecret(word))])
 
 
+def token_of(path: str) -> str:
+    """The cluster's token in a file of the controller; empty where none is named."""
+    if not path:
+        return ""
+    try:
+        with open(os.path.expanduser(path), encoding="utf-8") as file:
+            return file.read().strip()
+    except (OSError, ValueError) as error:
+        raise RequorumError(f"The token file {path} cannot be read: {error}.", "Name another.") from error
+
+
 class Tree:
     """A folder that fills; it gets its name when it is complete, so what has the name is whole."""
 
