@@ -67,15 +67,8 @@ class ActionModule(NodeAction):
         result: JSON = {"changed": bool(done), "requorum_actions": done}
         if self._task.diff:
             refs = [_import.Ref(a["kind"], a["namespace"], a["name"]) for a in done if a["verb"] == "create"]
-            result["diff"] = [
-                {
-                    "before": "",
-                    "after": self._text(ref, plan.bodies[ref]),
-                    "before_header": "",
-                    "after_header": str(ref),
-                }
-                for ref in refs
-            ]
+            texts = [(str(ref), self._text(ref, plan.bodies[ref])) for ref in refs]
+            result["diff"] = [{"before": "", "after": text, "after_header": name} for name, text in texts]
         return result
 
     def _text(self, ref: _import.Ref, body: JSON) -> str:

@@ -175,4 +175,4 @@ def summary(manifest: JSON) -> list[str]:
     lines += [f"left out: {entry['count']} {entry['kind']}: {entry['why']}" for entry in manifest["left_out"]]
     if manifest["not_installed"]:
         lines.append(f"{len(manifest['not_installed'])} kinds are not installed; export.json names them")
-    return lines + manifest["warnings"]
+    return [*lines, *manifest["warnings"]]
