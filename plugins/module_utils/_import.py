@@ -166,12 +166,16 @@ def needs(ref: Ref, body: JSON, source: Source) -> t.Iterator[Ref]:
         yield from _of_machine(ref, body, source)
     elif ref.kind == CLAIMS:
         spec, image = _map(body, "spec"), image_of(body)
-        if spec.get("volumeName"):
-            yield Ref(VOLUMES, "", str(spec["volumeName"]))
+        volume, named = (str(spec.get(name) or "") for name in ("volumeName", "storageClassName"))
+        storage = Ref(CLASSES, "", named)
+        if volume:
+            yield Ref(VOLUMES, "", volume)
+            if named and source.get(storage) is not None:  # it binds to its volume without
+                yield storage
         elif image:
             yield image  # which makes its storage class itself
-        if spec.get("storageClassName") and (not image or spec.get("volumeName")):
-            yield Ref(CLASSES, "", str(spec["storageClassName"]))
+        elif named:
+            yield storage
     elif ref.kind == ATTACHMENTS:
         network = _map(body, "metadata", "labels").get(_NETWORK)
         if network and network != "mgmt":  # that one every cluster has

@@ -198,10 +198,10 @@ def _from_snapshot(path: str, tree: Tree, token: str) -> None:
             document = json.loads(value) if value.startswith(b"{") else _core.document(value)
             if not isinstance(document.get("metadata"), dict):
                 raise BadFile("it is no object of Kubernetes")
+            return tree.take(kind, document)
         except (BadFile, ValueError, RecursionError) as error:
             why = str(error) if isinstance(error, BadFile) else "it is no object of Kubernetes"
             return tree.leave_out(kind, f"{entry.namespace}/{entry.name}", f"it cannot be read: {why}")
-        return tree.take(kind, document)
 
     if not _describe.each(path, where, take):
         tree.warnings.append(f"The sha256 at the end of {path} is wrong: it was damaged, so any of this may be wrong.")

@@ -62,8 +62,9 @@ def machine(api: _api.Api, name: str, volumes: list[JSON], **annotations: str) -
 def write(api: _api.Api) -> None:
     """Two machines and all that they stand on."""
     make(api, kind("namespaces"), "vms")
-    make(api, kind("storageclasses.storage.k8s.io"), "longhorn", provisioner="driver.longhorn.io",
-         parameters={"numberOfReplicas": "3"}, allowVolumeExpansion=True)
+    for name, parameters in (("longhorn", {"numberOfReplicas": "3"}), ("longhorn-image-abcde", {"backingImage": "x"})):
+        make(api, kind("storageclasses.storage.k8s.io"), name, provisioner="driver.longhorn.io",
+             parameters=parameters, allowVolumeExpansion=True)
     make(api, kind("clusternetworks.network.harvesterhci.io"), "vlan")
     make(api, kind("vlanconfigs.network.harvesterhci.io"), "vlan-1", spec={"clusterNetwork": "vlan"})
     make(api, ATTACHMENT, "vlan10", "default", labels={"network.harvesterhci.io/clusternetwork": "vlan"},
@@ -167,8 +168,9 @@ def test_the_api_and_a_snapshot_give_the_same_tree(lab: Lab, tmp_path: Path, pas
 
     token = tmp_path / "token"
     token.write_text(lab.spec.token)
-    words = [str(Path(sys.executable).parent / "requorum"), "export", "--json", "--snapshot", str(snapshot(lab, tmp_path)),
-             "--token-file", str(token), "--passphrase-file", str(passphrase), "--output", str(tmp_path / "from-file")]
+    program, file = Path(sys.executable).parent / "requorum", snapshot(lab, tmp_path)
+    words = [str(program), "export", "--json", "--snapshot", str(file), "--token-file", str(token),
+             "--passphrase-file", str(passphrase), "--output", str(tmp_path / "from-file")]
     done = subprocess.run(words, capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
     by_file = json.loads(done.stdout)
