@@ -275,7 +275,7 @@ def test_with_the_api_down_the_snapshot_is_exported(lab: Lab, tmp_path: Path, pa
     token.write_text(lab.spec.token)
     file = snapshot(lab, tmp_path)
     story.stop(lab, lab.servers[0])
-    given = {"export_passphrase_file": str(passphrase), "token_file": str(token)}
+    given: JSON = {"export_passphrase_file": str(passphrase), "token_file": str(token)}
     nothing = run("export", lab, tmp_path, **given)
     assert any("requorum_snapshot" in text for text in nothing.failures)
     done = exported(lab, tmp_path, **given, snapshot=str(file))
