@@ -76,6 +76,8 @@ class _Refused(Exception):
 class Plan:
     """What is created, in its order; what is only shown; what forbids it."""
 
+    seconds: float
+    """How long an image is waited for."""
     actions: list[JSON] = field(default_factory=list)
     bodies: dict[Ref, JSON] = field(default_factory=dict, repr=False)
     differences: list[JSON] = field(default_factory=list)
@@ -92,46 +94,52 @@ def chosen(names: t.Sequence[str], source: Source) -> list[Ref]:
 
 
 def make(wanted: t.Sequence[Ref], source: Source, live: Live, *, seconds: float) -> Plan:
-    """seconds: how long an image is waited for."""
-    plan, seen, open_ = Plan(), dict[Ref, str](), [(ref, "") for ref in wanted]
-    waits: list[Ref] = []
-    while open_:
-        ref, by = open_.pop()
-        if ref in seen:
-            continue
-        seen[ref] = by
-        there, stored = live(ref), source.get(ref)
-        if there is not None and isinstance(stored, dict):
-            plan.differences += _difference(ref, stored, there)
-        if ref.kind == IMAGES and by and there is not None and not imported(there):
-            waits.append(ref)
-        if stored is None and ref in wanted and there is not None:
-            plan.refusals.append(f"{ref} is not in the export. It is in the cluster, and is left alone.")
-        if there is None:
-            why = _forbidden(ref, by, stored)
-            if why:
-                (plan.refusals if by or ref.kind == MACHINES else plan.notes).append(why)
-                continue
-            assert isinstance(stored, dict)
-            try:
-                body, why = _body(ref, stored, live, source)
-            except _Refused as refused:
-                plan.refusals.append(str(refused))
-                continue
-            plan.bodies[ref] = body
-            plan.actions.append(_action("create", ref, _what(ref, stored), why or (f"for {by}" if by else "")))
-            waits += [ref] if ref.kind == IMAGES else []
-            open_ += [(need, str(ref)) for need in needs(ref, body, source)]
-        elif ref.kind == MACHINES and isinstance(stored, dict):
-            open_ += [(need, str(ref)) for need in needs(ref, stored, source)]
-    plan.actions.sort(key=lambda a: (ORDER.index(a["kind"]), a["namespace"], a["name"]))
-    what = f"wait until it is imported, {seconds:.0f} s at most"
-    after = [_action("wait", ref, what, "claims are made from it") for ref in sorted(waits)]
-    place = next((n for n, a in enumerate(plan.actions) if ORDER.index(a["kind"]) > ORDER.index(IMAGES)), None)
-    place = len(plan.actions) if place is None else place
-    plan.actions[place:place] = after
+    """What brings the wanted ones back."""
+    plan, seen = Plan(seconds), set[Ref]()
+    # The last one first. With `all` those are the machines, so that nothing they need counts as chosen for itself.
+    unseen = [(ref, "") for ref in wanted]
+    while unseen:
+        ref, by = unseen.pop()
+        if ref not in seen:
+            seen.add(ref)
+            judge = _missing if (there := live(ref)) is None else _present
+            unseen += [(need, str(ref)) for need in judge(plan, ref, by, there or {}, source, live)]
+    plan.actions.sort(key=lambda a: (ORDER.index(a["kind"]), a["verb"] == "wait", a["namespace"], a["name"]))
     plan.differences.sort(key=lambda d: (ORDER.index(d["kind"]), d["namespace"], d["name"]))
     return plan
+
+
+def _present(plan: Plan, ref: Ref, by: str, there: JSON, source: Source, _live: Live) -> t.Iterable[Ref]:
+    """An object of the cluster is compared; what a machine lacks is made all the same."""
+    stored = source.get(ref)
+    if ref.kind == IMAGES and by and not imported(there):
+        plan.actions.append(_wait(ref, plan.seconds))
+    if not isinstance(stored, dict):
+        if not by:
+            why = stored or "it is not in the export."
+            said = f"{ref} is in the cluster and is left alone, but cannot be compared: {why}"
+            (plan.notes if stored else plan.refusals).append(said)
+        return ()
+    plan.differences += _difference(ref, stored, there)
+    return needs(ref, stored, source) if ref.kind == MACHINES else ()
+
+
+def _missing(plan: Plan, ref: Ref, by: str, _there: JSON, source: Source, live: Live) -> t.Iterable[Ref]:
+    """An object is created if it can be."""
+    stored = source.get(ref)
+    forbidden = _forbidden(ref, by, stored) if isinstance(stored, dict) else _unread(ref, by, stored)
+    if forbidden or not isinstance(stored, dict):
+        (plan.refusals if by or ref.kind == MACHINES else plan.notes).append(forbidden)
+        return ()
+    try:
+        body, why = _body(ref, stored, live, source)
+    except _Refused as refused:
+        plan.refusals.append(str(refused))
+        return ()
+    plan.bodies[ref] = body
+    plan.actions.append(_action("create", ref, _what(ref, stored), why or (f"for {by}" if by else "")))
+    plan.actions += [_wait(ref, plan.seconds)] if ref.kind == IMAGES else []
+    return needs(ref, body, source)
 
 
 def imported(image: JSON) -> bool:
@@ -223,15 +231,22 @@ def _named(kind: str, ref: Ref, name: object) -> t.Iterator[Ref]:
         yield Ref(kind, ref.namespace, str(name))
 
 
-def _forbidden(ref: Ref, by: str, stored: JSON | str | None) -> str:
+def _who(ref: Ref, by: str) -> str:
+    return f"{ref}, which {by} needs," if by else str(ref)
+
+
+def _unread(ref: Ref, by: str, why: str | None) -> str:
+    """An object that is in no cluster, and cannot be had from the export."""
+    if why:
+        return f"{_who(ref, by)} cannot be read: {why}"
+    return f"{_who(ref, by)} is neither in the export nor in the cluster: make it by hand, or leave the machine out."
+
+
+def _forbidden(ref: Ref, by: str, stored: JSON) -> str:
     """Why a missing object cannot be created; empty when it can."""
-    who = f"{ref}, which {by} needs," if by else str(ref)
-    if stored is None:
-        return f"{who} is neither in the export nor in the cluster: make it by hand, or leave the machine out."
-    if isinstance(stored, str):
-        return f"{who} cannot be read: {stored}"
     if ref.kind == IMAGES and (kind := _map(stored, "spec").get("sourceType")) != "download":
-        return f"{who} was made by {kind}, so nothing can fetch it again: make it by hand under the same name first."
+        how = "make it by hand under the same name first"
+        return f"{_who(ref, by)} was made by {kind}, so nothing can fetch it again: {how}."
     return ""
 
 
@@ -263,6 +278,10 @@ def _what(ref: Ref, stored: JSON) -> str:
     spec = stored["spec"]
     was = spec.get("runStrategy") or ("Always" if spec.get("running") else "Halted")
     return f"create it halted; its run strategy was {was}"
+
+
+def _wait(ref: Ref, seconds: float) -> JSON:
+    return _action("wait", ref, f"wait until it is imported, {seconds:.0f} s at most", "claims are made from it")
 
 
 def _action(verb: str, ref: Ref, what: str, why: str) -> JSON:

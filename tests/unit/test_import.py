@@ -170,6 +170,8 @@ def test_what_is_refused(ref: Ref, becomes: Any, said: str) -> None:
 
 def test_a_machine_that_the_export_does_not_know_is_said() -> None:
     assert "is not in the export" in plan({}, put(VM)).refusals[0]
+    made = plan({VM: "it is encrypted."}, put(VM))
+    assert made.refusals == [] and "cannot be compared: it is encrypted." in made.notes[0]
 
 
 def test_what_is_there_is_left_alone_and_what_differs_is_shown() -> None:
