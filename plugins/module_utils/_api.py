@@ -97,6 +97,14 @@ def refusal(err: str) -> Answer:
     return Answer("NoAnswer" if unreached else "Refused", said[:300])
 
 
+class _Missing(Exception):
+    """The cluster has no such kind."""
+
+
+class _Expired(Exception):
+    """The list is too old to be read on."""
+
+
 class Api:
     """The objects of one cluster."""
 
@@ -120,28 +128,55 @@ class Api:
     def items(self, kind: Kind, namespace: str = "", *, selector: str = "") -> list[JSON] | None:
         """All objects of a kind, as one consistent list; None where the cluster has no such kind."""
         for _attempt in range(3):
-            found = self._pages(kind, namespace, f"&labelSelector={quote(selector)}" if selector else "")
-            if found is not False:
-                return found
-        raise RequorumError(
+            found: list[JSON] = []
+            try:
+                for page in self._pages(kind, namespace, f"&labelSelector={quote(selector)}" if selector else ""):
+                    found += page
+            except _Expired:
+                continue
+            except _Missing:
+                return None
+            return found
+        raise self._expired(kind)
+
+    def each(self, kind: Kind, take: t.Callable[[JSON], None]) -> bool:
+        """Hand over one object after the other, so that memory holds a page of them; False where there is no such kind.
+
+        Where the list expires between two pages it is begun again: then objects come twice.
+        """
+        for _attempt in range(3):
+            try:
+                for page in self._pages(kind, "", ""):
+                    for item in page:
+                        take(item)
+            except _Expired:
+                continue
+            except _Missing:
+                return False
+            return True
+        raise self._expired(kind)
+
+    def _expired(self, kind: Kind) -> RequorumError:
+        return RequorumError(
             f"{self.where}: the list of {kind.name} expired three times while it was read.",
             "The API server is overloaded; run the same command again later.",
         )
 
-    def _pages(self, kind: Kind, namespace: str, more: str) -> list[JSON] | t.Literal[False] | None:
-        """False where the list expired between two pages."""
-        found: list[JSON] = []
+    def _pages(self, kind: Kind, namespace: str, more: str) -> t.Iterator[list[JSON]]:
+        """The items name their kind, which those of built-in kinds do not by themselves."""
         token = ""
         while True:
             query = f"limit={PAGE}{more}" + (f"&continue={quote(token)}" if token else "")
             answer = self._ask(Request("get", kind, namespace, query=query), accept=("NotFound", "Expired"))
             if answer.reason:
-                return None if answer.reason == "NotFound" else False
+                raise _Missing if answer.reason == "NotFound" else _Expired
             page = answer.document or {}
-            found += page.get("items") or []
+            named = {"apiVersion": page.get("apiVersion"), "kind": str(page.get("kind") or "").removesuffix("List")}
+            named = {name: word for name, word in named.items() if word}
+            yield [{**named, **item} for item in page.get("items") or ()]
             token = (page.get("metadata") or {}).get("continue") or ""
             if not token:
-                return found
+                return
 
     def create(self, kind: Kind, body: JSON) -> JSON:
         """The object as it was stored."""

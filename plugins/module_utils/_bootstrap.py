@@ -39,6 +39,7 @@ FILES = {
 }
 """Names in the bootstrap data, and where these files lie below the data directory of every server."""
 NONCE, TAG = 12, 16
+_ENCRYPTED = re.compile(rb"k8s:enc:aescbc:v1:([^:]*):")
 _SEALED = re.compile(rb"([0-9a-f]{16}):([A-Za-z0-9+/]+={0,2})")
 _STAGE_AND_HASH = re.compile(r"[a-z_]{1,32}-[0-9a-f]{64}")
 
@@ -131,6 +132,42 @@ def authorities(value: bytes, token: str) -> dict[str, dict[str, str | None]]:
         }
         for path, content in sorted(found.items())
     }
+
+
+def unsealer(value: bytes, token: str) -> t.Callable[[bytes], bytes]:
+    """A function that decrypts what is encrypted at rest with aescbc; BadFile where it cannot. Its keys stay in it."""
+    from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+
+    keys = _aescbc(_files(_opened(value, token)).get("EncryptionConfig", b""))
+
+    def unseal(sealed: bytes) -> bytes:
+        found = _ENCRYPTED.match(sealed)
+        if not found:
+            raise BadFile("it is encrypted by another provider than aescbc")
+        key, rest = keys.get(found[1].decode("utf-8", "replace")), sealed[found.end() :]
+        if key is None:
+            raise BadFile(f"its key {found[1].decode('utf-8', 'replace')} is not in the bootstrap data")
+        if len(rest) < 32 or len(rest) % 16:
+            raise BadFile("it is cut off")
+        cipher = Cipher(algorithms.AES(key), modes.CBC(rest[:16])).decryptor()
+        plain = cipher.update(rest[16:]) + cipher.finalize()
+        padding = plain[-1]
+        if not 1 <= padding <= 16 or plain[-padding:] != bytes([padding]) * padding:
+            raise BadFile("its key does not open it")
+        return plain[:-padding]
+
+    return unseal
+
+
+def _aescbc(config: bytes) -> dict[str, bytes]:
+    """Keys by name. Errors name no content, and have no cause that would."""
+    try:
+        resources = json.loads(config)["resources"] if config else []
+        settings = [p["aescbc"] for resource in resources for p in resource["providers"] if "aescbc" in p]
+        return {key["name"]: base64.b64decode(key["secret"]) for entry in settings for key in entry["keys"]}
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        pass
+    raise BadFile("the encryption configuration in the bootstrap data cannot be read")
 
 
 def _secret(token: str) -> bytes:

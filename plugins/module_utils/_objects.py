@@ -99,8 +99,11 @@ def document(found: Object, *, clean: bool = False) -> JSON:
     clean: for another cluster, without status, SERVER_SET and kubectl's copy of the object.
     """
     whole = _metadata_only(found) if found.document is None else found.document
-    if not clean:
-        return whole
+    return cleaned(whole) if clean else whole
+
+
+def cleaned(whole: JSON) -> JSON:
+    """An object for another cluster: without status, SERVER_SET and kubectl's copy of it."""
     kept = {name: value for name, value in whole.items() if name != "status"}
     if "metadata" in kept:
         metadata = {name: value for name, value in kept["metadata"].items() if name not in SERVER_SET}

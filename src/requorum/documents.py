@@ -5,30 +5,16 @@
 from __future__ import annotations
 
 import os
-import sys
 from typing import Any
 
-import yaml
-
+from ansible_collections.requorum.cluster.plugins.module_utils import _yaml
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-
-
-class _Dumper(yaml.SafeDumper):
-    """Scripts and certificates as they were written, line by line."""
-
-
-def _text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
-
-
-_Dumper.add_representer(str, _text)
 
 
 def yaml_of(document: dict[str, Any], key: bytes) -> str:
     """One document of a stream, in the order of its fields."""
     try:
-        return yaml.dump(document, Dumper=_Dumper, explicit_start=True, sort_keys=False, allow_unicode=True,
-                         width=sys.maxsize)
+        return _yaml.dump(document)
     except RecursionError as error:
         where = key.decode("utf-8", "replace")
         raise RequorumError(f"{where} nests too deep for YAML.", "Leave it out by --namespace or --name.") from error
