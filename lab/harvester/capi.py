@@ -8,6 +8,7 @@ let go when etcd has removed the member, or by force; the hook's owner lets go o
 
 from __future__ import annotations
 
+import json
 import time
 from datetime import datetime
 from typing import Any
@@ -30,12 +31,12 @@ POLICY = "longhorn-keeps-its-nodes"
 
 def guard(lab: Lab) -> None:
     """What Longhorn's webhook refuses, by a policy of the API server itself."""
-    import json
-
-    busy = "has(oldObject.status.diskStatus) && oldObject.status.diskStatus.exists(d, size(oldObject.status.diskStatus[d].scheduledReplica) > 0)"
-    gone = "oldObject.status.conditions.exists(c, c.type == 'Ready' && c.status == 'False' && c.reason == 'KubernetesNodeGone')"
+    disks = "oldObject.status.diskStatus"
+    busy = f"{disks}.exists(d, size({disks}[d].scheduledReplica) > 0)"
+    gone = "oldObject.status.conditions.exists(c, c.type == 'Ready' && c.reason == 'KubernetesNodeGone')"
     policy = {
-        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy", "metadata": {"name": POLICY},
+        "apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingAdmissionPolicy",
+        "metadata": {"name": POLICY},
         "spec": {
             "matchConstraints": {"resourceRules": [{"apiGroups": ["longhorn.io"], "apiVersions": ["v1beta2"],
                                                     "operations": ["DELETE"], "resources": ["nodes"]}]},
@@ -60,7 +61,7 @@ def machines(api: _api.Api) -> None:
         meta = machine["metadata"]
         if not meta.get("deletionTimestamp") or objects.MACHINE_FINALIZER not in meta.get("finalizers", ()):
             continue
-        notes, node = meta.get("annotations") or {}, (machine["status"].get("nodeRef") or {}).get("name")
+        notes, node = meta.get("annotations") or {}, _node_of(machine)
         if node in nodes and EXCLUDE not in notes and not _lives(api, node):
             _condition(api, machine, "DrainingSucceeded", "cannot evict pods from an unreachable node")
         elif objects.PRETERMINATE in notes:
@@ -91,7 +92,7 @@ def bootstraps(api: _api.Api) -> None:
 
 def _removed(api: _api.Api, machine: JSON) -> bool:
     """Only a living node can take its member out of etcd."""
-    node = (machine["status"].get("nodeRef") or {}).get("name")
+    node = _node_of(machine)
     return bool(machine["metadata"].get("deletionTimestamp")) and (not node or _lives(api, node))
 
 
@@ -155,9 +156,13 @@ def _rebuild(api: _api.Api, volume: JSON, replicas: list[JSON], usable: list[str
 PARTS = (machines, bootstraps, garbage, longhorn)
 
 
+def _node_of(machine: JSON) -> str:
+    return str((machine["status"].get("nodeRef") or {}).get("name") or "")
+
+
 def _lives(api: _api.Api, node: str) -> bool:
     lease = api.get(LEASES, node, "kube-node-lease") or {}
-    renewed = (lease.get("spec") or {}).get("renewTime")
+    renewed = str((lease.get("spec") or {}).get("renewTime") or "")
     return bool(renewed) and time.time() - datetime.fromisoformat(renewed).timestamp() < 40
 
 

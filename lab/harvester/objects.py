@@ -149,7 +149,8 @@ def _machine(name: str, address: str, *, first: str) -> list[JSON]:
             "labels": {**labels, "rke.cattle.io/machine-name": it,
                        **({"rke.cattle.io/init-node": "true"} if init else {})},
             "annotations": {key: value for key, value in plan.items() if value},
-            "ownerReferences": _owner("rke.cattle.io/v1", "RKEBootstrap", it)}, data={"plan": "c2VjcmV0IG9mIGEgcGxhbg=="}),
+            "ownerReferences": _owner("rke.cattle.io/v1", "RKEBootstrap", it),
+        }, data={"plan": "c2VjcmV0IG9mIGEgcGxhbg=="}),
         _object("Secret", "v1", f"{it}-machine-state", FLEET, type="rke.cattle.io/machine-state", metadata={
             "labels": {"rke.cattle.io/machine-name": it},
             "ownerReferences": _owner("rke.cattle.io/v1", "RKEBootstrap", it)}),
@@ -184,7 +185,8 @@ def _volumes(nodes: list[str], attached: Sequence[str]) -> list[JSON]:
             *(replica(volume, name) for name in nodes),
         ]  # fmt: skip
         made += [
-            _object("VolumeAttachment", "storage.k8s.io/v1", f"csi-{volume}", metadata={"finalizers": [ATTACHER_FINALIZER]},
+            _object("VolumeAttachment", "storage.k8s.io/v1", f"csi-{volume}",
+                    metadata={"finalizers": [ATTACHER_FINALIZER]},
                     spec={"attacher": "driver.longhorn.io", "nodeName": on, "source": {"persistentVolumeName": volume}})
         ] if on else []  # fmt: skip
     return made
@@ -210,7 +212,7 @@ def stuck_upgrade(states: Mapping[str, str], *, previous: str = "v1.3.1", target
         }, spec={"version": target, "logEnabled": True}, status={
             "previousVersion": previous, "nodeStatuses": {name: {"state": state} for name, state in states.items()},
             "conditions": [*({"type": kind, "status": "True"} for kind in done),
-                           {"type": "NodesUpgraded", "status": "Unknown"}, {"type": "Completed", "status": "Unknown"}]}),
+                           *({"type": kind, "status": "Unknown"} for kind in ("NodesUpgraded", "Completed"))]}),
         *(_object("Plan", "upgrade.cattle.io/v1", f"{name}-prepare", "cattle-system", spec={"concurrency": 1})
           for name in (UPGRADE, "hvst-upgrade-first")),
         *(_object("ManagedChart", "management.cattle.io/v3", name, FLEET, spec={"paused": name.startswith("harvester")})

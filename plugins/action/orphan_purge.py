@@ -52,20 +52,24 @@ class ActionModule(NodeAction):
 
     def _plan(self) -> tuple[_orphans.Purge, tuple[tuple[Step, ...], tuple[str, ...]]]:
         args = self._task.args
-        off = list(args.get("powered_off") or ())
-        names = [*(args.get("dead") or ()), *off]
+        off, named, accept = (_names(args, option) for option in ("powered_off", "dead", "accept_loss"))
+        names = [*named, *off]
         more = bool(args.get("leftovers"))
         if not names and not more:
             raise RequorumError("No server is named.", "Name the dead ones: requorum_dead=[...].")
         seen, before = self._seen({**_orphans.KINDS, **(_stale.KINDS if more else {})}), self._before()
         entries = {name: self._entry(name) for name in (*(args.get("servers") or ()), *names)}
         addresses = {name: str(entry.get("host") or "") for name, entry in entries.items()}
-        given = {"addresses": addresses, "before": before, "accept": list(args.get("accept_loss") or ())}
+        given = {"addresses": addresses, "before": before, "accept": accept}
         nodes = [dead.node for dead in _orphans.purge(seen, names, **given).dead if dead.node]
         later = self._details(seen, nodes)
         made = _orphans.purge(seen, names, **given, later=later, clock=time.time())
         refusals = [*_orphans.answering({name: entries[name] for name in names}, off), *made.refusals]
-        told = {e["api"]["system_uid"] for n, e in entries.items() if n not in names and (e.get("api") or {}).get("system_uid")}
+        told = {
+            e["api"]["system_uid"]
+            for n, e in entries.items()
+            if n not in names and (e.get("api") or {}).get("system_uid")
+        }
         uid = str(meta(self.api.get(SYSTEM, "kube-system") or {}).get("uid", ""))
         if names and (refusal := _orphans.foreign(uid, told)):
             refusals.insert(0, refusal)
@@ -92,7 +96,8 @@ class ActionModule(NodeAction):
 
     def _entry(self, name: str) -> JSON:
         """What INSPECT has read of a host, as far as it has."""
-        given = self.vars["hostvars"][name] if name in self.vars["hostvars"] else {}
+        known: t.Mapping[str, t.Any] = self.vars["hostvars"]
+        given = known[name] if name in known else {}  # noqa: SIM401 - it has no usual get
         read: JSON = (given.get("requorum_read") or {}).get("requorum_node") or {}
         return {"host": str(given.get("ansible_host") or ""), **read}
 
@@ -193,7 +198,21 @@ class ActionModule(NodeAction):
     def _users(self, node: str) -> list[str]:
         """Engines and replicas on a node of Longhorn."""
         kinds = [_orphans.KINDS[which] for which in ("engines", "replicas")]
-        return [name_of(i) for kind, where in kinds for i in self.api.items(kind, where) or () if spec(i).get("nodeID") == node]
+        return [
+            name_of(i)
+            for kind, where in kinds
+            for i in self.api.items(kind, where) or ()
+            if spec(i).get("nodeID") == node
+        ]
+
+
+def _names(args: t.Mapping[str, t.Any], option: str) -> list[str]:
+    found = args.get(option) or []
+    if isinstance(found, str):
+        raise RequorumError(
+            f"{option} is {found!r}, and no list.", f'Give it as JSON: {{"requorum_{option}": ["{found}"]}}.'
+        )
+    return [str(name) for name in found]
 
 
 def _line(step: Step) -> str:

@@ -251,7 +251,7 @@ class _Maps:
                 )
 
     def part(self, which: str, machine: str) -> list[JSON]:
-        """RKEBootstrap or CustomMachine of a Machine: by reference and name, else by a machine ID that nobody claims."""
+        """RKEBootstrap or CustomMachine of a Machine: by reference or name, or by a machine ID that nobody claims."""
         own = self._refers(which, machine)
         taken = {name for other in self.machines if other != machine for name in self._refers(which, other)}
         return [
@@ -263,7 +263,9 @@ class _Maps:
 
     def _refers(self, which: str, machine: str) -> set[str]:
         found = spec(self.machines.get(machine, {}))
-        refers = found.get("infrastructureRef") if which == "custom" else (found.get("bootstrap") or {}).get("configRef")
+        refers = (
+            found.get("infrastructureRef") if which == "custom" else (found.get("bootstrap") or {}).get("configRef")
+        )
         return {machine, (refers or {}).get("name") or machine}
 
     def secrets(self, machine: str, bootstraps: t.Iterable[JSON]) -> list[JSON]:
@@ -310,11 +312,20 @@ def _addresses(item: JSON) -> set[str]:
 def _trace(seen: Seen, dead: Dead) -> bool:
     """Whether the API holds anything of it."""
     return bool(
-        any(name_of(part) in dead.machines for kind in ("machines", "bootstraps", "custom") for part in seen.get(kind, ()))
+        any(
+            name_of(part) in dead.machines
+            for kind in ("machines", "bootstraps", "custom")
+            for part in seen.get(kind, ())
+        )
         or any(labels(secret).get(MACHINE_NAME) in dead.machines for secret in seen.get("secrets", ()))
         or any(name_of(item) == dead.node for kind in ("nodes", "storage") for item in seen.get(kind, ()))
         or any(spec(item).get("nodeID") == dead.node for item in seen.get("replicas", ()) if dead.node)
-        or any(_on(kind, item) == dead.node for kind in ("attachments", "devices") for item in seen.get(kind, ()) if dead.node)
+        or any(
+            _on(kind, item) == dead.node
+            for kind in ("attachments", "devices")
+            for item in seen.get(kind, ())
+            if dead.node
+        )
         or any(name_of(item).split(".node-password.")[0] == dead.node for item in seen.get("passwords", ()))
     )
 
@@ -367,7 +378,9 @@ def _renewed(leases: t.Iterable[JSON]) -> dict[str, float]:
 def _none_left(seen: Seen, dead: t.Collection[str]) -> t.Iterator[Refusal]:
     if not [node for node in seen.get("nodes", ()) if name_of(node) not in dead]:
         yield Refusal(
-            "Every Node of the cluster is declared dead.", "requorum_dead", "Leave out those that live on: some API answers."
+            "Every Node of the cluster is declared dead.",
+            "requorum_dead",
+            "Leave out those that live on: some API answers.",
         )
 
 
@@ -460,7 +473,9 @@ def _of_nodes(seen: Seen, nodes: t.Collection[str]) -> t.Iterator[Step]:
     for name in dead:
         if name in storage and spec(storage[name]).get("allowScheduling"):
             change = {"spec": {"allowScheduling": False}}
-            yield patch("storage", storage[name], change, "set allowScheduling to false", "Longhorn deletes no other one")
+            yield patch(
+                "storage", storage[name], change, "set allowScheduling to false", "Longhorn deletes no other one"
+            )
         if name in storage:
             yield delete("storage", storage[name], "the server is dead; Longhorn counts its disks no more")
     for device in seen.get("devices", ()):

@@ -29,7 +29,10 @@ CHARTS = ("harvester-crd", "harvester", "rancher-monitoring-crd", "rancher-loggi
 PREFIX = "hvst-upgrade-"
 LATEST = "harvesterhci.io/latestUpgrade"
 INTERVAL, USUAL, RAISED = "replica-replenishment-wait-interval", "600", "1800"
-PRE, POST = ("rke.cattle.io/pre-drain", "harvesterhci.io/pre-hook"), ("rke.cattle.io/post-drain", "harvesterhci.io/post-hook")
+PRE, POST = (
+    ("rke.cattle.io/pre-drain", "harvesterhci.io/pre-hook"),
+    ("rke.cattle.io/post-drain", "harvesterhci.io/post-hook"),
+)
 DRAINING = (
     *PRE,
     *POST,
@@ -96,7 +99,10 @@ def leftovers(seen: Seen, gone: t.Collection[str] = ()) -> tuple[tuple[Step, ...
         *_interval(seen, latest),
         *(_strategy(seen, latest) if done else ()),
     )
-    said = [f"Upgrade {latest.name} waits for {node}, which is gone: it stays in status.nodeStatuses." for node in latest.waits_for]
+    said = [
+        f"Upgrade {latest.name} waits for {node}, which is gone: it stays in status.nodeStatuses."
+        for node in latest.waits_for
+    ]
     said += [
         f"{name_of(node)} is cordoned, and no upgrade seems to have done that: it stays so."
         for node in living
@@ -181,7 +187,7 @@ def _node(seen: Seen, node: JSON, latest: Upgrade) -> t.Iterator[Step]:
         what.append(f"take the annotation {PENDING} away")
         change["metadata"]["annotations"] = {PENDING: None}
     plans = {name_of(plan) for plan in seen.get("plans", ()) if latest.going and _of(name_of(plan), latest.name)}
-    marks = [key for key in labels(node) if key.startswith(PLANNED + PREFIX) and key[len(PLANNED):] not in plans]
+    marks = [key for key in labels(node) if key.startswith(PLANNED + PREFIX) and key[len(PLANNED) :] not in plans]
     if marks:
         what.append("take the labels of ended upgrade plans away")
         change["metadata"]["labels"] = dict.fromkeys(marks)

@@ -9,8 +9,8 @@ short_description: Let go what the API still holds of dead servers
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Deletes Machine, RKEBootstrap, CustomMachine, plan secrets, Node, node password, volume attachments, replicas and node
-    of Longhorn, block devices and the pods that are stuck in Terminating, of servers that a person has declared dead.
+  - Of servers that a person has declared dead, deletes Machine, RKEBootstrap, CustomMachine, plan secrets, Node, node
+    password, volume attachments, Longhorn's replicas and node, block devices, and pods that are stuck in Terminating.
   - A server's objects are found by its Machine. The Machine is found by its C(nodeRef), its C(providerID), the
     annotation and the label of the Node. That a Node is not Ready says nothing here.
   - The RKEBootstrap is annotated with C(rke.cattle.io/etcd-force-remove) first, or Rancher would wait for ever. No

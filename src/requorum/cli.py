@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
-from . import __version__, output, rejoin, rotate, snapshot, token
+from . import __version__, orphans, output, rejoin, rotate, snapshot, token
 from .inputs import Usage
 
 FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
     rejoin.add(commands)
     rotate.add(commands)
     token.add(commands)
+    orphans.add(commands)
     return top
 
 

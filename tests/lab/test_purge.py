@@ -134,7 +134,7 @@ def test_dead_servers_go(harvester: tuple[Lab, _api.Api]) -> None:
 
 
 def test_killed_half_way_while_the_cluster_is_paused(harvester: tuple[Lab, _api.Api]) -> None:
-    """The planner is never let go: the Cluster or the RKEControlPlane is paused all the time, and in the end the Cluster."""
+    """The planner is never let go: Cluster or RKEControlPlane is paused all the time, and in the end the Cluster."""
     lab, api = harvester
     (clusters, where), (planes, _where) = _orphans.KINDS["clusters"], _orphans.KINDS["planes"]
     api.patch(clusters, "local", {"spec": {"paused": True}}, where)
@@ -193,7 +193,9 @@ def test_leftovers_of_an_upgrade_that_never_goes_on(harvester: tuple[Lab, _api.A
     """Its Upgrade is never touched; Longhorn builds what is missing as soon as another node is there."""
     lab, api = harvester
     first = lab.servers[0]
-    objects.write(api, objects.stuck_upgrade({first: "Images preloaded", "n2": "Pre-draining", "n3": "Images preloaded"}))
+    objects.write(
+        api, objects.stuck_upgrade({first: "Images preloaded", "n2": "Pre-draining", "n3": "Images preloaded"})
+    )
     marks = objects.leftovers(first)
     api.patch(NODES, first, marks["node"])
     kind, where = _orphans.KINDS["secrets"]

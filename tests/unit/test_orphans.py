@@ -123,7 +123,7 @@ def test_a_paused_cluster_is_paused_again_and_the_planner_never_goes_on() -> Non
 
     # cut off at any place: the next run ends it
     change(fake, "planes", "local", hold.change)
-    assert [step.change for step in purge(fake, "n2").steps][0] == unpause.change
+    assert purge(fake, "n2").steps[0].change == unpause.change
     change(fake, "clusters", "local", {"spec": {"paused": False}})
     again = purge(fake, "n2").steps
     assert [step.change for step in again[-2:]] == [pause.change, release.change]
@@ -253,7 +253,7 @@ def one_image(fake: FakeApi) -> None:
             ),
             f"has the machine ID of {M1} too",
         ),
-        (lambda fake: change(fake, "leases", "n2", {"spec": {"renewTime": FRESH}}), "n2 is alive: its kubelet reported"),
+        (lambda fake: change(fake, "leases", "n2", {"spec": {"renewTime": FRESH}}), "n2 is alive: its kubelet repor"),
         (lambda fake: (change(fake, "nodes", "n2", {"status": {"conditions": [{"type": "Ready", "status": "True"}]}}),
                        drop(fake, "leases", "n2"))[0], "n2 is alive: its Node is Ready"),
         (fail("vol-2-r-n1"), "volume vol-2 has no healthy replica on a living node; its last one is on n2"),
@@ -387,7 +387,11 @@ def test_nothing_of_a_living_node_is_ever_touched(
         machine["metadata"]["name"]
         for machine in found["machines"]
         if machine["status"]["nodeRef"]["name"] in living or machine["spec"]["providerID"][7:] in living
-    } | {n["metadata"]["annotations"][_orphans.MACHINE_OF_NODE] for n in found["nodes"] if n["metadata"]["name"] in living}
+    } | {
+        n["metadata"]["annotations"][_orphans.MACHINE_OF_NODE]
+        for n in found["nodes"]
+        if n["metadata"]["name"] in living
+    }
     by_uid = {item["metadata"]["uid"]: item for items in found.values() for item in items}
     for step in made.steps:
         item = by_uid[step.uid]
@@ -397,7 +401,11 @@ def test_nothing_of_a_living_node_is_ever_touched(
         on = {item.get("spec", {}).get(key) for key in ("nodeName", "nodeID")}
         assert not living & (on | {step.name, step.name.split(".")[0]})
         assert not theirs & {step.name, step.name.removesuffix("-machine-plan").removesuffix("-machine-state")}
-    healthy = {r["spec"]["volumeName"] for r in found["replicas"] if r["spec"]["nodeID"] in living and not r["spec"]["failedAt"]}
+    healthy = {
+        r["spec"]["volumeName"]
+        for r in found["replicas"]
+        if r["spec"]["nodeID"] in living and not r["spec"]["failedAt"]
+    }
     for step in made.steps:
         if step.kind.name == "replicas.longhorn.io":
             assert by_uid[step.uid]["spec"]["volumeName"] in healthy
