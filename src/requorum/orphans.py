@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
                       help="this server is dead, and its power is off; may be repeated")  # fmt: skip
     made.add_argument("--leftovers", action="store_true", help="restore what an aborted upgrade of Harvester has left")
     made.add_argument("--accept-loss", metavar="VOLUME", action="append", default=[],
-                      help="this Longhorn volume or image is given up, whose last copy is on a dead server")  # fmt: skip
+                      help="give this Longhorn volume or image up, whose last copy is on a dead server")  # fmt: skip
     made.set_defaults(run=purge)
 
 

@@ -28,7 +28,7 @@ JSON = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def rke2_harvester() -> Iterator[Lab]:
+def rke2() -> Iterator[Lab]:
     lab = Lab(f"test-purge-{os.getpid()}", "rke2", 1, 0)
     try:
         lab.up()
@@ -41,9 +41,9 @@ def rke2_harvester() -> Iterator[Lab]:
 
 
 @pytest.fixture
-def harvester(rke2_harvester: Lab) -> Iterator[tuple[Lab, _api.Api]]:
+def harvester(rke2: Lab) -> Iterator[tuple[Lab, _api.Api]]:
     """The objects of three servers of which the first lives; nothing of them is left afterwards."""
-    lab = rke2_harvester
+    lab = rke2
     api = play.client(lab)
     first = lab.servers[0]
     nodes = {first: lab.spec.host(first).ip, **DEAD}
@@ -60,6 +60,10 @@ def sweep(lab: Lab, api: _api.Api) -> None:
             meta = item["metadata"]
             if kind == NODES and meta["name"] == lab.servers[0]:
                 continue
+            if which == "storage":  # or Longhorn would keep it
+                api.patch(kind, meta["name"], {"spec": {"allowScheduling": False}}, where)
+                gone = {"conditions": [{"type": "Ready", "reason": "KubernetesNodeGone"}], "diskStatus": {"default": None}}
+                api.patch(kind, meta["name"], {"status": gone}, where, subresource="status")
             if meta.get("finalizers"):
                 api.patch(kind, meta["name"], {"metadata": {"finalizers": []}}, meta.get("namespace", ""))
             api.delete(kind, meta["name"], meta.get("namespace", ""))
