@@ -62,8 +62,9 @@ def sweep(lab: Lab, api: _api.Api) -> None:
                 continue
             if which == "storage":  # or Longhorn would keep it
                 api.patch(kind, meta["name"], {"spec": {"allowScheduling": False}}, where)
-                gone = {"conditions": [{"type": "Ready", "reason": "KubernetesNodeGone"}], "diskStatus": {"default": None}}
-                api.patch(kind, meta["name"], {"status": gone}, where, subresource="status")
+                gone = [{"type": "Ready", "reason": "KubernetesNodeGone"}]
+                status = {"conditions": gone, "diskStatus": {"default": None}}
+                api.patch(kind, meta["name"], {"status": status}, where, subresource="status")
             if meta.get("finalizers"):
                 api.patch(kind, meta["name"], {"metadata": {"finalizers": []}}, meta.get("namespace", ""))
             api.delete(kind, meta["name"], meta.get("namespace", ""))
@@ -118,6 +119,8 @@ def test_dead_servers_go(harvester: tuple[Lab, _api.Api]) -> None:
     assert check.rc == 0, check.out[-4000:]
     shown = listed(check)
     assert len(shown) > 25
+    config = lab.folder / "admin.kubeconfig"
+    assert listed(playbook(lab, PLAYBOOK, "--check", *dead(requorum_kubeconfig=str(config)))) == shown
     refused = playbook(lab, PLAYBOOK, *dead())
     assert refused.rc != 0 and 'requorum_confirm is ""' in " ".join(refused.out.split())
     assert left(api) == before and check.folder is None and refused.folder is None
