@@ -42,7 +42,7 @@ class ActionModule(NodeAction):
             "notes": [*made.notes, *leftovers[1]],
             "refusals": [str(refusal) for refusal in made.refusals],
         }
-        for line in (*map(_line, steps), *result["notes"]):
+        for line in (*map(_line, steps), *result["notes"]) if self._task.check_mode else ():
             Display().display(f"  {line}")
         if made.refusals:
             return result | {"failed": True, "changed": False, "actions": [], "msg": " ".join(result["refusals"])}
@@ -64,7 +64,8 @@ class ActionModule(NodeAction):
         nodes = [dead.node for dead in _orphans.purge(seen, names, **given).dead if dead.node]
         later = self._details(seen, nodes)
         made = _orphans.purge(seen, names, **given, later=later, clock=time.time())
-        refusals = [*_orphans.answering({name: entries[name] for name in names}, off), *made.refusals]
+        theirs = {name: entry for name, entry in entries.items() if name in names or entry.get("hostname") in nodes}
+        refusals = [*_orphans.answering(theirs, off), *made.refusals]
         told = {
             e["api"]["system_uid"]
             for n, e in entries.items()
@@ -111,7 +112,9 @@ class ActionModule(NodeAction):
         run_dir = os.path.join(self.shelf, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
         os.makedirs(os.path.join(run_dir, "objects"), mode=0o700)
         os.chmod(run_dir, 0o700)
-        write(os.path.join(run_dir, "purge.json"), {"dead": [asdict(each) for each in dead]})
+        record = os.path.join(run_dir, "purge.json")
+        write(f"{record}.part", {"dead": [asdict(each) for each in dead]})
+        os.replace(f"{record}.part", record)
         for number, step in enumerate({step.uid: step for step in steps}.values()):
             self._save(step, os.path.join(run_dir, "objects", f"{number:03d}-{step.kind.name}-{step.name}.json"))
         done: list[JSON] = []

@@ -207,6 +207,8 @@ class _Maps:
         self.ids: dict[str, set[str]] = defaultdict(set)
         for part in parts:
             self.ids[name_of(part)] |= {value for key, value in labels(part).items() if key == MACHINE_ID}
+        self.left = {*self.ids, *(labels(secret).get(MACHINE_NAME, "") for secret in seen.get("secrets", ()))}
+        """Machines of which anything is left."""
         self.said: dict[str, dict[str, set[str]]] = defaultdict(lambda: defaultdict(set))
         """Machine -> Node -> by which maps."""
         uids = {meta(machine).get("uid"): name for name, machine in self.machines.items()}
@@ -291,7 +293,7 @@ def _dead(maps: _Maps, name: str, addresses: t.Mapping[str, str], known: t.Mappi
         node = node or (known[name].node if name in known else name)
         machines = set(maps.of(node))
     if name in known:  # begun by an earlier run, whose Machine may be gone while the rest is not
-        machines |= set(known[name].machines)
+        machines |= set(known[name].machines) & maps.left
     ids = {i for machine in machines for i in maps.ids.get(machine, ())}
     return Dead(name, node, tuple(sorted(machines)), tuple(sorted(ids)))
 

@@ -192,6 +192,8 @@ def test_what_inspect_has_read(run: Run) -> None:
     }
     made = run(fake, "s2", hosts=hosts, check=True)
     assert "another cluster" in made["msg"] and "s2 is alive: its unit is active" in made["msg"]
+    hosts["s2"]["hostname"] = "n2"  # known by its Node too
+    assert "s2 is alive: its unit is active" in run(fake, "n2", hosts=hosts, check=True)["msg"]
     hosts["n1"]["api"]["system_uid"], hosts["s2"] = "sys", {"host": "10.0.0.2", "reachable": False}
     assert {"kind": "nodes", "name": "n2"}.items() <= next(
         a for a in run(fake, "s2", hosts=hosts, check=True)["actions"] if a["kind"] == "nodes"

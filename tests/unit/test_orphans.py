@@ -183,6 +183,12 @@ def test_an_earlier_run_has_purged_it() -> None:
     assert not made.steps and not made.refusals and "an earlier run" in made.notes[0]
 
 
+def test_a_server_that_came_back_and_died_again() -> None:
+    """An earlier run has purged a Machine of that name; only what is left counts."""
+    before = [Dead("n2", "n2", ("custom-of-then",))]
+    assert lines(purge(world(), "n2", before=before)) == lines(purge(world(), "n2"))
+
+
 def test_a_host_of_the_inventory_is_found_by_its_address() -> None:
     fake = world()
     named = purge(fake, "server-2", addresses={"server-2": NODES["n2"]})
