@@ -125,12 +125,17 @@ class Api:
         answer = self._ask(Request("get", kind, namespace, name), accept=("NotFound",))
         return answer.document
 
-    def items(self, kind: Kind, namespace: str = "", *, selector: str = "") -> list[JSON] | None:
-        """All objects of a kind, as one consistent list; None where the cluster has no such kind."""
+    def items(self, kind: Kind, namespace: str = "", *, selector: str = "", fields: str = "") -> list[JSON] | None:
+        """All objects of a kind, as one consistent list; None where the cluster has no such kind.
+
+        selector: of labels. fields: of fields, which the API server knows for few kinds, as `spec.nodeName` of pods.
+        """
+        chosen = {"labelSelector": selector, "fieldSelector": fields}
+        more = "".join(f"&{name}={quote(value)}" for name, value in chosen.items() if value)
         for _attempt in range(3):
             found: list[JSON] = []
             try:
-                for page in self._pages(kind, namespace, f"&labelSelector={quote(selector)}" if selector else ""):
+                for page in self._pages(kind, namespace, more):
                     found += page
             except _Expired:
                 continue
@@ -187,9 +192,14 @@ class Api:
         """The object after a merge patch (RFC 7386): null takes a key away."""
         return self._done(Request("patch", kind, namespace, name, body, subresource=subresource))
 
-    def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "") -> bool:
-        """Ask for the deletion; False where it was gone already. uid: not a later object of the same name."""
+    def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "", now: bool = False) -> bool:
+        """Ask for the deletion; False where it was gone already. uid: not a later object of the same name.
+
+        now: without the grace period that only a living kubelet could end.
+        """
         body: JSON = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
+        if now:
+            body["gracePeriodSeconds"] = 0
         if uid:
             body["preconditions"] = {"uid": uid}
         return not self._ask(Request("delete", kind, namespace, name, body), accept=("NotFound",)).reason

@@ -21,12 +21,17 @@ CODES = {"done": 0, "healthy": 0, "idle": 0, "planned": 0, "refused": REFUSED}
 
 def add_options(command: argparse.ArgumentParser) -> None:
     """Inventory, dry run, the word that says yes, and a restriction to some hosts."""
+    add_common(command)
+    command.add_argument("--only", metavar="HOST", action="append", help="work on this host alone; may be repeated")
+
+
+def add_common(command: argparse.ArgumentParser) -> None:
+    """Inventory, dry run and the word that says yes."""
     command.add_argument("-i", "--inventory", metavar="INV", required=True, help="inventory of the cluster")
     command.add_argument("-e", "--extra-var", metavar="VAR=VALUE", type=inputs.variable, action="append", default=[],
                          help="a variable of docs/variables.md")
     command.add_argument("--check", action="store_true", help="show the plan, change nothing")
     command.add_argument("--confirm", metavar="CLUSTER", help="the name of the cluster: do what the plan says")
-    command.add_argument("--only", metavar="HOST", action="append", help="work on this host alone; may be repeated")
     command.add_argument("--json", action="store_true", help="the report as JSON")
 
 

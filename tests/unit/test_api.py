@@ -132,7 +132,20 @@ def test_only_the_object_that_was_seen_is_deleted() -> None:
         return _api.Answer("", "", {})
 
     assert api(answer).delete(PODS, "a", "b", uid="u")
-    assert bodies[0]["preconditions"] == {"uid": "u"}
+    assert bodies[0]["preconditions"] == {"uid": "u"} and "gracePeriodSeconds" not in bodies[0]
+    assert api(answer).delete(PODS, "a", "b", now=True)
+    assert bodies[1]["gracePeriodSeconds"] == 0
+
+
+def test_a_list_of_one_host() -> None:
+    asked: list[str] = []
+
+    def answer(request: _api.Request) -> _api.Answer:
+        asked.append(request.url)
+        return _api.Answer("", "", {"items": []})
+
+    assert api(answer).items(PODS, fields="spec.nodeName=a") == []
+    assert asked == ["/api/v1/pods?limit=500&fieldSelector=spec.nodeName%3Da"]
 
 
 @pytest.mark.parametrize(
