@@ -24,6 +24,8 @@ from lab.labs import Lab
 from requorum import remote
 from tests.lab import story
 
+SLOW = ("*without_a_passphrase*", "*volume_is_gone*", "*api_down*")
+
 JSON = dict[str, Any]
 PASSPHRASE = "a passphrase of the lab"
 CLOUD = "#cloud-config\npassword: in-cloud-init-4711\n"

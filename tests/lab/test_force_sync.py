@@ -25,7 +25,7 @@ from lab.harvester import crds, fleet, play
 from lab.labs import Lab
 from lab.progress import wait_for
 
-SLOW = ("*webhook*",)
+SLOW = ("*webhook*", "*drift*", "*kubeconfig*", "*helm*")
 
 JSON = dict[str, Any]
 NAME, WHERE = "mcc-harvester", "fleet-local"

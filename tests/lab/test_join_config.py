@@ -21,6 +21,8 @@ from lab.drill import ROOT
 from lab.harvester import crds, play
 from lab.labs import Lab
 
+SLOW = ("*kubeconfig*",)
+
 TOKEN = "the: rancherd 'token' of #1"
 VIP = "10.99.0.10"
 WISH: dict[str, Any] = {

@@ -21,6 +21,8 @@ from lab.harvester import capi, crds, objects, play
 from lab.labs import Lab
 from lab.progress import wait_for
 
+SLOW = ("*killed*", "*let_go*", "*never_goes_on*")
+
 PLAYBOOK = "playbooks/purge_orphans.yml"
 NODES = _orphans.KINDS["nodes"][0]
 DEAD = {"n2": "192.0.2.12", "n3": "192.0.2.13"}
