@@ -11,7 +11,7 @@ from lab.drill import confirm, playbook
 from lab.labs import Lab
 from tests.lab import story
 
-SLOW = ("*k3s?", "*new_disk*")
+SLOW = ("*k3s?", "*new_disk*", "*new_name*")
 
 
 def test_servers_that_stay_off_and_come_back_later(lab: Lab) -> None:

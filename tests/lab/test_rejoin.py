@@ -17,7 +17,7 @@ from lab.progress import wait_for
 from lab.workload import Workload
 from tests.lab import story
 
-SLOW = ("*wiped*k3s?", "*annotation*rke2?", "*corrupt*k3s?", "*another_cluster*", "*renamed*", "*grow*")
+SLOW = ("*wiped*k3s?", "*annotation*", "*corrupt*", "*another_cluster*", "*renamed*", "*grow*")
 
 LEADER_CHANGE_S = 20.0
 """An election of etcd takes 5 to 10 s with the time-outs of K3s and RKE2; machines that run tests are slow."""

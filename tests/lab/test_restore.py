@@ -34,7 +34,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[str, ...]]:
 
 NEWEST = ("-e", "requorum_method=restore", "-e", "requorum_snapshot=newest")
 
-SLOW = ("*k3s?",)
+SLOW = ("*k3s?", "*snapshot_on_a_server*")
 
 
 def test_three_new_hosts_become_the_cluster_again_from_the_copy_on_the_controller(lab: Lab) -> None:
