@@ -24,7 +24,7 @@ from lab.labs import Lab
 from requorum import remote
 from tests.lab import story
 
-SLOW = ("*without_a_passphrase*", "*volume_is_gone*", "*api_down*")
+SLOW = ("*without_a_passphrase*", "*volume_is_gone*", "*api_down*", "*comes_back_halted*")
 
 JSON = dict[str, Any]
 PASSPHRASE = "a passphrase of the lab"

@@ -25,7 +25,7 @@ from lab.harvester import crds, fleet, play
 from lab.labs import Lab
 from lab.progress import wait_for
 
-SLOW = ("*webhook*", "*drift*", "*kubeconfig*", "*helm*")
+SLOW = ("*webhook*", "*drift*", "*kubeconfig*", "*helm*", "*left_paused*", "*killed*")
 
 JSON = dict[str, Any]
 NAME, WHERE = "mcc-harvester", "fleet-local"

@@ -21,7 +21,7 @@ from lab.drill import ROOT
 from lab.harvester import crds, play
 from lab.labs import Lab
 
-SLOW = ("*kubeconfig*",)
+SLOW = ("*kubeconfig*", "*another_version*")
 
 TOKEN = "the: rancherd 'token' of #1"
 VIP = "10.99.0.10"

@@ -21,7 +21,7 @@ from lab.harvester import capi, crds, objects, play
 from lab.labs import Lab
 from lab.progress import wait_for
 
-SLOW = ("*killed*", "*let_go*", "*never_goes_on*")
+SLOW = ("*killed*", "*let_go*", "*never_goes_on*", "*refusals*")
 
 PLAYBOOK = "playbooks/purge_orphans.yml"
 NODES = _orphans.KINDS["nodes"][0]
