@@ -70,13 +70,23 @@ class ActionModule(PlanAction):
         return _state.sizes(self._ask("maintenance/status", {}))
 
     def _ask(self, call: str, body: dict[str, t.Any], *, seconds: float = 10, accept: str = "") -> dict[str, t.Any]:
-        """The gateway's answer; an error that holds `accept` is one too."""
+        """The gateway's answer; an error that holds `accept` is one too.
+
+        Every call may be made twice. A K3s that cannot write starts again and again, so an etcd that does not answer is
+        waited for.
+        """
         limit = max(1, int(seconds))
         text = json.dumps(body, separators=(",", ":"))
-        done = self.script("gateway", timeout=limit + 10, CALL=call, BODY=text, SECONDS_MAX=str(limit))
-        said = _state.loads(done.out.strip()) or {}
-        reason = str(said.get("message") or said.get("error") or done.out.strip()[-200:] or done.why)
-        bare = call.endswith("defragment") and done.out.strip() == "{}"
-        if bare or "header" in said or (accept and accept in reason):
+        said: dict[str, t.Any] = {}
+
+        def probe() -> tuple[bool, str]:
+            done = self.script("gateway", timeout=limit + 10, CALL=call, BODY=text, SECONDS_MAX=str(limit))
+            answer = _state.loads(done.out.strip())
+            said.update(answer or {})
+            return answer is not None, done.out.strip()[-200:] or done.why
+
+        self.wait(f"etcd to answer to {call}", probe, seconds=self.timeout("leader", 180), hint=AGAIN)
+        reason = str(said.get("message") or said.get("error") or said)
+        if (call.endswith("defragment") and not said) or "header" in said or (accept and accept in reason):
             return said
-        raise RequorumError(f"{self.host}: etcd did not answer to {call}: {reason}.", AGAIN)
+        raise RequorumError(f"{self.host}: etcd refused {call}: {reason}.", AGAIN)
