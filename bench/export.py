@@ -62,7 +62,7 @@ def claim(number: int, _kind: str) -> JSON:
 
 
 def secret(number: int, _kind: str) -> JSON:
-    return {"metadata": meta(f"vm-{number}-init"), "data": {"userdata": "Y2xvdWQ=" * 200}, "type": "Opaque"}
+    return {"metadata": meta(f"vm-{number}-init"), "data": {"userdata": "Y2xvdWQg" * 200}, "type": "Opaque"}
 
 
 KINDS: dict[str, tuple[int, Callable[[int, str], JSON]]] = {
