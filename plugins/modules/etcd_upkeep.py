@@ -21,7 +21,7 @@ extends_documentation_fragment:
   - requorum.cluster._plan_action
 notes:
   - The deadline of a compaction and of a defragmentation is C(requorum_timeouts.defragment), 900 seconds; that of
-    etcd's answer afterwards C(requorum_timeouts.leader), 180 seconds.
+    etcd's answer to each call, and afterwards, C(requorum_timeouts.leader), 180 seconds.
 seealso:
   - module: requorum.cluster.quorum_margin
 """
