@@ -95,7 +95,7 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     release = [Todo("release", back.node) for back in found if back.node not in ask.agents]
     aim = f"Rolled back: run {record.stamp}. What it had put in place is kept aside."
     if case.kind in ("healthy", "member_lost", "api_down"):
-        todo = (*_turns_of(found, ask), *release)
+        todo = (*_turns_of(case, found, ask), *release)
         return _turns.make(case, distro, ask, work="ROLLBACK", todo=todo, aim=aim, words=words)
     if not case.base:
         case = replace(case, base=case.servers)
@@ -109,10 +109,12 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     )
 
 
-def _turns_of(found: t.Sequence[Back], ask: _turns.Ask) -> t.Iterator[Todo]:
+def _turns_of(case: Case, found: t.Sequence[Back], ask: _turns.Ask) -> t.Iterator[Todo]:
     for back in found:
-        steps = ("revert",) if back.node in ask.agents else ("margin", "yield", "revert", "serve")
-        yield from (Todo(key, back.node, back.node) for key in steps if key != "serve" or back.start)
+        mine = ("revert",) if back.node in ask.agents else ("margin", "yield", "revert")
+        yield from (Todo(key, back.node, back.node) for key in (*mine, *(("serve",) if back.start else ())))
+        if back.start and back.node not in ask.agents:
+            yield Todo("report", _turns.anchor_for(case, back.node), back.node)
 
 
 def _forbidden(record: Record, found: t.Sequence[Back], case: Case) -> t.Iterator[Refusal]:

@@ -198,7 +198,7 @@ def bbolt_check(path: Path) -> str:
         done = subprocess.run([oracle_folder() / "bbolt", "check", path], capture_output=True, text=True, timeout=5)
     except subprocess.TimeoutExpired:
         return "no end"
-    return "" if done.returncode == 0 else done.stdout + done.stderr
+    return "" if done.returncode == 0 else done.stdout + done.stderr or f"exit code {done.returncode}"
 
 
 def bbolt_pages(path: Path) -> Counter[str]:

@@ -54,7 +54,7 @@ def test_certificates_are_put_back_newest_first_while_the_quorum_stands() -> Non
     assert [item.origin.rsplit("/", 1)[1] for item in back.moved] == ["admin.kubeconfig", "client-admin.crt"]
     assert back.start and not back.datastore
     made = plan(entries, record())
-    assert steps(made, 4) == ["r2 margin", "r2 yield", "r2 revert", "r2 serve"]
+    assert steps(made, 4) == ["r2 margin", "r2 yield", "r2 revert", "r2 serve", "r1 settle"]
     assert steps(made, 5)[0] == "r2 release" and made.actions[-1].verb == "verify"
     assert not made.refusals and made.aim
 
