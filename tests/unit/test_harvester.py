@@ -13,10 +13,13 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _classify,
     _distro,
     _harvester,
+    _node,
     _plan,
     _server,
+    _state,
     _verify,
 )
+from tests.unit.local_node import LocalNode
 from tests.unit.runs import DRILL, HEALTHY, entry
 
 QEMU = "/usr/bin/qemu-kvm -name guest=default_vm-1,debug-threads=on -S"
@@ -40,6 +43,11 @@ def test_release() -> None:
 def test_machines(name: str, args: str, machine: str | None) -> None:
     found = _harvester.machines({"processes": [{"pid": 7, "start": 9, "name": name, "args": args}]})
     assert found == ({"7/9": machine} if machine else {})
+
+
+def test_a_host_that_is_no_harvester_is_read_as_before() -> None:
+    found = _state.node("x", "127.0.0.1", LocalNode().run(_node.script("info", DISTRO="auto", DATA="")).out, received=0.0)
+    assert found["hostname"] and found["boot_id"] and found["harvester"] is None
 
 
 def verbs(rancher: bool, state: dict[str, Any] = DRILL) -> list[str]:

@@ -17,6 +17,7 @@ about() {
   printf 'addresses=%s\n' "$(ip -o addr show 2>/dev/null | sed -n 's/.* inet6\{0,1\} \([^/ ]*\).*/\1/p' | tr '\n' ' ')"
   sed -n 's/^PRETTY_NAME=/os_image=/p' /etc/os-release
   sed -n 's/^\([A-Za-z]*\): *"\{0,1\}\([^"]*\)"\{0,1\}$/release_\1=\2/p' /etc/harvester-release.yaml 2>/dev/null
+  true
 }
 
 program() {
