@@ -64,7 +64,6 @@ def test_a_reset_is_undone_until_the_new_cluster_writes(lab: Lab) -> None:
     old = next(path for path in kept if "/etcd-old-" in path)
     name = lab.sh(first, f"cat {old}/name").out
 
-    killed(lab, BACK, "fence", *confirm(lab))
     run = playbook(lab, BACK, *confirm(lab))
     assert run.rc == 0, run.out
     assert story.outcome(run) == "done"
