@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _look
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many, moved_to, pairs
 
@@ -29,9 +30,25 @@ class ActionModule(PlanAction):
                 "What was put back, and what lay there before, stands in /var/lib/rancher/requorum/journal-closed of "
                 "the node. Run the same command again; it goes on from there.",
             )
+        if any((action["node"], action["verb"]) == (self.host, "serve") for action in self.plan["actions"]):
+            self._active()
         undone = [entry.split("|")[0] for entry in many(done.out, "undone")]
         kept = moved_to(done.out)
         gone = [f"{path} is gone" for path in many(done.out, "gone")]
         said = ", ".join([*undone, *gone]) or "nothing"
         unit = pairs(done.out).get("unit")
         return f"put back: {said}; unit {unit}; kept: {', '.join(kept) or 'nothing lay there'}"
+
+    def _active(self) -> None:
+        """RKE2's API server of before goes on while its unit starts, and is replaced before the unit is active."""
+
+        def probe() -> tuple[bool, str]:
+            look = _look.parse(self.script("look", timeout=20).out)
+            return look.unit == "active", look.seen
+
+        self.wait(
+            "its unit to be active",
+            probe,
+            seconds=self.timeout("start", 600),
+            hint=f"See journalctl -u on {self.host}; running the same command again is safe.",
+        )

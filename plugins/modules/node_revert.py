@@ -13,6 +13,7 @@ description:
     that run. What lies there now is moved aside before. Drop-ins of Requorum are moved aside too.
   - The plan takes it from the journal in C(/var/lib/rancher/requorum) on the node, where each move stands as
     C(moved=FROM|TO). What was put back is noted there as C(undone=FROM|TO), so a run that was killed goes on.
+  - While a quorum stands, waits until the unit is active again, at most C(requorum_timeouts.start), 600 seconds.
   - A datastore is not put back while an etcd runs on the host.
 extends_documentation_fragment:
   - requorum.cluster._attributes

@@ -16,6 +16,7 @@ from lab import faults, objects
 from lab.drill import Run, confirm, playbook
 from lab.labs import Lab
 from lab.progress import say
+from lab.workload import Workload
 from tests.lab import story
 
 SLOW = ("*rke2?", "*dead_server*", "*fifty*")
@@ -61,7 +62,9 @@ def repaired(lab: Lab, wanted: list[str], *more: str) -> None:
     before = {agent: objects.workload_process(lab, agent) for agent in agents}
     check = playbook(lab, PLAYBOOK, "--check", *more)
     assert of_agents(check) == wanted, check.out[-4000:]
-    run = playbook(lab, PLAYBOOK, *confirm(lab), *more)
+    with Workload(lab) as client:
+        run = playbook(lab, PLAYBOOK, *confirm(lab), *more)
+    assert client.report.missing == [] and client.report.late == []
     assert story.outcome(run) == "done"
     assert run.rc == 0
     assert story.planned(check) == story.planned(run) == story.done(run)

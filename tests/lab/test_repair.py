@@ -12,7 +12,7 @@ from lab.drill import Run, confirm, killed, playbook
 from lab.labs import Lab
 from tests.lab import story
 
-SLOW = ("*last?*", "*again?rke2?", "*aside?*", "*together?*", "*outlived*")
+SLOW = ("*last?*", "*again?k3s?", "*aside?*", "*together?*", "*outlived*")
 
 REPAIR = "playbooks/repair.yml"
 
