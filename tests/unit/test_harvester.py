@@ -46,7 +46,8 @@ def test_machines(name: str, args: str, machine: str | None) -> None:
 
 
 def test_a_host_that_is_no_harvester_is_read_as_before() -> None:
-    found = _state.node("x", "127.0.0.1", LocalNode().run(_node.script("info", DISTRO="auto", DATA="")).out, received=0.0)
+    said = LocalNode().run(_node.script("info", DISTRO="auto", DATA="")).out
+    found = _state.node("x", "127.0.0.1", said, received=0.0)
     assert found["hostname"] and found["boot_id"] and found["harvester"] is None
 
 
