@@ -4,11 +4,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import typing as t
 from dataclasses import asdict
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _state, _verify
+from ansible_collections.requorum.cluster.plugins.module_utils import _kubernetes, _state, _verify, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, write
 
@@ -20,6 +22,7 @@ class ActionModule(PlanAction):
 
     def do_verify(self) -> str:
         after = _state.cluster(self.plan["cluster"], [self._entry(name) for name in self._names()])
+        self._endpoints(next(entry for entry in after["nodes"] if entry["name"] == self.plan["survivor"]))
         write(os.path.join(self.run_dir, "state-after.json"), after)
         checks = _verify.checks(
             self.plan,
@@ -36,6 +39,24 @@ class ActionModule(PlanAction):
                 "Run the same command again; it goes on from what it finds.",
             )
         return f"{len(checks)} checks hold"
+
+    def _endpoints(self, entry: dict[str, t.Any]) -> None:
+        """API servers that could not write, or were away, write themselves in again every 10 s; until then each of the
+        others may take them out.
+        """
+        wanted = {s["address"] for s in self.plan["servers"] if s["need"] not in ("stays_off", "leaves")}
+        api = entry.get("api") or {}
+
+        def probe() -> tuple[bool, str]:
+            seen = _kubernetes.parse(self.script("nodes", timeout=40).out)
+            if seen is None:
+                return False, "the API does not answer"
+            api["endpoints"] = list(seen.endpoints)
+            return set(seen.endpoints) == wanted, f"endpoints {', '.join(seen.endpoints)}"
+
+        if entry["reachable"] and set(api.get("endpoints") or ()) != wanted:
+            with contextlib.suppress(_wait.Expired):  # the check tells it then
+                _wait.wait("all endpoints of the API", probe, seconds=self.timeout("endpoints", 30), say=self.say)
 
     def _names(self) -> list[str]:
         return [server["name"] for server in self.plan["servers"]] + list(self.plan["agents"])
