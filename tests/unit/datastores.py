@@ -27,7 +27,8 @@ def unpacked() -> Path:
     keep.append(tempfile.TemporaryDirectory(prefix="requorum-test-"))
     folder = Path(keep[0].name)
     with tarfile.open(DATA / "rke2-datastores.tar.xz") as archive:
-        archive.extractall(folder, filter="data")
+        # Python before 3.11.4 has no filters.
+        archive.extractall(folder, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     return folder
 
 
