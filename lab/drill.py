@@ -117,11 +117,19 @@ def lose_quorum(lab: Lab) -> None:
     say(
         f"the API no longer answers: {([*(answer.err or answer.out).splitlines(), 'no word'])[0][:120]}"
     )
+    wait_for(f"{lab.servers[0]} to notice that it has no leader", lambda: _leaderless(lab), 60)
     say(f"{second} comes back as an empty host (new disk, same name)")
     faults.replace_disk(lab, second)
     say(f"{third} comes back with a destroyed datastore")
     faults.destroy_datastore(lab, third)
     faults.power_on(lab, third)
+
+
+def _leaderless(lab: Lab) -> tuple[bool, str]:
+    """Until then it writes what the API server asks of it into its log."""
+    done = lab.etcdctl(lab.servers[0], "endpoint", "status", "-w", "json")
+    leader = json.loads(done.out)[0]["Status"].get("leader") if done.rc == 0 else None
+    return not leader, f"leader {leader}" if leader else "none"
 
 
 def drill(distro: str, *, keep: bool, name: str) -> int:
