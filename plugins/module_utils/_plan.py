@@ -183,7 +183,7 @@ def make_plan(
     if source is None and renew and case.kind == "quorum_recoverable":  # all are stopped anyway: copy one first
         source = Source(case.base[0].name, True, stop=True)
     refused = [name for name in case.having("rejoin") if name in refused]
-    todo = _steps(case, source, agents, reset, chosen, bare, renew, restore, tokens, refused, rancher)
+    todo = _Recovery(case, source, agents, reset, chosen, bare, renew, restore, tokens, refused, rancher).steps
     words = {**tokens.words, "refused": ", ".join(refused)}
     actions = number(todo, case, distro, source, chosen, more=words)
     if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
@@ -231,74 +231,116 @@ def saving(case: Case, source: Source) -> t.Iterator[Todo]:
     yield from (Todo("keep", server.name) for server in case.servers if server.reachable)
 
 
-def _steps(
-    case: Case,
-    source: Source | None,
-    agents: t.Sequence[str],
-    reset: str,
-    chosen: Row | None,
-    bare: t.Collection[str],
-    renew: t.Collection[str],
-    restore: t.Collection[str],
-    tokens: Need,
-    refused: t.Sequence[str],
-    rancher: bool,
-) -> t.Iterator[Todo]:
-    """In the one right order."""
-    survivor, joiners = case.base[0].name, case.having("rejoin")
-    lost = case.kind in RESETS
-    stopped = source.node if source and source.stop else ""
-    if stopped:
-        yield Todo("stop to copy", stopped)
-    if source:  # without one, intact members run without a leader: starting the others changes nothing on disk
-        yield Todo("snapshot", source.node)
-    yield from (Todo("keep", server.name) for server in case.servers if server.reachable)
-    yield from (Todo("keep token", name) for name in tokens.keep)
-    if chosen:
-        if chosen.stored.place == "node":
-            yield Todo("fetch", chosen.stored.host)
-        yield Todo("deliver", survivor)
-    yield from (Todo("fence", name) for name in joiners)
-    broken = [name for name in case.having("start") if name in renew or name in restore]
-    yield from (Todo("stop to renew", name) for name in broken if name != stopped)
-    if not lost:
-        yield from (Todo("stop for token", name) for name in tokens.put if name not in (*broken, stopped))
-    yield from (Todo("furnish", name) for name in (*joiners, survivor) if name in bare)
-    if lost:
-        if not stopped:
+@dataclass(frozen=True)
+class _Recovery:
+    """The steps of `make_plan`, phase by phase; its arguments say what each of them is."""
+
+    case: Case
+    source: Source | None
+    agents: t.Sequence[str]
+    reset: str
+    chosen: Row | None
+    bare: t.Collection[str]
+    renew: t.Collection[str]
+    restore: t.Collection[str]
+    tokens: Need
+    refused: t.Sequence[str]
+    rancher: bool
+
+    @property
+    def steps(self) -> t.Iterator[Todo]:
+        """In the one right order."""
+        yield from self._backup()
+        yield from self._fence()
+        if self._lost:
+            yield from self._reset()
+        yield from self._start()
+        yield from self._rejoin()
+        yield from self._close()
+
+    @property
+    def _survivor(self) -> str:
+        return self.case.base[0].name
+
+    @property
+    def _lost(self) -> bool:
+        return self.case.kind in RESETS
+
+    @property
+    def _stopped(self) -> str:
+        """The server that is stopped before anything else, so that it can be copied."""
+        return self.source.node if self.source and self.source.stop else ""
+
+    def _backup(self) -> t.Iterator[Todo]:
+        if self._stopped:
+            yield Todo("stop to copy", self._stopped)
+        if self.source:  # without one, intact members run without a leader: starting the others changes nothing on disk
+            yield Todo("snapshot", self.source.node)
+        yield from (Todo("keep", server.name) for server in self.case.servers if server.reachable)
+        yield from (Todo("keep token", name) for name in self.tokens.keep)
+        if self.chosen:
+            if self.chosen.stored.place == "node":
+                yield Todo("fetch", self.chosen.stored.host)
+            yield Todo("deliver", self._survivor)
+
+    def _fence(self) -> t.Iterator[Todo]:
+        joiners = self.case.having("rejoin")
+        yield from (Todo("fence", name) for name in joiners)
+        broken = [name for name in self.case.having("start") if name in self.renew or name in self.restore]
+        yield from (Todo("stop to renew", name) for name in broken if name != self._stopped)
+        if not self._lost:
+            off = (*broken, self._stopped)
+            yield from (Todo("stop for token", name) for name in self.tokens.put if name not in off)
+        yield from (Todo("furnish", name) for name in (*joiners, self._survivor) if name in self.bare)
+
+    def _reset(self) -> t.Iterator[Todo]:
+        """RESET, and the start of the only member."""
+        survivor = self._survivor
+        if not self._stopped:
             yield Todo("stop to reset", survivor)
         yield Todo("prove", survivor)
-        if survivor in renew:
+        if survivor in self.renew:
             yield Todo("renew to reset", survivor)
-        yield Todo(reset, survivor)
-        yield from (Todo(step, name) for name, step in tokens.put.items())
+        yield Todo(self.reset, survivor)
+        yield from self._put_tokens()
         yield Todo("start alone", survivor)
-        if rancher:
+        if self.rancher:
             yield Todo("brake", survivor)
-        if tokens.back:
+        if self.tokens.back:
             yield Todo("rotate back", survivor)
-    yield from (Todo("put back to start", name) for name in case.having("start") if name in restore)
-    yield from (Todo("renew to start", name) for name in case.having("start") if name in renew)
-    if not lost:
-        yield from (Todo(step, name) for name, step in tokens.put.items())
-    yield from (Todo("start", name) for name in case.having("start"))
-    if joiners and not lost:
-        if refused:
-            yield Todo("drop passwords", survivor)
-        yield Todo("remove", survivor)
-    yield from (Todo("renew to join", name) for name in joiners if name in renew)
-    yield from (Todo("rejoin", name) for name in joiners)
-    coming = case.having("rejoin", "start", "promote")
-    if coming:
-        yield Todo("promote", survivor)
-    yield from (Todo("agent", name) for name in agents)
-    yield from (Todo("serve", name) for name in coming)
-    yield Todo("settle", survivor)
-    if rancher:
-        yield Todo("unbrake", survivor)
-    yield from (Todo("release", name) for name, need in case.needs if need != "stays_off")
-    yield Todo("save", survivor)
-    yield Todo("verify", survivor)
+
+    def _start(self) -> t.Iterator[Todo]:
+        idle = self.case.having("start")
+        yield from (Todo("put back to start", name) for name in idle if name in self.restore)
+        yield from (Todo("renew to start", name) for name in idle if name in self.renew)
+        if not self._lost:
+            yield from self._put_tokens()
+        yield from (Todo("start", name) for name in idle)
+
+    def _put_tokens(self) -> t.Iterator[Todo]:
+        yield from (Todo(step, name) for name, step in self.tokens.put.items())
+
+    def _rejoin(self) -> t.Iterator[Todo]:
+        joiners = self.case.having("rejoin")
+        if joiners and not self._lost:
+            if self.refused:
+                yield Todo("drop passwords", self._survivor)
+            yield Todo("remove", self._survivor)
+        yield from (Todo("renew to join", name) for name in joiners if name in self.renew)
+        yield from (Todo("rejoin", name) for name in joiners)
+        if self.case.having("rejoin", "start", "promote"):
+            yield Todo("promote", self._survivor)
+
+    def _close(self) -> t.Iterator[Todo]:
+        """RESYNC and VERIFY."""
+        yield from (Todo("agent", name) for name in self.agents)
+        yield from (Todo("serve", name) for name in self.case.having("rejoin", "start", "promote"))
+        yield Todo("settle", self._survivor)
+        if self.rancher:
+            yield Todo("unbrake", self._survivor)
+        yield from (Todo("release", name) for name, need in self.case.needs if need != "stays_off")
+        yield Todo("save", self._survivor)
+        yield Todo("verify", self._survivor)
 
 
 def number(
