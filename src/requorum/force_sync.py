@@ -19,9 +19,7 @@ def add(commands: Any) -> None:
     text = "unpause bundles of Fleet, force their sync, and wait until they are really synced"
     made: argparse.ArgumentParser = commands.add_parser("force-sync", help=text, description=text, allow_abbrev=False)
     made.add_argument("bundle", metavar="BUNDLE", nargs="*", help="[NAMESPACE/]NAME; without any those of Harvester")
-    made.add_argument("-i", "--inventory", metavar="INV", required=True, help="inventory of the cluster")
-    made.add_argument("-e", "--extra-var", metavar="VAR=VALUE", type=inputs.variable, action="append", default=[],
-                      help="a variable of docs/variables.md")
+    inputs.add_cluster(made)
     made.add_argument("--always", action="store_true", help="also where a bundle is synced")
     made.add_argument("--check", action="store_true", help="show what would be done, change nothing")
     made.add_argument("--confirm", metavar="CLUSTER", help="the name of the cluster: do it")

@@ -72,6 +72,18 @@ def count(text: str) -> int:
     return number
 
 
+def add_cluster(command: argparse.ArgumentParser) -> None:
+    """The options that say which cluster is meant."""
+    command.add_argument("-i", "--inventory", metavar="INV", required=True, help="inventory of the cluster")
+    add_variables(command)
+
+
+def add_variables(command: argparse.ArgumentParser) -> None:
+    """Variables of the playbooks, for what has no option of its own."""
+    command.add_argument("-e", "--extra-var", metavar="VAR=VALUE", type=variable, action="append", default=[],
+                         help="a variable of docs/variables.md")  # fmt: skip
+
+
 def variable(text: str) -> tuple[str, str]:
     """VAR=VALUE."""
     name, equals, value = text.partition("=")

@@ -34,9 +34,7 @@ def add(commands: Any) -> None:
     text = "write the files by which new hosts join a Harvester, and serve them once on request"
     made: argparse.ArgumentParser = commands.add_parser("join-config", help=text, description=text, allow_abbrev=False)
     made.add_argument("nodes", metavar="NODE", nargs="+", help="a host of requorum_join")
-    made.add_argument("-i", "--inventory", metavar="INV", required=True, help="inventory of the cluster")
-    made.add_argument("-e", "--extra-var", metavar="VAR=VALUE", type=inputs.variable, action="append", default=[],
-                      help="a variable of docs/variables.md")
+    inputs.add_cluster(made)
     made.add_argument("--check", action="store_true", help="say what would be written")
     made.add_argument("--output", metavar="DIR", help="else <requorum_output>/<cluster>/join")
     made.add_argument("--token-file", metavar="FILE", help="the rancherd token, instead of the one on a server")

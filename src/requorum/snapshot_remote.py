@@ -36,9 +36,7 @@ def add(family: Any) -> None:
     for command in (get, put):
         command.add_argument("--token-file", metavar="F", help="a token that may open it, besides those at hand")
     for command in (listed, get, put, prune):
-        command.add_argument("-i", "--inventory", metavar="INV", required=True, help="inventory of the cluster")
-        command.add_argument("-e", "--extra-var", metavar="VAR=VALUE", type=inputs.variable, action="append",
-                             default=[], help="a variable of docs/variables.md")
+        inputs.add_cluster(command)
         command.add_argument("--json", action="store_true", help="the same as JSON")
 
 

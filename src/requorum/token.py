@@ -20,16 +20,7 @@ def add(commands: Any) -> None:
     kinds = made.add_subparsers(metavar="COMMAND", required=True)
     text = "which token at hand opens the datastore, and which host has another one; only hashes are printed"
     look = kinds.add_parser("check", help=text, description=text, allow_abbrev=False)
-    look.add_argument("-i", "--inventory", metavar="INV", required=True, help="inventory of the cluster")
-    look.add_argument(
-        "-e",
-        "--extra-var",
-        metavar="VAR=VALUE",
-        type=inputs.variable,
-        action="append",
-        default=[],
-        help="a variable of docs/variables.md",
-    )
+    inputs.add_cluster(look)
     look.add_argument(
         "--token-file",
         metavar="FILE",

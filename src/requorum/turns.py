@@ -27,9 +27,7 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def add_common(command: argparse.ArgumentParser) -> None:
     """Inventory, dry run and the word that says yes."""
-    command.add_argument("-i", "--inventory", metavar="INV", required=True, help="inventory of the cluster")
-    command.add_argument("-e", "--extra-var", metavar="VAR=VALUE", type=inputs.variable, action="append", default=[],
-                         help="a variable of docs/variables.md")
+    inputs.add_cluster(command)
     command.add_argument("--check", action="store_true", help="show the plan, change nothing")
     command.add_argument("--confirm", metavar="CLUSTER", help="the name of the cluster: do what the plan says")
     command.add_argument("--json", action="store_true", help="the report as JSON")
