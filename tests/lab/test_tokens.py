@@ -6,13 +6,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shlex
-import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from lab import faults, spoil
@@ -42,13 +38,7 @@ def told_and_done(lab: Lab) -> Run:
 
 def checked(lab: Lab) -> tuple[int, dict[str, Any], str]:
     """`requorum token check`: exit code, its document, everything that it printed."""
-    program = Path(sys.executable).parent / "requorum"
-    words = [str(program), "token", "check", "-i", str(lab.inventory), "--json"]
-    words += ["-e", f"requorum_output={ROOT / 'recoveries'}"]
-    paths = [str(ROOT / ".collections"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, env=environment)
-    return done.returncode, json.loads(done.stdout), done.stdout + done.stderr
+    return story.command(lab, "token", "check")
 
 
 def password(lab: Lab) -> str:
