@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import typing as t
+from functools import partial
 
 from ansible.parsing.vault import VaultLib, VaultSecret
 
@@ -173,9 +174,8 @@ class Tree:
 
 def _from_api(api: _api.Api, tree: Tree) -> None:
     for wanted in _export.WANTED:
-        name = wanted.name
-        if not any(api.each(kind, lambda item, name=name: tree.take(name, item)) for kind in wanted.kinds):  # type: ignore[misc]
-            tree.not_installed.append(name)
+        if not any(api.each(kind, partial(tree.take, wanted.name)) for kind in wanted.kinds):
+            tree.not_installed.append(wanted.name)
 
 
 def _from_snapshot(path: str, tree: Tree, token: str) -> None:
