@@ -59,6 +59,8 @@ class Back:
     """Newest first."""
     start: bool
     """Its unit ran before the run."""
+    done: bool = False
+    """A rollback that was killed has put all of it back and started its unit; only `release` is left."""
 
     @property
     def datastore(self) -> bool:
@@ -74,8 +76,10 @@ def backs(record: Record, entries: t.Sequence[JSON]) -> tuple[Back, ...]:
         if not entry["reachable"]:
             continue
         moved, ran = _moved(record, entry, before.get(entry["name"])), _ran(before.get(entry["name"]))
-        if moved or (entry["name"] in fenced and ran and not _ran(entry)):
-            found.append(Back(entry["name"], tuple(reversed(moved)), ran))
+        cut = _cut(record, entry)
+        if moved or cut or (entry["name"] in fenced and ran and not _ran(entry)):
+            done = cut and not moved and _ran(entry) >= ran
+            found.append(Back(entry["name"], tuple(reversed(moved)), ran, done))
     return tuple(found)
 
 
@@ -100,7 +104,7 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
     if not case.base:
         case = replace(case, base=case.servers)
     steps = [Todo("stop to revert", back.node) for back in found if back.datastore]
-    steps += [*(Todo("revert", back.node) for back in found), *release]
+    steps += [*(Todo("revert", back.node) for back in found if not back.done), *release]
     return replace(
         made,
         actions=_plan.number(steps, case, distro, None, phases=PHASES, more=words),
@@ -110,7 +114,7 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
 
 
 def _turns_of(case: Case, found: t.Sequence[Back], ask: _turns.Ask) -> t.Iterator[Todo]:
-    for back in found:
+    for back in [back for back in found if not back.done]:
         mine = ("revert",) if back.node in ask.agents else ("margin", "yield", "revert")
         yield from (Todo(key, back.node, back.node) for key in (*mine, *(("serve",) if back.start else ())))
         if back.start and back.node not in ask.agents:
@@ -171,6 +175,14 @@ def _moved(record: Record, entry: JSON, before: JSON | None) -> list[Moved]:
         lines += [f"{match[1]}|{path}" for path in new if (match := RESET_KEPT.fullmatch(path))]
     found = [Moved(*line.split("|", 1)) for line in dict.fromkeys(lines) if line not in undone]
     return [item for item in found if not any(part in item.origin for part in NEVER)]
+
+
+def _cut(record: Record, entry: JSON) -> bool:
+    """Whether a rollback of this run was killed on this node: it has begun, and its journal is open still."""
+    journal = entry.get("journal") or ()
+    begun = any(a["verb"] == "revert" and a["node"] == entry["name"] for a in record.later)
+    begun = begun or any(line.startswith("undone=") and record.stamp in line for line in journal)
+    return begun and any(line.startswith("enabled=") for line in journal)
 
 
 def _ran(entry: JSON | None) -> bool:

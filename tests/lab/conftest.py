@@ -44,6 +44,8 @@ def clusters() -> Iterator[Callable[[str], Lab]]:
             return build(distro)
         try:
             made[distro].wait_ready(deadline=120)
+            for host in made[distro].servers:  # a test may have switched all of them off, which a recovery respects
+                made[distro].sh(host, f"systemctl enable --quiet {made[distro].spec.unit(host)}").ok("at boot")
         except LabError as error:
             say(f"{made[distro].name} was left broken, so it is built anew: {error}")
             made[distro].down()

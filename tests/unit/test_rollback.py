@@ -92,6 +92,27 @@ def test_the_datastore_of_a_member_that_was_removed_stays_aside() -> None:
     assert made.actions == () and "of one that was removed" in made.refusals[0].what
 
 
+@pytest.mark.parametrize(
+    ("lines", "later", "wanted"),
+    [
+        ((LEAF, LEAF.replace("moved=", "undone="), "enabled=enabled"), [], ["r2 release"]),
+        (("enabled=enabled",), ["r2"], ["r2 release"]),
+        (("enabled=enabled",), ["r3"], []),  # the run itself goes on there, or ended so
+        ((LEAF, CRED, CRED.replace("moved=", "undone="), "enabled=enabled"), [], ["r2 margin", "r2 yield", "r2 revert"]),
+    ],
+)
+def test_a_rollback_that_was_killed_is_finished(lines: tuple[str, ...], later: list[str], wanted: list[str]) -> None:
+    of = replace(record(), later=[{"verb": "revert", "node": name} for name in later])
+    assert [step for step in steps(plan(journaled(*lines), of), 4, 5) if step.startswith("r2")][: len(wanted)] == wanted
+
+
+def test_a_unit_that_a_killed_rollback_has_not_started_yet_is_started() -> None:
+    entries = journaled(LEAF, LEAF.replace("moved=", "undone="), "enabled=enabled")
+    entries[1]["unit"]["ActiveState"] = "inactive"
+    [back] = _rollback.backs(record(), entries)
+    assert back.start and not back.done
+
+
 def killed_after_the_reset(**state: object) -> list[JSON]:
     """The survivor has a new datastore of one member beside its old one; the others do not answer."""
     survivor = stopped("r1")
