@@ -40,8 +40,8 @@ def test(ctx: ServerContext) -> None:
         status = ctx.gateway.status()
     except EtcdError as exc:
         raise EtcdError(f"failed to get etcd status: {exc}") from exc
-    if status.get("errors"):
-        raise EtcdError(str(status["errors"][0]))
+    if wrong := etcd.faults(status):
+        raise EtcdError(wrong[0])
     name, peer = ctx.member_name, f"https://{ctx.node_ip}:{etcd.PEER_PORT}"
     members = ctx.gateway.members()
     own = [member for member in members if member.name == name and peer in member.peer_urls]

@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from . import tlsclient
+from . import log, tlsclient
 from .context import ServerContext
 
 CLIENT_PORT, PEER_PORT, METRICS_PORT, HTTP_PORT = 2379, 2380, 2381, 2382
@@ -24,6 +24,11 @@ CLIENT_PORT, PEER_PORT, METRICS_PORT, HTTP_PORT = 2379, 2380, 2381, 2382
 
 class EtcdError(Exception):
     """An error that etcd answered, or the failure to reach it, in the words of the real client."""
+
+
+def faults(status: Mapping[str, Any]) -> list[str]:
+    """Errors of an endpoint's status; without NOSPACE, which the next start disarms."""
+    return [str(error) for error in status.get("errors") or () if "alarm:NOSPACE" not in str(error)]
 
 
 @dataclass(frozen=True)
@@ -117,6 +122,14 @@ class Gateway:
     def defragment(self) -> None:
         """Defragment the local database."""
         self.call("maintenance/defragment", timeout=30)
+
+    def disarm(self) -> list[str]:
+        """Disarm NOSPACE of every member, as the real program does after each defragmentation; what else is raised."""
+        raised = self.call("maintenance/alarm", {"action": "GET"}, 10).get("alarms", [])
+        for alarm in [alarm for alarm in raised if alarm["alarm"] == "NOSPACE"]:
+            self.call("maintenance/alarm", {**alarm, "action": "DEACTIVATE"}, 10)
+            log.info("NOSPACE disarmed successfully")
+        return [alarm["alarm"] for alarm in raised if alarm["alarm"] != "NOSPACE"]
 
     def range(self, key: str, *, prefix: bool = False, keys_only: bool = False) -> dict[str, bytes]:
         """Values by key; with `prefix` all keys that start with it."""

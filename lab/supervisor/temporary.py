@@ -12,7 +12,7 @@ from pathlib import Path
 
 from . import bootstrap, children, log
 from .context import ServerContext
-from .etcd import CLIENT_PORT, EtcdError, Gateway
+from .etcd import CLIENT_PORT, EtcdError, Gateway, faults
 
 _CLIENT, _PEER, _HTTP = 2399, 2400, 2402
 
@@ -87,13 +87,15 @@ def _apply(ctx: ServerContext, gateway: Gateway) -> None:
 
 
 def log_connected(gateway: Gateway) -> None:
-    """What the real program does with an etcd that answers: status and defragmentation, both logged."""
+    """What the real program does with an etcd that answers: status, defragmentation, alarms, all logged."""
     status = gateway.status()
-    if status.get("errors"):
-        raise EtcdError(str(status["errors"][0]))
+    if wrong := faults(status):
+        raise EtcdError(wrong[0])
     log.info(f"Connected to etcd v{status['version']} - datastore using {status.get('dbSizeInUse', 0)} of "
              f"{status.get('dbSize', 0)} bytes")
     log.info("Defragmenting etcd database")
     gateway.defragment()
+    for alarm in gateway.disarm():
+        log.error(f"{alarm} alarm must be disarmed manually")
     status = gateway.status()
     log.info(f"Datastore using {status.get('dbSizeInUse', 0)} of {status.get('dbSize', 0)} bytes after defragment")
