@@ -8,6 +8,8 @@ import json
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -110,3 +112,25 @@ def every_secret(lab: Lab) -> list[str]:
         lab.servers[0], f"cat {server}/token; sed -n 2p {server}/tls/*.key {server}/cred/ipsec.psk"
     ).out.split()
     return [secret for secret in secrets if len(secret) > 12 and not secret.startswith("-----")]
+
+
+def configure(lab: Lab, host: str, token: str) -> None:
+    """Write a token into config.yaml through stdin; an empty one takes the line out."""
+    config = lab.spec.supervisor.config
+    script = f"set -e; umask 077; {{ grep -v '^token:' {config}; cat; }} >{config}.new; mv {config}.new {config}"
+    lab.sh(host, script, stdin=f"token: {token}\n" if token else "\n").ok(f"token of {host}")
+
+
+@contextmanager
+def no_earlier_backups(lab: Lab) -> Iterator[None]:
+    """The controller is a new one: nothing of earlier runs lies there."""
+    shelf, aside = ROOT / "recoveries" / lab.name, ROOT / "recoveries" / f"{lab.name}.aside"
+    if shelf.exists():
+        shelf.rename(aside)
+    try:
+        yield
+    finally:
+        if shelf.exists():
+            shelf.rename(ROOT / "recoveries" / f"{lab.name}.new")
+        if aside.exists():
+            aside.rename(shelf)

@@ -105,21 +105,20 @@ def test_gates_refuse_with_what_where_and_next(rke2: Lab) -> None:
         assert words in " ".join(run.out.split()), (arguments, run.out)
     assert story.touched(lab, before, quiet=[second, third, *lab.agents]) == []
 
-    # A token that does not open the datastore: the backup is not proved, nothing is reset.
-    server = f"{lab.data_dir}/server"
-    lab.sh(
-        first,
-        f"cp -p {server}/token /root/token; echo wrong-one > {server}/token; "
-        "sed -i 's/^token:.*/token: wrong-one/' /etc/rancher/*/config.yaml",
-    )
-    run = playbook(lab, "recover.yml", *confirm(lab))
-    assert run.rc != 0
-    assert "is not proved" in run.out and "token" in run.out
-    assert not [action for action in story.done(run) if action[2] in ("reset", "start", "rejoin")]
-    lab.sh(
-        first,
-        f"cp -p /root/token {server}/token; sed -i 's/^token:.*/token: {lab.spec.token}/' /etc/rancher/*/config.yaml",
-    )
+    # No token at hand opens the datastore: the backup is not proved, nothing is reset.
+    held = "cd {0}/server 2>/dev/null || exit 0; mkdir -p /root/held; mv token node-token agent-token cred/passwd /root/held"
+    back = "cd /root/held 2>/dev/null || exit 0; mv passwd {0}/server/cred; mv * {0}/server; rmdir /root/held"
+    for host in [*lab.servers, *lab.agents]:
+        story.configure(lab, host, "wrong-one")
+        lab.sh(host, held.format(lab.data_dir))
+    with story.no_earlier_backups(lab):
+        run = playbook(lab, "recover.yml", *confirm(lab))
+        assert run.rc != 0
+        assert "is not proved" in run.out and "token" in run.out
+        assert not [action for action in story.done(run) if action[2] in ("reset", "start", "rejoin")]
+    for host in [*lab.servers, *lab.agents]:
+        story.configure(lab, host, lab.spec.token)
+        lab.sh(host, back.format(lab.data_dir))
 
     assert story.outcome(playbook(lab, "recover.yml", *confirm(lab))) == "recovered"
     assert story.voters(lab) == lab.servers

@@ -7,12 +7,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shlex
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from lab import faults, spoil
-from lab.drill import ROOT, Run, confirm, killed, playbook
+from lab.drill import Run, confirm, killed, playbook
 from lab.labs import Lab
 from lab.progress import wait_for
 from lab.supervisor import bootstrap
@@ -51,13 +49,6 @@ def key(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()[:12]
 
 
-def configure(lab: Lab, host: str, token: str) -> None:
-    """Write a token into config.yaml through stdin; an empty one takes the line out."""
-    config = lab.spec.supervisor.config
-    script = f"set -e; umask 077; {{ grep -v '^token:' {config}; cat; }} >{config}.new; mv {config}.new {config}"
-    lab.sh(host, script, stdin=f"token: {token}\n" if token else "\n").ok(f"token of {host}")
-
-
 def lose_peers(lab: Lab) -> None:
     for host in lab.servers[1:]:
         story.stop(lab, host)
@@ -83,21 +74,6 @@ def dropins(lab: Lab) -> list[str]:
     """What of ours lies in the configuration of servers."""
     look = f"ls {lab.spec.supervisor.config}.d 2>/dev/null | grep requorum || true"
     return [f"{host}: {name}" for host in lab.servers for name in lab.sh(host, look).out.split()]
-
-
-@contextmanager
-def no_earlier_backups(lab: Lab) -> Iterator[None]:
-    """The controller is a new one: nothing of earlier runs lies there."""
-    shelf, aside = ROOT / "recoveries" / lab.name, ROOT / "recoveries" / f"{lab.name}.aside"
-    if shelf.exists():
-        shelf.rename(aside)
-    try:
-        yield
-    finally:
-        if shelf.exists():
-            shelf.rename(ROOT / "recoveries" / f"{lab.name}.new")
-        if aside.exists():
-            aside.rename(shelf)
 
 
 def test_a_node_password_that_is_not_the_stored_one(lab: Lab) -> None:
@@ -144,7 +120,7 @@ def test_a_server_that_restarted_with_the_old_token(lab: Lab) -> None:
     assert not [line for line in found["problems"] if "the next start fails" in line]
     assert dropins(lab) == [f"{host}: zz-requorum-token.yaml" for host in lab.servers]
     for host in [*lab.servers, *lab.agents]:
-        configure(lab, host, NEW)
+        story.configure(lab, host, NEW)
     done = told_and_done(lab)
     assert [(a["node"], a["verb"]) for a in story.plan(done)["actions"] if a["verb"] == "clear"] == [
         (host, "clear") for host in lab.servers
@@ -171,7 +147,7 @@ def test_a_rotation_that_was_cut_off(lab: Lab) -> None:
     # What it says helps, on a server that has the old token.
     lab.sh(first, f"{lab.spec.distro} token rotate --token {old} --new-token {new}", 60).ok("rotate")
     for host in [*lab.servers, *lab.agents]:
-        configure(lab, host, new)
+        story.configure(lab, host, new)
     for host in lab.servers:  # until then a server authorises only the old one, for etcd-snapshot save too
         lab.sh(host, f"systemctl restart {lab.spec.unit(host)}", 120).ok("restart")
     lab.wait_ready(120)
@@ -219,7 +195,7 @@ def test_a_snapshot_from_before_a_rotation(lab: Lab) -> None:
     snapshot = next(iter(saved.folder.glob("backup/*/snapshot.db")))
     lab.sh(first, f"{lab.spec.distro} token rotate --token {old} --new-token {new}", 60).ok("rotate")
     for host in [*lab.servers, agent]:
-        configure(lab, host, new)
+        story.configure(lab, host, new)
     spoil.wrong_node_password(lab, agent)
     lab.kubectl(first, "create", "configmap", "written-after-the-backup").ok("config map")
     lose_peers(lab)
@@ -250,15 +226,15 @@ def test_a_token_that_no_server_has_any_more(lab: Lab) -> None:
         full = lab.sh(first, f"cat {server}/token").out.strip()
         make = ("-n", "fleet-local", "create", "secret", "generic", "local-rke-state")
         lab.kubectl(first, *make, f"--from-literal=serverToken={full}").ok("Secret")
-        configure(lab, agent, "")
+        story.configure(lab, agent, "")
     lose_peers(lab)
     story.stop(lab, first)
     for host in lab.servers:
-        configure(lab, host, "")
+        story.configure(lab, host, "")
         gone = " ".join(shlex.quote(f"{server}/{name}") for name in ("token", "cred/passwd"))
         lab.sh(host, f"rm -f {gone} {server}/node-token {server}/agent-token").ok("no token")
 
-    with no_earlier_backups(lab):
+    with story.no_earlier_backups(lab):
         _rc, found, _out = checked(lab)
         places = [(row["node"], row["place"]) for row in found["rows"] if row["opens"]]
         run = recovered(lab)
@@ -276,6 +252,6 @@ def test_a_token_that_no_server_has_any_more(lab: Lab) -> None:
     for host in lab.servers:
         lab.sh(host, f"systemctl restart {lab.spec.unit(host)}", 120).ok("restart")
     for host in [*lab.servers, agent]:
-        configure(lab, host, token)
+        story.configure(lab, host, token)
     lab.wait_ready(120)
     assert checked(lab)[0] == 0
