@@ -106,7 +106,7 @@ def test_gates_refuse_with_what_where_and_next(rke2: Lab) -> None:
     assert story.touched(lab, before, quiet=[second, third, *lab.agents]) == []
 
     # No token at hand opens the datastore: the backup is not proved, nothing is reset.
-    held = "cd {0}/server 2>/dev/null || exit 0; mkdir -p /root/held; mv token node-token agent-token cred/passwd /root/held"
+    held = "cd {0}/server 2>/dev/null && mkdir -p /root/held && mv token node-token agent-token cred/passwd /root/held"
     back = "cd /root/held 2>/dev/null || exit 0; mv passwd {0}/server/cred; mv * {0}/server; rmdir /root/held"
     for host in [*lab.servers, *lab.agents]:
         story.configure(lab, host, "wrong-one")
