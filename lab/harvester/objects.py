@@ -21,7 +21,11 @@ MACHINE_FINALIZER, LONGHORN_FINALIZER = "machine.cluster.x-k8s.io", "longhorn.io
 ATTACHER_FINALIZER = "external-attacher/driver-longhorn-io"
 LONG_AGO = "2026-01-01T00:00:00Z"
 UPGRADE = "hvst-upgrade-x7k2p"
-DRAIN = '{"enabled":true,"force":true,"ignoreDaemonSets":true,"deleteEmptyDirData":true}'
+DRAIN = (
+    '{"enabled":true,"force":true,"ignoreDaemonSets":true,"deleteEmptyDirData":true,'
+    '"preDrainHooks":[{"annotation":"harvesterhci.io/pre-hook"}],'
+    '"postDrainHooks":[{"annotation":"harvesterhci.io/post-hook"}]}'
+)
 BUILT_IN = {
     "Node": _api.Kind("", "v1", "nodes", namespaced=False),
     "Secret": _api.Kind("", "v1", "secrets"),
@@ -29,6 +33,7 @@ BUILT_IN = {
     "Lease": _api.Kind("coordination.k8s.io", "v1", "leases"),
     "VolumeAttachment": _api.Kind("storage.k8s.io", "v1", "volumeattachments", namespaced=False),
     "Job": _api.Kind("batch", "v1", "jobs"),
+    "PersistentVolumeClaim": _api.Kind("", "v1", "persistentvolumeclaims"),
 }
 
 
@@ -38,20 +43,33 @@ class Release:
 
     harvester: str
     kubernetes: str
+    rancher: str
+    oldest: str
+    """What can be upgraded to it."""
 
     @property
     def os(self) -> str:
         return f"Harvester {self.harvester}"
 
+    @property
+    def file(self) -> dict[str, str]:
+        """/etc/harvester-release.yaml."""
+        return {
+            "harvester": self.harvester, "harvesterChart": self.harvester.removeprefix("v"), "os": self.os,
+            "kubernetes": self.kubernetes, "rancher": self.rancher, "monitoringChart": "103.0.3+up45.31.1",
+            "minUpgradableVersion": self.oldest,
+        }  # fmt: skip
+
 
 RELEASES = {
-    name: Release(name, kubernetes)
-    for name, kubernetes in (
-        *(("v1.2.2", "v1.26.15+rke2r1"), ("v1.3.1", "v1.27.13+rke2r1"), ("v1.3.2", "v1.28.12+rke2r1")),
-        *(("v1.4.1", "v1.30.7+rke2r1"), ("v1.5.1", "v1.32.4+rke2r1"), ("v1.6.1", "v1.33.5+rke2r1")),
-        *(("v1.7.1", "v1.34.3+rke2r3"), ("v1.8.1", "v1.35.6+rke2r1")),
+    words[0]: Release(*words)
+    for words in (
+        ("v1.2.2", "v1.26.15+rke2r1", "v2.8.2", "v1.2.1"), ("v1.3.1", "v1.27.13+rke2r1", "v2.8.3", "v1.2.2"),
+        ("v1.3.2", "v1.28.12+rke2r1", "v2.8.5", "v1.3.1"), ("v1.4.1", "v1.30.7+rke2r1", "v2.9.3", "v1.4.0"),
+        ("v1.5.1", "v1.32.4+rke2r1", "v2.11.2", "v1.4.2"), ("v1.6.1", "v1.33.5+rke2r1", "v2.12.2", "v1.5.0"),
+        ("v1.7.1", "v1.34.3+rke2r3", "v2.13.1", "v1.6.0"), ("v1.8.1", "v1.35.6+rke2r1", "v2.14.2", "v1.7.0"),
     )
-}
+}  # fmt: skip
 
 
 def machine(node: str) -> str:
@@ -89,7 +107,7 @@ def cluster(nodes: Mapping[str, str], *, release: str = "v1.3.1", living: Sequen
     ]  # fmt: skip
     for name, address in nodes.items():
         made += _machine(name, address, first=next(iter(nodes.values())))
-        made += _storage(name, ready=name in living)
+        made += storage(name, ready=name in living)
     made += _volumes(list(nodes), attached=dead[:1])
     for name in dead:
         made += node(name, nodes[name], release)
@@ -157,7 +175,7 @@ def _machine(name: str, address: str, *, first: str) -> list[JSON]:
     ]  # fmt: skip
 
 
-def _storage(name: str, *, ready: bool) -> list[JSON]:
+def storage(name: str, *, ready: bool) -> list[JSON]:
     """Longhorn's node and the block device below its disk."""
     state = {"status": "True", "reason": ""} if ready else {"status": "False", "reason": "KubernetesNodeNotReady"}
     return [
@@ -173,23 +191,31 @@ def _storage(name: str, *, ready: bool) -> list[JSON]:
 
 
 def _volumes(nodes: list[str], attached: Sequence[str]) -> list[JSON]:
-    made = []
-    for volume in ("vol-1", "vol-2", "vol-3"):
-        on = attached[0] if attached and volume == "vol-1" else ""
-        made += [
-            _object("Volume", "longhorn.io/v1beta2", volume, LONGHORN, spec={
-                "numberOfReplicas": len(nodes), "nodeID": on},
-                status={"state": "attached" if on else "detached", "robustness": "degraded" if on else "unknown"}),
-            _object("Engine", "longhorn.io/v1beta2", f"{volume}-e-0", LONGHORN, spec={
-                "volumeName": volume, "nodeID": on}, status={"replicaModeMap": {}}),
-            *(replica(volume, name) for name in nodes),
-        ]  # fmt: skip
-        made += [
-            _object("VolumeAttachment", "storage.k8s.io/v1", f"csi-{volume}",
-                    metadata={"finalizers": [ATTACHER_FINALIZER]},
-                    spec={"attacher": "driver.longhorn.io", "nodeName": on, "source": {"persistentVolumeName": volume}})
-        ] if on else []  # fmt: skip
-    return made
+    first = attached[0] if attached else ""
+    return [
+        item for name in ("vol-1", "vol-2", "vol-3") for item in volume(name, nodes, first if name == "vol-1" else "")
+    ]
+
+
+def volume(name: str, nodes: Sequence[str], on: str) -> list[JSON]:
+    """A volume of Longhorn with a good replica on each of the nodes, attached to one of them or to none."""
+    return [
+        _object("Volume", "longhorn.io/v1beta2", name, LONGHORN, spec={
+            "numberOfReplicas": len(nodes), "nodeID": on},
+            status={"state": "attached" if on else "detached", "robustness": "degraded" if on else "unknown"}),
+        _object("Engine", "longhorn.io/v1beta2", f"{name}-e-0", LONGHORN, spec={
+            "volumeName": name, "nodeID": on}, status={"replicaModeMap": {}}),
+        *(replica(name, node) for node in nodes),
+        *([attachment(name, on)] if on else []),
+    ]  # fmt: skip
+
+
+def attachment(volume: str, on: str) -> JSON:
+    """A volume is attached to a node."""
+    return _object("VolumeAttachment", "storage.k8s.io/v1", f"csi-{volume}-{on}",
+                   metadata={"finalizers": [ATTACHER_FINALIZER]},
+                   spec={"attacher": "driver.longhorn.io", "nodeName": on,
+                         "source": {"persistentVolumeName": volume}})  # fmt: skip
 
 
 def replica(volume: str, on: str, *, healthy: bool = True) -> JSON:
@@ -245,7 +271,7 @@ def kind_of(item: JSON) -> _api.Kind:
 def write(api: _api.Api, items: Sequence[JSON]) -> None:
     """Make them in this order; owners come before what they own, and a status is written after its object.
 
-    A pod is deleted at once: its host never ends it.
+    A pod of a node that is dead is deleted at once: nobody ever ends it.
     """
     uids: dict[tuple[str, str], str] = {}
     for item in items:
@@ -256,7 +282,7 @@ def write(api: _api.Api, items: Sequence[JSON]) -> None:
         uids[item["kind"], meta["name"]] = _create(api, kind, body)
         if status is not None:
             api.patch(kind, meta["name"], {"status": status}, meta.get("namespace", ""), subresource="status")
-        if item["kind"] == "Pod":
+        if item["kind"] == "Pod" and "labels" not in meta:
             api.delete(kind, meta["name"], meta["namespace"])
 
 
