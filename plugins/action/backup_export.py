@@ -42,8 +42,8 @@ class ActionModule(PlanAction):
             left[entry["why"]] += entry["count"]
         return "; ".join(
             [
-                f"backup/export: {done['objects']} objects, {done['machines']} virtual machines, {_report_words.size(done['bytes'])} "
-                f"from {done['source']}",
+                f"backup/export: {done['objects']} objects, {done['machines']} virtual machines, "
+                f"{_report_words.size(done['bytes'])} from {done['source']}",
                 f"{sum(done['encrypted'].values())} objects encrypted",
                 *(f"{count} left out: {why}" for why, count in left.items()),
                 *done["warnings"],

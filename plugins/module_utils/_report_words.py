@@ -101,7 +101,10 @@ def newest_backup(report: Mapping[str, Any]) -> str:
 
 
 def steps(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Planned and taken actions in one list: `state` is planned, done, unchanged, skipped, warning, failed, not_done."""
+    """Planned and taken actions in one list.
+
+    `state` is planned, done, unchanged, skipped, failed, not_done or warning.
+    """
     taken = {action["id"]: action for action in report.get("actions") or ()}
     planned = {action["id"]: action for action in report.get("plan") or ()}
     acted = (report.get("run") or {}).get("mode") == "run"

@@ -12,7 +12,8 @@ description:
   - Verb V(watch). Looks whether each virtual machine that ran on this host when the plan was made is still the same
     process, by pid and start time. Changes nothing.
   - One that has ended is named with a warning, once, and added to C(machines.jsonl) in O(run_dir); the run goes on,
-    since stopping it halfway would bring no machine back. M(requorum.cluster.cluster_verify) judges all of them at the end.
+    since stopping it halfway would bring no machine back. M(requorum.cluster.cluster_verify) judges all of them in
+    the end.
   - A host that does not answer this look is a warning too.
 extends_documentation_fragment:
   - requorum.cluster._attributes
