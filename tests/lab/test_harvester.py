@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A Harvester loses its quorum: Rancher stands still, its objects are exported, and running machines are looked after."""
+"""A Harvester loses its quorum: Rancher stands still, its objects are exported, running machines are looked after."""
 
 from __future__ import annotations
 

@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.action import backup_export
-from ansible_collections.requorum.cluster.plugins.module_utils import _node, _report_words
+from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _node, _report_words
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _exporter, _node_api, _shelf
 from tests.unit.test_export import passphrase, real, serving, thing
 
 JSON = dict[str, Any]
@@ -40,7 +40,7 @@ class Export(backup_export.ActionModule):
 
     @staticmethod
     def name_of(token: str) -> str:
-        return str(backup_export._exporter._bootstrap.name(token))
+        return str(_bootstrap.name(token))
 
     @property
     def settings(self) -> JSON:
@@ -65,7 +65,7 @@ def api_of(action: Export) -> Any:
 
 @pytest.fixture(autouse=True)
 def api(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(backup_export._node_api, "of", api_of)
+    monkeypatch.setattr(_node_api, "of", api_of)
 
 
 @pytest.mark.parametrize("purpose", ["recover", "backup"])
@@ -100,7 +100,7 @@ def broken(kind: str, action: Export, monkeypatch: pytest.MonkeyPatch) -> str:
         Path(action.run_dir, "backup.json").write_text(json.dumps({"path": "/none.db", "bootstrap": []}))
         return "/none.db is no file"
     if kind == "disk":
-        monkeypatch.setattr(backup_export._exporter.Tree, "_make", full)
+        monkeypatch.setattr(_exporter.Tree, "_make", full)
         return "No space left"
 
     def fault(*_given: Any, **_more: Any) -> str:
