@@ -22,11 +22,11 @@ def running(entries: t.Sequence[JSON], accepted: object) -> list[dict[str, t.Any
     """The machines of plan.json. accepted: what the user said may stop."""
     found = []
     for entry in entries if _harvester.rancher(entries) else ():
-        for key, name in _harvester.machines(entry).items():
-            pid, start = map(int, key.split("/"))
+        for name, process in sorted((name, process) for process, name in _harvester.machines(entry).items()):
+            pid, start = map(int, process.split("/"))
             may = not _machines.stopped([name], accepted)
             found.append({"node": entry["name"], "pid": pid, "start": start, "name": name, "accepted": may})
-    return sorted(found, key=lambda machine: (machine["node"], machine["name"]))
+    return found
 
 
 def key(machine: JSON) -> str:

@@ -43,13 +43,13 @@ def harvester(rke2: Lab) -> Iterator[Lab]:
     for name in [*rke2.servers, *rke2.agents]:
         for path, text in FILES.items():
             rke2.sh(name, f"mkdir -p {Path(path).parent} && cat >{path}", stdin=text).ok(path)
-    secret = f"kubectl create secret generic harvester-test --from-literal=word={IN_SECRET}"
-    rke2.kubectl(rke2.servers[0], *secret.split()[1:]).ok("secret")
+    first = rke2.servers[0]
+    rke2.kubectl(first, "delete", "secret", "harvester-test", "--ignore-not-found").ok("no secret")
+    rke2.kubectl(first, "create", "secret", "generic", "harvester-test", f"--from-literal=word={IN_SECRET}").ok("secret")
     yield rke2
     host.strip(rke2)
     for name in [*rke2.servers, *rke2.agents]:
         rke2.sh(name, "rm -rf /oem /etc/rancher/rancherd /etc/rancher/agent").ok("what an installer wrote")
-    rke2.kubectl(rke2.answering(), "delete", "secret", "harvester-test", "--ignore-not-found").ok("secret")
 
 
 @pytest.fixture
