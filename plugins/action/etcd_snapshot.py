@@ -9,6 +9,7 @@ import time
 from dataclasses import asdict
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _catalog, _snapshot
+from ansible_collections.requorum.cluster.plugins.module_utils._classify import RESETS
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, write
@@ -61,6 +62,8 @@ class ActionModule(PlanAction):
             )
         stored = _catalog.Stored("controller", "", target, proof.bytes, int(time.time()))
         write(f"{target}.json", asdict(_catalog.proved(stored, proof)))
+        if self.plan["case"] in RESETS and not self.plan["snapshot"]:
+            self.spare(target, f"The datastore of {self.host}")
         revision = proof.datastore.revision if proof.datastore else 0
         return f"{size} bytes, revision {revision}, proved: trailer, structure, content, cluster, token"
 
@@ -81,7 +84,13 @@ class ActionModule(PlanAction):
             NAMED=_shelf.on_host(self.settings, self.host),
         )
         self.pull(saved["path"], int(saved["bytes"]), os.path.join(self._folder(self.host), "files.tar"))
-        return f"{saved['bytes']} bytes"
+        without = saved.get("without", "").split()
+        return (
+            f"{saved['bytes']} bytes"
+            if not without
+            else f"warning: {saved['bytes']} bytes, without files of Harvester that could not be read, one or all of: "
+            f"{', '.join('/' + path for path in without)}"
+        )
 
     def do_save(self) -> str:
         saved = self.must(

@@ -18,6 +18,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _classify,
     _distro,
     _harvester,
+    _machines,
     _plan,
     _rejoin,
     _repair,
@@ -32,7 +33,9 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _token_need,
     _token_plan,
     _turns,
+    _watch,
 )
+from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
@@ -67,6 +70,10 @@ TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.
     "tokens": _token_plan.plan,
 }
 """Purpose -> the plan in which hosts take turns for it."""
+
+
+TYPED = ("token_file", "export_passphrase_file", "accept_vm_stop")
+"""Variables that are no options of this module and are typed again in the next command."""
 
 
 class ActionModule(NodeAction):
@@ -105,10 +112,11 @@ class ActionModule(NodeAction):
             *(time.time(), self._tls(entries), self._tokens(entries)),
         )
         known = distro or _distro.DISTROS["rke2"]  # nothing is planned while no server answers
+        machines = _watch.running(entries, self.settings.get(_machines.OPTION))
         if purpose == "recover":
-            case, plan = self._recovery(case, known, ask, chosen)
+            case, plan = self._recovery(case, known, ask, chosen, machines)
         elif purpose == "backup":
-            plan = _plan.backup_plan(case, known, cluster=args["cluster"])
+            plan = _plan.backup_plan(case, known, cluster=args["cluster"], rancher=_harvester.rancher(entries))
         else:
             plan = TURNS[purpose](case, known, ask)
             self._show(plan, ask)
@@ -124,6 +132,7 @@ class ActionModule(NodeAction):
             "system_uid": (state["kubernetes"] or {}).get("system_uid"),
             "powered_off": list(args.get("powered_off") or ()),
             "agents": list(args["agents"]),
+            "machines": machines,
             "command": self._command(),
             **self._of_nodes(case, plan, entries, living),
             "repairs": [
@@ -138,7 +147,12 @@ class ActionModule(NodeAction):
         return {"changed": False, "plan": document, "requorum_run_dir": run_dir}
 
     def _recovery(
-        self, case: _classify.Case, distro: _distro.Distro, ask: _turns.Ask, chosen: _catalog.Row | None
+        self,
+        case: _classify.Case,
+        distro: _distro.Distro,
+        ask: _turns.Ask,
+        chosen: _catalog.Row | None,
+        machines: list[dict[str, t.Any]],
     ) -> tuple[_classify.Case, _plan.Plan]:
         """The plan of recover.yml, with the case as certificates and tokens explain it."""
         hindering = _rotate.hindering(ask)
@@ -146,7 +160,8 @@ class ActionModule(NodeAction):
         case = _rotate.explained(case, needs)
         version = next((entry["version"] for entry in ask.entries if entry.get("version")), "")
         tokens = _token_need.need(case, ask.tokens, chosen=chosen, version=version)
-        case = replace(case, refusals=(*case.refusals, *tokens.refusals))
+        ends = self._ends(chosen, machines) if case.kind in _classify.RESETS else ()
+        case = replace(case, refusals=(*case.refusals, *tokens.refusals, *ends))
         plan = _plan.make_plan(
             case,
             distro,
@@ -160,8 +175,20 @@ class ActionModule(NodeAction):
             tokens=tokens,
             refused=ask.tokens["refused"],
             rancher=_harvester.rancher(ask.entries),
+            machines=list(_watch.by_node(machines)),
         )
         return case, _rotate.worded(plan, needs, hindering)
+
+    @staticmethod
+    def _ends(chosen: _catalog.Row | None, machines: list[dict[str, t.Any]]) -> tuple[_classify.Refusal, ...]:
+        """Whether a snapshot that is at hand would end virtual machines; any other one is asked when it was proved."""
+        if not machines or chosen is None or chosen.stored.place != "controller":
+            return ()
+        try:
+            refusal = _watch.refusal(machines, _watch.known(chosen.stored.path), chosen.stored.name)
+        except BadFile:  # its proof in BACKUP tells it
+            return ()
+        return (refusal,) if refusal else ()
 
     @staticmethod
     def _show(plan: _plan.Plan, ask: _turns.Ask) -> None:
@@ -202,8 +229,9 @@ class ActionModule(NodeAction):
         words = self._playbook(PLAYBOOKS[self._task.args.get("purpose") or "recover"])
         if repairs := options.pop("repairs", ()):
             words.append(f"--tags {','.join(repairs)}")
-        given = {**self._task.args, "token_file": self.settings.get("requorum_token_file"), **options}
-        for name in ("survivor", "method", "snapshot", "token_file", "powered_off", "only", *options):
+        typed = {name: self.settings.get(f"requorum_{name}") for name in TYPED}
+        given = {**self._task.args, **typed, **options}
+        for name in ("survivor", "method", "snapshot", *TYPED, "powered_off", "only", *options):
             value = given.get(name)
             if value and value != "auto":
                 words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': value}))}")

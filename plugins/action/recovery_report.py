@@ -13,6 +13,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _report, _
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
     NodeAction,
+    lines,
     load,
     now,
     recorded,
@@ -35,6 +36,7 @@ class ActionModule(NodeAction):
             backup=load(folder, "backup.json", {}),
             reset=load(folder, "reset.json", {}),
             checks=load(folder, "checks.json", []),
+            missed=lines(os.path.join(folder, "machines.jsonl")),
             newest=self._newest(folder),
             events=_timeline.read(self._text(folder, "timeline.jsonl")),
             mode="check" if self._task.check_mode else "run",

@@ -34,6 +34,7 @@ class ActionModule(PlanAction):
         proof = _snapshot.prove(path, wanted)
         if not proof.ok:
             raise RequorumError(f"{chosen['name']} is not proved ({proof.faults}).", HINT)
+        self.spare(path, chosen["name"])
         there = chosen["path"] if chosen["place"] == "node" and chosen["host"] == self.host else ""
         if not there or path == raw:
             there = self._send(path, proof.bytes)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import datetime
 import hashlib
+import itertools
 import json
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
@@ -18,7 +19,7 @@ from dataclasses import asdict, dataclass, field, replace
 from ._catalog import Row
 from ._classify import RESETS, Case, Refusal
 from ._distro import Distro
-from ._steps import STEPS
+from ._steps import STEPS, WATCHED
 from ._timeline import PHASES
 from ._token_need import Need
 
@@ -163,6 +164,7 @@ def make_plan(
     tokens: Need | None = None,
     refused: t.Sequence[str] = (),
     rancher: bool = False,
+    machines: t.Sequence[str] = (),
 ) -> Plan:
     """The plan for a case.
 
@@ -173,7 +175,8 @@ def make_plan(
     restore: servers whose CAs are missing or not the datastore's: a start would refuse them or make new ones. A reset
     and a rejoin bring their own.
     tokens: what the recovery needs of them. refused: hosts whose node password is not the stored one.
-    rancher: Rancher manages the servers, and its planner must stand still meanwhile.
+    rancher: Rancher manages the servers, and its planner must stand still meanwhile; its objects are exported first.
+    machines: hosts on which virtual machines run.
     """
     tokens = tokens or Need()
     if not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
@@ -183,9 +186,9 @@ def make_plan(
     if source is None and renew and case.kind == "quorum_recoverable":  # all are stopped anyway: copy one first
         source = Source(case.base[0].name, True, stop=True)
     refused = [name for name in case.having("rejoin") if name in refused]
-    todo = _Recovery(case, source, agents, reset, chosen, bare, renew, restore, tokens, refused, rancher).steps
+    recovery = _Recovery(case, source, agents, reset, chosen, bare, renew, restore, tokens, refused, rancher, machines)
     words = {**tokens.words, "refused": ", ".join(refused)}
-    actions = number(todo, case, distro, source, chosen, more=words)
+    actions = number(recovery.steps, case, distro, source, chosen, more=words)
     if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
         return empty(case, cluster)
     lost, loss = _loss(case, chosen)
@@ -202,8 +205,8 @@ def make_plan(
     )
 
 
-def backup_plan(case: Case, distro: Distro, *, cluster: str) -> Plan:
-    """Only save and prove. Nothing is stopped for it."""
+def backup_plan(case: Case, distro: Distro, *, cluster: str, rancher: bool = False) -> Plan:
+    """Only save and prove, and export where Rancher manages the servers. Nothing is stopped for it."""
     if not case.survivor:
         return empty(case, cluster)
     source = find_source(case, distro)
@@ -215,7 +218,8 @@ def backup_plan(case: Case, distro: Distro, *, cluster: str) -> Plan:
             "recover.yml stops it before it copies; or stop the unit yourself and run this again.",
         )
         return replace(empty(case, cluster), refusals=(refusal,))
-    actions = number(saving(case, source), case, distro, source)
+    todo = [*saving(case, source), *([Todo("export", source.node)] if rancher else [])]
+    actions = number(todo, case, distro, source)
     return replace(empty(case, cluster), actions=actions, refusals=(), saver=source.node, offline=source.offline)
 
 
@@ -246,10 +250,18 @@ class _Recovery:
     tokens: Need
     refused: t.Sequence[str]
     rancher: bool
+    machines: t.Sequence[str]
 
     @property
     def steps(self) -> t.Iterator[Todo]:
-        """In the one right order."""
+        """In the one right order; after each phase it is seen that virtual machines run on."""
+        for phase, steps in itertools.groupby(self._steps, key=lambda todo: STEPS[todo.key].phase):
+            yield from steps
+            if phase in WATCHED:
+                yield from (Todo(f"watch {phase}", name) for name in self.machines)
+
+    @property
+    def _steps(self) -> t.Iterator[Todo]:
         yield from self._backup()
         yield from self._fence()
         if self._lost:
@@ -282,6 +294,8 @@ class _Recovery:
             if self.chosen.stored.place == "node":
                 yield Todo("fetch", self.chosen.stored.host)
             yield Todo("deliver", self._survivor)
+        if self.rancher and (self.source or self.chosen):
+            yield Todo("export", self.source.node if self.source else self._survivor)
 
     def _fence(self) -> t.Iterator[Todo]:
         joiners = self.case.having("rejoin")

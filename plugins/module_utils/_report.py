@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from . import _findings, _server, _timeline, _verify
+from . import _findings, _harvester, _server, _timeline, _verify, _watch
 from ._classify import RESETS
 
 JSON = dict[str, t.Any]
@@ -38,6 +38,8 @@ class Record:
     reset: JSON = field(default_factory=dict)
     checks: list[JSON] = field(default_factory=list)
     events: list[JSON] = field(default_factory=list)
+    missed: list[JSON] = field(default_factory=list)
+    """Virtual machines that a watch has missed."""
     newest: JSON | None = None
     """The newest proved backup off the node: name, time (Unix seconds), revision."""
     mode: str = "run"
@@ -94,6 +96,7 @@ def build(record: Record) -> JSON:
         else None,
         "newest_backup": _newest(record),
         "workloads": _workloads(record),
+        "machines": _machines(record),
         "checks": record.checks,
         "point_of_no_return": {
             "sentence": plan["point_of_no_return"] or "Nothing is changed.",
@@ -285,6 +288,19 @@ def _newest(record: Record) -> JSON | None:
         "age_s": None if age is None else round(max(0.0, age)),
         "revision": record.newest["revision"],
     }
+
+
+def _machines(record: Record) -> list[JSON]:
+    """Virtual machines that ran before, and after which phase each was missed first."""
+    missed = {(one["node"], _watch.key(one)): one["phase"] for one in reversed(record.missed)}
+    again = {entry["name"]: entry for entry in record.after.get("nodes") or () if entry["reachable"]}
+    found = []
+    for one in record.plan.get("machines") or ():
+        phase = missed.get((one["node"], _watch.key(one)))
+        if not phase and one["node"] in again and _watch.key(one) not in _harvester.machines(again[one["node"]]):
+            phase = record.plan["phases"][-1]
+        found.append({key: one[key] for key in ("node", "pid", "name", "accepted")} | {"ended": phase})
+    return found
 
 
 def _workloads(record: Record) -> JSON | None:

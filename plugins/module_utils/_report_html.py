@@ -53,6 +53,8 @@ def render(report: Mapping[str, Any]) -> str:
         phases=words.phase_words(data),
         distro=words.DISTROS.get(data.get("distro"), ""),
         settled=words.settled(data),
+        warnings=words.warnings(data),
+        machines=words.machines(data),
         newest_backup=words.newest_backup(data),
         kept_bytes=sum(entry.get("bytes") or 0 for entry in data.get("kept") or ()),
     )

@@ -26,7 +26,9 @@ def summary(report: Mapping[str, Any], folder: str | None = None) -> str:
     blocks = (
         _verdict(data),
         _refusals(data),
+        _warnings(data),
         _findings(data),
+        _machines(data),
         _steps(data),
         _loss(data),
         _members(data),
@@ -63,6 +65,21 @@ def _refusals(report: Mapping[str, Any]) -> Iterator[str]:
             yield from _wrap(f"where: {refusal['where']}", "    ")
         if refusal.get("next"):
             yield from _wrap(f"to go on: {refusal['next']}", "    ")
+
+
+def _warnings(report: Mapping[str, Any]) -> Iterator[str]:
+    warnings = words.warnings(report)
+    if warnings:
+        yield "LOOK AT THIS"
+    for warning in warnings:
+        yield from _wrap(warning, "  ! ")
+
+
+def _machines(report: Mapping[str, Any]) -> Iterator[str]:
+    machines = words.machines(report)
+    if machines:
+        yield "VIRTUAL MACHINES THAT RAN" if report.get("actions") else "VIRTUAL MACHINES THAT RUN"
+        yield from _table(("", ""), machines)
 
 
 def _findings(report: Mapping[str, Any]) -> Iterator[str]:

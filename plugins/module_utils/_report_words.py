@@ -101,7 +101,10 @@ def newest_backup(report: Mapping[str, Any]) -> str:
 
 
 def steps(report: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Planned and taken actions in one list: `state` is planned, done, unchanged, skipped, failed or not_done."""
+    """Planned and taken actions in one list.
+
+    `state` is planned, done, unchanged, skipped, failed, not_done or warning.
+    """
     taken = {action["id"]: action for action in report.get("actions") or ()}
     planned = {action["id"]: action for action in report.get("plan") or ()}
     acted = (report.get("run") or {}).get("mode") == "run"
@@ -111,12 +114,26 @@ def steps(report: Mapping[str, Any]) -> list[dict[str, Any]]:
         if action is not None:
             text = str(action.get("result") or "done")
             state, _, reason = text.partition(": ")
-            if state not in ("done", "unchanged", "skipped", "failed"):
+            if state not in ("done", "unchanged", "skipped", "failed", "warning"):
                 state, reason = "done", text
             rows.append({**action, "state": state, "reason": reason})
         else:
             rows.append({**planned[name], "state": "not_done" if acted else "planned", "reason": ""})
     return rows
+
+
+def warnings(report: Mapping[str, Any]) -> list[str]:
+    """What went wrong beside what was asked for: the run went on, and somebody must look at it."""
+    return [f"{step['node']} {step['verb']}: {step['reason']}" for step in steps(report) if step["state"] == "warning"]
+
+
+def machines(report: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Node and its virtual machines, those that have ended with the phase after which they were missed."""
+    found: dict[str, list[str]] = {}
+    for one in report.get("machines") or ():
+        ended = f", ended: {one['ended']}" + (", accepted" if one["accepted"] else "") if one["ended"] else ""
+        found.setdefault(one["node"], []).append(f"{one['name']} (process {one['pid']}{ended})")
+    return [(node, ", ".join(names)) for node, names in found.items()]
 
 
 def undoable(step: Mapping[str, Any]) -> bool:
@@ -172,6 +189,11 @@ def tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     workloads = report.get("workloads")
     if workloads and workloads.get("before") is not None and workloads.get("after") is not None:
         made.append(("Workloads untouched", f"{workloads['after']} of {workloads['before']}", ""))
+    if running := report.get("machines"):
+        acted = bool(report.get("actions"))
+        on = sum(not one["ended"] for one in running)
+        made.append(("Virtual machines run on", f"{on} of {len(running)}", "")
+                    if acted else ("Virtual machines", str(len(running)), ""))  # fmt: skip
     if checks:
         passed = sum(entry.get("ok") is True for entry in checks)
         made.append(("Checks passed", f"{passed} of {len(checks)}", ""))

@@ -13,6 +13,9 @@ from ._step import BACK_ON, TAKE_AWAY, Step
 
 _RESET_WHY = "it makes the survivor the only member of a new cluster with the old data"
 
+WATCHED = range(4, 9)
+"""Phases after which running virtual machines are looked at again."""
+
 STEPS = {
     **_steps_tls.STEPS,
     **_steps_turns.STEPS,
@@ -45,6 +48,14 @@ STEPS = {
         "Prove {snapshot} on the controller and put it on {node}",
         "nothing is touched before it is proved",
         5,
+    ),
+    "export": Step(
+        3,
+        "export",
+        "Write virtual machines, volumes, networks and settings as files: from the API if it answers, else from the "
+        "proved snapshot",
+        "a snapshot brings all back or nothing",
+        10,
     ),
     "fence": Step(4, "fence", TAKE_AWAY, "its old datastore must not run beside the new one", 3, BACK_ON),
     "furnish": Step(
@@ -208,6 +219,16 @@ STEPS = {
         "the next fault starts from here",
         3,
     ),
+    **{
+        f"watch {phase}": Step(
+            phase,
+            "watch",
+            "See that the virtual machines of {node} run on",
+            "only etcd and kube-apiserver were taken away",
+            1,
+        )
+        for phase in WATCHED
+    },
     "verify": Step(
         9,
         "verify",

@@ -51,7 +51,7 @@ def checks(plan: JSON, before: JSON, after: JSON, *, backup: JSON, saved: JSON) 
         _same("leftovers", set(), {path for entry in mine for path in leftovers(entry)}),
         Check("fresh snapshot", "a file", str(saved.get("path") or "none"), bool(saved.get("path"))),
         _processes("workloads", workloads, before, after),
-        *_of_harvester(before, after),
+        *_of_harvester(plan, before, after),
     ]
 
 
@@ -106,18 +106,21 @@ def workloads(entry: JSON) -> dict[str, str]:
     return {f"{p['pid']}/{p['start']}": p["name"] for p in mine}
 
 
-def _of_harvester(before: JSON, after: JSON) -> t.Iterator[Check]:
+def _of_harvester(plan: JSON, before: JSON, after: JSON) -> t.Iterator[Check]:
     """Virtual machines, and Rancher's planner at work again, where there are any."""
     if not after.get("harvester"):
         return
-    yield _processes("virtual machines", _harvester.machines, before, after)
+    may_end = {machine["name"] for machine in plan["machines"] if machine["accepted"]}
+    yield _processes("virtual machines", _harvester.machines, before, after, may_end)
     capi = after["harvester"]["capi"]
     if capi:
         yield _same("paused by a run", set(), {"fleet-local/local"} if capi["braked"] else set())
 
 
-def _processes(what: str, of: t.Callable[[JSON], dict[str, str]], before: JSON, after: JSON) -> Check:
-    """Every one of these processes on a host that stayed up is still the same one."""
+def _processes(
+    what: str, of: t.Callable[[JSON], dict[str, str]], before: JSON, after: JSON, may_end: t.Collection[str] = ()
+) -> Check:
+    """Every one of these processes on a host that stayed up is still the same one, but for those that may end."""
     now = {entry["name"]: entry for entry in after["nodes"]}
     total, gone = 0, []
     for entry in before["nodes"]:
@@ -125,6 +128,7 @@ def _processes(what: str, of: t.Callable[[JSON], dict[str, str]], before: JSON, 
         if not entry["reachable"] or not again["reachable"] or entry["boot_id"] != again["boot_id"]:
             continue
         seen, still = of(entry), of(again)
+        seen = {key: name for key, name in seen.items() if key in still or name not in may_end}
         total += len(seen)
         gone += [f"{entry['name']}:{name}" for key, name in seen.items() if key not in still]
     text = f"{total} processes go on"

@@ -94,6 +94,10 @@ objects:
   description: How many objects were written.
   returned: when it was written
   type: int
+bytes:
+  description: Size of these objects.
+  returned: when it was written
+  type: int
 machines:
   description: How many virtual machines the index has, also those that were left out.
   returned: when it was written

@@ -57,25 +57,23 @@ def run(
     if os.path.exists(folder):
         raise RequorumError(f"{folder} is there already.", "Name a folder that is not there yet.")
     if api is not None:
-        tree = Tree(folder, cluster, vault)
         try:
-            _from_api(api, tree)
-            return tree.close(f"the API ({api.where})")
+            with Tree(folder, cluster, vault) as tree:
+                _from_api(api, tree)
+                return tree.close(f"the API ({api.where})")
         except RequorumError as error:
-            tree.drop()
             if not snapshot:
                 raise
             say(f"the API gave no export, so the snapshot does: {error}")
     if not snapshot:
         raise RequorumError("There is no API and no snapshot to export from.", "Name a snapshot in requorum_snapshot.")
-    tree = Tree(folder, cluster, vault)
     try:
-        _from_snapshot(snapshot, tree, token)
+        with Tree(folder, cluster, vault) as tree:
+            _from_snapshot(snapshot, tree, token)
+            return tree.close(f"the snapshot {snapshot}")
     except BadFile as error:
-        tree.drop()
         what = str(error) if snapshot in str(error) else f"{snapshot}: {error}"
         raise RequorumError(f"{what}.", "Name another snapshot; `requorum snapshot verify` proves one.") from error
-    return tree.close(f"the snapshot {snapshot}")
 
 
 def locked_by(path: str) -> VaultLib:
@@ -110,14 +108,39 @@ class Tree:
         """Of what was written: whether encrypted. An object may come twice."""
         self._out: dict[tuple[str, str], set[str]] = collections.defaultdict(set)
         self._index = _export_index.Index()
+        self._bytes = 0
         self.not_installed: list[str] = []
         self.warnings: list[str] = []
-        self.drop()
-        os.makedirs(self._part, mode=0o700)
+        self._drop()
+        self._make(self._part)
 
-    def drop(self) -> None:
-        """Take away what an earlier run has left unfinished."""
+    def __enter__(self) -> t.Self:
+        return self
+
+    def __exit__(self, error: type[BaseException] | None, *_more: object) -> None:
+        if error:
+            self._drop()
+
+    def _drop(self) -> None:
+        """Take away what was left unfinished, by this run or an earlier one."""
         shutil.rmtree(self._part, ignore_errors=True)
+
+    def _make(self, folder: str) -> None:
+        try:
+            os.makedirs(folder, mode=0o700, exist_ok=True)
+        except OSError as error:
+            raise self._full(error) from error
+
+    def _write(self, path: str, data: bytes) -> None:
+        try:
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                file.write(data)
+        except OSError as error:
+            raise self._full(error) from error
+        self._bytes += len(data)
+
+    def _full(self, error: OSError) -> RequorumError:
+        return RequorumError(f"{self._folder} cannot be written: {error.strerror}.", "Look at that disk.")
 
     def take(self, kind: str, document: JSON) -> None:
         """Write one object, or count why not."""
@@ -132,9 +155,8 @@ class Tree:
         data = self._vault.encrypt(text) if hidden and self._vault else text.encode()
         target = os.path.join(self._part, path)
         for part in (os.path.dirname(os.path.dirname(target)), os.path.dirname(target)):
-            os.makedirs(part, mode=0o700, exist_ok=True)
-        with open(os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            file.write(data)
+            self._make(part)
+        self._write(target, data)
         self._paths[path] = hidden
         return None
 
@@ -152,6 +174,7 @@ class Tree:
             "made": datetime.datetime.now(datetime.UTC).strftime("%FT%TZ"),
             "source": source,
             "objects": len(kinds),
+            "bytes": self._bytes,
             "machines": len({(row.namespace, row.vm) for row in rows}),
             "counts": dict(sorted(collections.Counter(kind for kind, _hidden in kinds).items())),
             "encrypted": dict(sorted(collections.Counter(kind for kind, hidden in kinds if hidden).items())),
@@ -166,8 +189,7 @@ class Tree:
             ("index.html", _export_index.as_html(rows, manifest)),
             (MANIFEST, json.dumps(manifest, indent=1) + "\n"),
         ):
-            with open(os.open(os.path.join(self._part, name), os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
-                file.write(text)
+            self._write(os.path.join(self._part, name), text.encode())
         os.rename(self._part, self._folder)
         return {**manifest, "folder": self._folder}
 

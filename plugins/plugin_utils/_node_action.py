@@ -19,7 +19,15 @@ from ansible.errors import AnsibleConnectionFailure
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _look, _node, _s3, _wait
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _bbolt,
+    _look,
+    _machines,
+    _node,
+    _s3,
+    _wait,
+    _watch,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _stream
 
@@ -35,6 +43,8 @@ SETTINGS = (
     "requorum_join",
     "requorum_join_defaults",
     "requorum_rancherd_token_file",
+    "requorum_export_passphrase_file",
+    _machines.OPTION,
 )
 display = Display()
 
@@ -219,6 +229,8 @@ class PlanAction(NodeAction):
                 outcome = f"failed: {type(error).__name__}: {error}"
             if outcome.startswith("failed"):
                 display.error(f"{self.host}: {outcome}")
+            if outcome.startswith("warning"):  # it is told, and the run goes on
+                display.warning(f"{self.host}: {outcome.removeprefix('warning: ')}")
             times = {"started": started, "ended": now(), "seconds": round(time.monotonic() - clock, 2)}
             entry = {**action, **times, "result": outcome}
             append(os.path.join(self.run_dir, "actions.jsonl"), entry)
@@ -234,6 +246,13 @@ class PlanAction(NodeAction):
 
         what = "its supervisor to answer /ping"
         return self.wait(what, probe, seconds=self.timeout("start", 600), hint=hint)
+
+    def spare(self, snapshot: str, name: str) -> None:
+        """Refuse to go on where this proved snapshot shall be restored and would end virtual machines that run."""
+        machines = self.plan["machines"]
+        wrong = _watch.refusal(machines, _watch.known(snapshot), name) if machines else None
+        if wrong:
+            raise RequorumError(f"{wrong.what} Nothing was reset.", wrong.next)
 
     @property
     def anchor(self) -> JSON:
@@ -296,8 +315,13 @@ def append(path: str, entry: JSON) -> None:
 
 def recorded(run_dir: str) -> list[JSON]:
     """The actions of this run so far, on all hosts."""
+    return lines(os.path.join(run_dir, "actions.jsonl"))
+
+
+def lines(path: str) -> list[JSON]:
+    """What `append` has written into a file; nothing where there is none."""
     try:
-        with open(os.path.join(run_dir, "actions.jsonl"), encoding="utf-8") as file:
+        with open(path, encoding="utf-8") as file:
             return [json.loads(line) for line in file]
     except FileNotFoundError:
         return []

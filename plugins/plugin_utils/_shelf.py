@@ -257,12 +257,13 @@ def kept_files(snapshot: str, host: str) -> str:
 
 
 def configuration(archive: str) -> bytes:
-    """A tar archive of what lies below /etc/rancher in one of `keep`."""
+    """A tar archive of the configuration and the node password in one of `keep`."""
+    own = ("etc/rancher/rke2/config.yaml", "etc/rancher/k3s/config.yaml", "etc/rancher/node/password")
     out = io.BytesIO()
     try:
         with tarfile.open(archive) as tar, tarfile.open(fileobj=out, mode="w") as chosen:
             for member in tar:
-                if member.name.startswith("etc/rancher/") and member.isfile():
+                if member.name.startswith(own) and member.isfile():
                     chosen.addfile(member, tar.extractfile(member))
     except (OSError, tarfile.TarError) as error:
         raise RequorumError(f"{archive} cannot be read: {error}.", "Write the configuration by hand.") from error
