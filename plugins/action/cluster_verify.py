@@ -8,9 +8,8 @@ import contextlib
 import json
 import os
 import typing as t
-from dataclasses import asdict
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _kubernetes, _state, _verify, _wait
+from ansible_collections.requorum.cluster.plugins.module_utils import _check, _kubernetes, _state, _verify, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, write
 
@@ -31,7 +30,7 @@ class ActionModule(PlanAction):
             backup=load(self.run_dir, "restore.json", None) or load(self.run_dir, "backup.json", {}),
             saved=load(self.run_dir, "after.json", {}),
         )
-        write(os.path.join(self.run_dir, "checks.json"), [asdict(check) for check in checks])
+        write(os.path.join(self.run_dir, "checks.json"), [_told(check) for check in checks])
         wrong = [f"{check.name}: {check.observed} (wanted {check.wanted})" for check in checks if not check.ok]
         if wrong:
             raise RequorumError(
@@ -66,3 +65,8 @@ class ActionModule(PlanAction):
         if read.get("requorum_node"):
             return dict(json.loads(json.dumps(read["requorum_node"])))
         return _state.unreachable(name, name, "was not read again")
+
+
+def _told(check: _check.Check) -> dict[str, object]:
+    """As the report has it."""
+    return {"name": check.name, "wanted": check.wanted, "observed": check.observed, "ok": check.ok}

@@ -37,7 +37,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
     NodeAction,
     display,
@@ -86,7 +86,7 @@ class ActionModule(NodeAction):
 
     def act(self) -> dict[str, t.Any]:
         args = self._task.args
-        entries = [self._entry(name) for name in [*args["servers"], *args["agents"]]]
+        entries = _inspected.entries(self.vars["hostvars"], [*args["servers"], *args["agents"]])
         state = _state.cluster(args["cluster"], entries)
         servers = [
             _server.view(entry, args.get("powered_off") or ()) for entry in entries if entry["name"] in args["servers"]
@@ -309,18 +309,6 @@ class ActionModule(NodeAction):
             for entry in entries
             if entry.get("config") == {} and os.path.isfile(_shelf.kept_files(chosen.stored.path, entry["name"]))
         ]
-
-    def _entry(self, name: str) -> dict[str, t.Any]:
-        """What INSPECT registered for a host; an unreachable one is an answer too."""
-        hostvars = self.vars["hostvars"][name]
-        read = hostvars.get("requorum_read") or {}
-        if read.get("requorum_node"):
-            return t.cast("dict[str, t.Any]", json.loads(json.dumps(read["requorum_node"])))
-        return _state.unreachable(
-            name,
-            str(hostvars.get("ansible_host") or name),
-            str(read.get("msg") or "was not inspected").strip().split("\n")[-1][:200],
-        )
 
     @staticmethod
     def _server(server: _server.Server, need: str, entry: dict[str, t.Any]) -> dict[str, t.Any]:

@@ -25,7 +25,8 @@ CLUSTERS = Kind("fleet.cattle.io", "v1alpha1", "clusters")
 CHARTS = Kind("management.cattle.io", "v3", "managedcharts")
 SETTINGS = Kind("harvesterhci.io", "v1beta1", "settings", namespaced=False)
 SECRETS = Kind("", "v1", "secrets")
-LOCAL = "fleet-local/local"
+LOCAL, LOCALS = "fleet-local/local", "cluster-fleet-local-local-1a3d67d0a899"
+"""This cluster, and the namespace of its BundleDeployments: Fleet makes it of the other two and their hash."""
 HARVESTER = ("fleet-local/mcc-harvester-crd", "fleet-local/mcc-harvester")
 """In this order: the second needs what the first defines."""
 STATES = ("ErrApplied", "WaitApplied", "Modified", "OutOfSync", "Pending", "NotReady")
@@ -170,9 +171,10 @@ def chart_of(bundle: JSON) -> str:
 
 
 def cluster_of(deployment: JSON) -> str:
-    """`namespace/name` of the cluster that a BundleDeployment is for."""
+    """`namespace/name` of the cluster that a BundleDeployment is for; with Fleet 0.7 only its namespace says that."""
     found = [label(deployment, f"fleet.cattle.io/{key}") for key in ("cluster-namespace", "cluster")]
-    return "/".join(found) if all(found) else str(deployment["metadata"]["namespace"])
+    namespace = str(deployment["metadata"]["namespace"])
+    return "/".join(found) if all(found) else LOCAL if namespace == LOCALS else namespace
 
 
 def release_of(deployments: Sequence[JSON]) -> tuple[str, str] | None:

@@ -1,85 +1,156 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""Named checks of a recovered cluster: what was wanted, what was observed."""
+"""Named checks of a cluster: what was wanted, what was observed. A recovery and `verify` end with them."""
 
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass, field
 
-from . import _harvester, _server
-from ._snapshot import Check
+from . import _check, _harvester, _server
+from ._check import Check
 
 JSON = t.Mapping[str, t.Any]
 CONTROL_PLANE = ("etcd", "kube-")
+NEXT = {
+    "hosts": "See why they do not answer: power, network, ssh. One that is gone: requorum rejoin -i INV --check.",
+    "voters": "requorum rejoin -i INV --check shows what brings the others back; playbooks/inspect.yml what is wrong.",
+    "learners": "Wait a minute, then run it again; a learner that stays one: playbooks/inspect.yml.",
+    "leader": "playbooks/inspect.yml says whether the quorum stands, and recover.yml --check what can be done.",
+    "cluster ID": "Two clusters: stop there, and read what recover.yml --check says.",
+    "alarms": "playbooks/repair.yml --tags nospace --check, or see docs/repair.md.",
+    "API ready on": "playbooks/inspect.yml shows why it is not, with the lines of its log.",
+    "API endpoints": "Wait a minute, then run it again; one that is dead and stays: playbooks/inspect.yml.",
+    "Nodes Ready": "kubectl describe node NAME; agents that hold on to a dead server: playbooks/agents.yml --check.",
+    "leftovers": "playbooks/repair.yml --tags leftovers --check",
+}
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """Who must be there, and what its hosts say."""
+
+    servers: t.Sequence[JSON]
+    """Those that must work: name, node, address."""
+    entries: t.Sequence[JSON]
+    """What was read of them."""
+    etcd: JSON
+    """As the server tells it whose word counts; empty where none does."""
+    api: JSON
+    agents: t.Collection[str] = ()
+    """Nodes of agents that must be there."""
+    off: t.Collection[str] = field(default_factory=frozenset)
+    """Nodes and addresses of servers that are off: where the quorum stands without them they stay listed."""
+
+    @property
+    def nodes(self) -> set[str]:
+        return {server["node"] for server in self.servers}
 
 
 def checks(plan: JSON, before: JSON, after: JSON, *, backup: JSON, saved: JSON) -> list[Check]:
-    """All checks, in the order in which they are shown."""
-    living = [server for server in plan["servers"] if server["need"] not in ("stays_off", "leaves")]
+    """Those at the end of a recovery, in the order in which they are shown."""
     entries = {entry["name"]: entry for entry in after["nodes"]}
-    mine = [entries[server["name"]] for server in living]
-    etcds = [entry["etcd"] for entry in mine if entry["reachable"] and (entry.get("etcd") or {}).get("status")]
-    anchor = (entries[plan["survivor"]].get("etcd") or {}) if entries[plan["survivor"]]["reachable"] else {}
-    # A host that is off stays listed where the quorum stands without it.
-    off = {server[key] for server in plan["servers"] if server["need"] == "stays_off" for key in ("node", "address")}
-    members = [_server.member(member) for member in anchor.get("members") or ()]
-    members = [member for member in members if not off & {member.node, member.address}]
-    names = {server["node"] for server in living}
+    living = [server for server in plan["servers"] if server["need"] not in ("stays_off", "leaves")]
+    survivor = entries[plan["survivor"]]
+    cluster = Cluster(
+        living,
+        [entries[server["name"]] for server in living],
+        (survivor.get("etcd") or {}) if survivor["reachable"] else {},
+        survivor.get("api") or {},
+        plan["agent_nodes"],
+        {server[key] for server in plan["servers"] if server["need"] == "stays_off" for key in ("node", "address")},
+    )
     return [
-        _same("voters", names, {member.node for member in members if not member.learner}),
-        _same("learners", set(), {member.name or member.id for member in members if member.learner}),
-        _one("leader", {etcd["status"]["leader"] for etcd in etcds}, len(etcds), len(living)),
-        _one("cluster ID", {etcd["status"]["cluster_id"] for etcd in etcds}, len(etcds), len(living)),
-        _same("alarms", set(), set(anchor["alarms"]) if anchor.get("alarms") is not None else {"could not be read"}),
-        _revision(backup, anchor),
-        _same(
-            "API ready on",
-            {server["name"] for server in living},
-            {e["name"] for e in mine if (e.get("api") or {}).get("ready")},
-        ),
-        _same(
-            "API endpoints",
-            {server["address"] for server in living},
-            set((entries[plan["survivor"]].get("api") or {}).get("endpoints") or ()),
-        ),
-        _same(
-            "Nodes Ready",
-            names | set(plan["agent_nodes"]),
-            _ready(entries[plan["survivor"]], names | set(plan["agent_nodes"])),
-        ),
-        _same("leftovers", set(), {path for entry in mine for path in leftovers(entry)}),
-        Check("fresh snapshot", "a file", str(saved.get("path") or "none"), bool(saved.get("path"))),
+        *_of_etcd(cluster),
+        _revision(backup, cluster.etcd),
+        *_of_api(cluster),
+        _leftovers(cluster),
+        _check.holds("fresh snapshot", "a file", str(saved.get("path") or "none"), bool(saved.get("path"))),
         _processes("workloads", workloads, before, after),
         *_of_harvester(plan, before, after),
     ]
 
 
-def _same(name: str, wanted: set[str], observed: set[str]) -> Check:
-    return Check(name, ", ".join(sorted(wanted)) or "none", ", ".join(sorted(observed)) or "none", wanted == observed)
+def standing(state: JSON, servers: t.Collection[str], off: t.Collection[str] = ()) -> list[Check]:
+    """Those of a cluster as it is. servers: of the inventory; off: those that are said to be off."""
+    hosts = [entry for entry in state["nodes"] if entry["name"] not in off]
+    mine = [entry for entry in hosts if entry["name"] in servers]
+    words = [entry.get("etcd") or {} for entry in mine if entry["reachable"]]
+    listing = [etcd for etcd in words if etcd.get("members") is not None]
+    sighted = [etcd for etcd in listing if (etcd.get("health") or {}).get("ok")]
+    etcd, api = next(iter([*sighted, *listing]), {}), state["kubernetes"] or {}
+    known = [_server.member(member) for member in etcd.get("members") or ()]
+    cluster = Cluster(
+        [_named(entry, known) for entry in mine],
+        mine,
+        etcd,
+        api,
+        {_named(entry, ())["node"] for entry in hosts if entry["name"] not in servers},
+        {word for e in state["nodes"] if e["name"] in off for word in (e["name"], *_named(e, known).values())},
+    )
+    answering = {entry["name"] for entry in hosts if entry["reachable"]}
+    found = [
+        _check.same("hosts", {entry["name"] for entry in hosts}, answering),
+        *_of_etcd(cluster),
+        *_of_api(cluster),
+        _leftovers(cluster),
+    ]
+    return [check if check.ok else Check(**{**vars(check), "next": NEXT[check.name]}) for check in found]
+
+
+def _named(entry: JSON, members: t.Sequence[_server.Member]) -> dict[str, str]:
+    """Name, Node and address of a host; of one that does not answer as its member tells them."""
+    server = _server.view(entry)
+    own = next((m for m in members if m.node == server.name or m.address == server.address), None)
+    node = server.node or (own.node if own else server.name)
+    return {"name": server.name, "node": node, "address": own.address if own and not server.node else server.address}
+
+
+def _of_etcd(cluster: Cluster) -> t.Iterator[Check]:
+    listed, alarms = cluster.etcd.get("members"), cluster.etcd.get("alarms")
+    members = [_server.member(member) for member in listed or ()]
+    members = [member for member in members if not {member.node, member.address} & set(cluster.off)]
+    voters = {member.node for member in members if not member.learner}
+    learners = {member.name or member.id for member in members if member.learner}
+    unlisted = "no etcd lists its members"
+    yield _check.same("voters", cluster.nodes, None if listed is None else voters, why=unlisted)
+    yield _check.same("learners", set(), None if listed is None else learners, why=unlisted)
+    etcds = [e["etcd"] for e in cluster.entries if e["reachable"] and (e.get("etcd") or {}).get("status")]
+    for name, key in (("leader", "leader"), ("cluster ID", "cluster_id")):
+        yield _one(name, {etcd["status"][key] for etcd in etcds}, len(etcds), len(cluster.servers))
+    yield _check.same("alarms", set(), alarms)
+
+
+def _of_api(cluster: Cluster) -> t.Iterator[Check]:
+    ready = {entry["name"] for entry in cluster.entries if (entry.get("api") or {}).get("ready")}
+    yield _check.same("API ready on", {server["name"] for server in cluster.servers}, ready)
+    points, nodes = cluster.api.get("endpoints"), cluster.api.get("nodes")
+    yield _check.same("API endpoints", {server["address"] for server in cluster.servers}, points)
+    names = cluster.nodes | set(cluster.agents)
+    yield _check.same("Nodes Ready", names, None if nodes is None else _ready(nodes, names))
+
+
+def _leftovers(cluster: Cluster) -> Check:
+    return _check.same("leftovers", set(), {path for entry in cluster.entries for path in leftovers(entry)})
 
 
 def _one(name: str, seen: set[str | None], answers: int, asked: int) -> Check:
-    text = ", ".join(sorted(str(value) for value in seen)) or "none"
-    return Check(
-        name,
-        f"one, seen by {asked}",
-        f"{text}, seen by {answers}",
-        len(seen) == 1 and None not in seen and answers == asked,
-    )
+    wanted, text = f"one, seen by {asked}", ", ".join(sorted(str(value) for value in seen)) or "none"
+    if not answers:
+        return _check.unknown(name, wanted, "no etcd answers")
+    ok = len(seen) == 1 and None not in seen and answers == asked
+    return _check.holds(name, wanted, f"{text}, seen by {answers}", ok)
 
 
-def _revision(backup: JSON, anchor: JSON) -> Check:
-    wanted, observed = backup.get("revision"), (anchor.get("status") or {}).get("revision")
-    if wanted is None:
-        return Check("revision", "known", str(observed), observed is not None)
-    return Check("revision", f">= {wanted}", str(observed), observed is not None and observed >= wanted)
+def _revision(backup: JSON, etcd: JSON) -> Check:
+    wanted, observed = backup.get("revision"), (etcd.get("status") or {}).get("revision")
+    text = "known" if wanted is None else f">= {wanted}"
+    return _check.holds("revision", text, str(observed), observed is not None and observed >= (wanted or 0))
 
 
-def _ready(entry: JSON, names: set[str]) -> set[str]:
-    return {
-        node["name"] for node in (entry.get("api") or {}).get("nodes") or () if node["ready"] and node["name"] in names
-    }
+def _ready(nodes: t.Iterable[JSON], names: set[str]) -> set[str]:
+    return {node["name"] for node in nodes if node["ready"] and node["name"] in names}
 
 
 def leftovers(entry: JSON) -> list[str]:
@@ -114,7 +185,7 @@ def _of_harvester(plan: JSON, before: JSON, after: JSON) -> t.Iterator[Check]:
     yield _processes("virtual machines", _harvester.machines, before, after, may_end)
     capi = after["harvester"]["capi"]
     if capi:
-        yield _same("paused by a run", set(), {"fleet-local/local"} if capi["braked"] else set())
+        yield _check.same("paused by a run", set(), {"fleet-local/local"} if capi["braked"] else set())
 
 
 def _processes(
@@ -132,4 +203,4 @@ def _processes(
         total += len(seen)
         gone += [f"{entry['name']}:{name}" for key, name in seen.items() if key not in still]
     text = f"{total} processes go on"
-    return Check(what, text, ", ".join(gone) + " ended" if gone else text, not gone)
+    return _check.holds(what, text, ", ".join(gone) + " ended" if gone else text, not gone)

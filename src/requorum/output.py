@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 WIDTH = 80
-STYLES = {"ok": "green", "FAILED": "bold red"}
+STYLES = {"ok": "green", "FAILED": "bold red", "WRONG": "bold red", "not checked": "yellow"}
 
 
 @dataclass(frozen=True)

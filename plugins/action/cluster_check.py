@@ -1,0 +1,156 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/cluster_check.py for the documentation."""
+
+from __future__ import annotations
+
+import glob
+import os
+import shlex
+import time
+import typing as t
+
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _api,
+    _harvester,
+    _harvester_checks,
+    _orphans,
+    _server,
+    _state,
+    _verify,
+)
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _node_api
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, load, recorded
+
+SYSTEM = _api.Kind("", "v1", "namespaces", namespaced=False)
+MARKS = {"holds": "ok", "wrong": "WRONG", "unknown": "NOT CHECKED", "absent": "not installed"}
+
+
+class ActionModule(NodeAction):
+    """Judge a cluster by what INSPECT has read of its hosts and what its API says now."""
+
+    VALID = ("cluster", "servers", "agents", "powered_off", "output", "api", "compare")
+
+    def act(self) -> JSON:
+        args = self._task.args
+        entries = _inspected.entries(self.vars["hostvars"], [*args["servers"], *(args.get("agents") or ())])
+        state = _state.cluster(args["cluster"], entries)
+        read = _Reader(self, entries)
+        found = _verify.standing(state, args["servers"], args.get("powered_off") or ())
+        found += _harvester_checks.checks(read.of(_harvester_checks.EVERY), _harvester_checks.EVERY)
+        harvester = self._is_harvester(entries, read)
+        folder, before = self._before() if harvester and args.get("compare", True) else ("", {})
+        if harvester:
+            hosts = {**_hosts(entries), "before": before}
+            found += _harvester_checks.checks(
+                read.of(_harvester_checks.HARVESTER), _harvester_checks.HARVESTER, **hosts
+            )
+        checks = [{**vars(check), "ok": check.ok, "next": self._typed(check.next)} for check in found]
+        for check in checks:
+            self.say(_line(check))
+        return {
+            "changed": False,
+            "checks": checks,
+            "holds": all(check.ok for check in found),
+            "harvester": harvester,
+            "asked": read.where,
+            "compared_with": folder or None,
+        }
+
+    def _is_harvester(self, entries: t.Sequence[JSON], read: _Reader) -> bool:
+        named = self.settings.get("requorum_distro") == "harvester" or _harvester.rancher(entries)
+        return named or isinstance(read.one("config"), list)
+
+    def _before(self) -> tuple[str, dict[str, str]]:
+        """The last recovery that changed something, and the virtual machines that it found on living hosts."""
+        shelf = os.path.join(os.path.abspath(self._task.args["output"]), self._task.args["cluster"])
+        for folder in sorted(glob.glob(os.path.join(glob.escape(shelf), "*")), reverse=True):
+            made = load(folder, "plan.json", {})
+            if made.get("purpose") == "recover" and any(action["phase"] > 3 for action in recorded(folder)):
+                entries = load(folder, "state-before.json", {}).get("nodes") or []
+                found = {vm: _node(e) for e in entries if e["reachable"] for vm in _harvester.machines(e).values()}
+                return folder, found
+        return "", {}
+
+    def _typed(self, text: str) -> str:
+        """With the inventory that this run was given."""
+        sources = " ".join(shlex.quote(str(source)) for source in self.vars.get("ansible_inventory_sources") or ())
+        return text.replace("-i INV", f"-i {sources}") if sources else text
+
+
+class _Reader:
+    """Objects by name of kind, each read once; all of it within a deadline."""
+
+    def __init__(self, action: ActionModule, entries: t.Sequence[JSON]) -> None:
+        self._seconds = float((action.settings.get("requorum_timeouts") or {}).get("verify", 120))
+        self._until = time.monotonic() + self._seconds
+        self._read: dict[str, list[JSON] | str | None] = {}
+        self.where: str | None = None
+        self._why = "no API server answers" if not action._task.args.get("api") else ""
+        if not self._why:
+            self._api = _node_api.of(action)
+            self.where = self._api.where
+            self._why = self._foreign({(entry.get("api") or {}).get("system_uid") for entry in entries} - {None})
+
+    def _foreign(self, told: t.Collection[str]) -> str:
+        """Why this API is not asked any further."""
+        try:
+            found = self._api.get(SYSTEM, "kube-system") or {}
+        except RequorumError as error:
+            return str(error)
+        refusal = _orphans.foreign(str(_orphans.meta(found).get("uid", "")), told)
+        return str(refusal) if refusal else ""
+
+    def of(self, topics: t.Iterable[t.Any]) -> dict[str, list[JSON] | str | None]:
+        return {name: self.one(name) for name in _harvester_checks.needed(topics)}
+
+    def one(self, name: str) -> list[JSON] | str | None:
+        if name not in self._read:
+            self._read[name] = self._why or self._ask(_harvester_checks.KINDS[name])
+        return self._read[name]
+
+    def _ask(self, asked: _harvester_checks.Asked) -> list[JSON] | str | None:
+        if time.monotonic() > self._until:
+            return (
+                f"the API took longer than {self._seconds:.0f} s for what was asked before (requorum_timeouts.verify)"
+            )
+        try:
+            for kind in asked.kinds:
+                if (found := self._list(kind, asked)) is not None:
+                    return found
+        except RequorumError as error:
+            return str(error)
+        return None
+
+    def _list(self, kind: _api.Kind, asked: _harvester_checks.Asked) -> list[JSON] | None:
+        if asked.keep is None:
+            return self._api.items(kind, asked.namespace, selector=asked.selector)
+        keep, kept = asked.keep, dict[tuple[str, str], JSON]()
+
+        def take(item: JSON) -> None:
+            kept[item["metadata"].get("namespace", ""), item["metadata"]["name"]] = keep(item)
+
+        return list(kept.values()) if self._api.each(kind, take) else None
+
+
+def _node(entry: JSON) -> str:
+    return _server.view(entry).node or str(entry["name"])
+
+
+def _hosts(entries: t.Sequence[JSON]) -> dict[str, t.Any]:
+    """Releases and virtual machines as the hosts themselves have them."""
+    there = [entry for entry in entries if entry["reachable"]]
+    return {
+        "releases": {_node(entry): entry["harvester"] for entry in there if entry.get("harvester")},
+        "running": {
+            _node(entry): set(_harvester.machines(entry).values())
+            for entry in there
+            if entry.get("processes") is not None
+        },
+    }
+
+
+def _line(check: JSON) -> str:
+    seen = check["observed"] if check["state"] != "wrong" else f"{check['observed']}. Wanted: {check['wanted']}"
+    return f"{MARKS[check['state']]}: {check['name']}: {seen}" + (f". Next: {check['next']}" if check["next"] else "")

@@ -1,0 +1,108 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""All checks that an API server answers: which objects they need, in which order they are shown.
+
+The first one holds for every cluster; the others are those of a Harvester (facts/harvester.md 1.4, 1.5, 2, 5, 7D, 9).
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from . import _check_nodes, _check_rancher, _check_storage, _fleet, _orphans, _stale
+from ._api import Kind
+from ._check import JSON, Check, Read, Seen, Topic, judged
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is read of a kind."""
+
+    kinds: tuple[Kind, ...]
+    """In the versions in which clusters serve it, the one to ask for first."""
+    namespace: str = ""
+    selector: str = ""
+    keep: t.Callable[[JSON], JSON] | None = None
+    """What is kept of an object, where there may be thousands."""
+
+
+def _slim(pod: JSON) -> JSON:
+    about = ("name", "namespace", "ownerReferences", "deletionTimestamp")
+    state = {key: _orphans.status(pod).get(key) for key in ("phase", "conditions")}
+    return {"metadata": {key: pod["metadata"].get(key) for key in about}, "status": state}
+
+
+def _capi(plural: str) -> Asked:
+    """As CAPI stores it (v1beta2 since 1.11, so of Harvester 1.8): the other version needs its webhook, which may be
+    down.
+    """
+    return Asked(tuple(Kind("cluster.x-k8s.io", version, plural) for version in ("v1beta2", "v1beta1")), _orphans.FLEET)
+
+
+_APPS = {name: Asked((Kind("apps", "v1", name),)) for name in ("deployments", "daemonsets", "statefulsets")}
+_SAME = {
+    name: Asked((kind,), where)
+    for name, (kind, where) in (_orphans.KINDS | _stale.KINDS).items()
+    if name not in ("clusters", "machines", "pods", "passwords", "attachments", "devices")
+}
+KINDS: dict[str, Asked] = {
+    **_SAME,
+    **_APPS,
+    "pods": Asked((_orphans.KINDS["pods"][0],), keep=_slim),
+    "clusters": _capi("clusters"),
+    "capi": _capi("machines"),
+    "volumes": Asked((Kind("longhorn.io", "v1beta2", "volumes"),), _orphans.LONGHORN),
+    "machines": Asked((Kind("kubevirt.io", "v1", "virtualmachines"),)),
+    "guests": Asked((Kind("kubevirt.io", "v1", "virtualmachineinstances"),)),
+    "images": Asked((Kind("harvesterhci.io", "v1beta1", "virtualmachineimages"),), "harvester-system"),
+    "bundles": Asked((_fleet.BUNDLES,), _orphans.FLEET),
+    "deployed": Asked((_fleet.DEPLOYMENTS,)),
+    "fleets": Asked((_fleet.CLUSTERS,), _orphans.FLEET),
+    "releases": Asked((_fleet.SECRETS,), "harvester-system", "owner=helm,status!=superseded"),
+    "config": Asked((_fleet.SETTINGS,)),
+    "vips": Asked((Kind("", "v1", "configmaps"),), "harvester-system"),
+    "services": Asked((Kind("", "v1", "services"),), "kube-system"),
+}
+"""What is read. Those of the parts that purge and force sync change too are named as they are there."""
+EVERY = (Topic("kubelets", "every Node is Ready and reports", _check_nodes.kubelets, ("nodes", "leases")),)
+HARVESTER = (
+    Topic("cordons", "no Node is cordoned", _check_nodes.cordons, ("nodes",)),
+    Topic("versions", "one OS and one RKE2", _check_nodes.versions, ("nodes",), ("provisioning",)),
+    Topic("components", "the core components are ready", _check_nodes.components, tuple(_APPS)),
+    Topic("pods", "all are ready", _check_nodes.pods, ("pods",)),
+    Topic("Longhorn nodes", "one for each Node, ready", _check_storage.storage, ("storage", "nodes")),
+    Topic(
+        *("Longhorn volumes", "as many replicas as there can be", _check_storage.volumes),
+        ("volumes", "replicas", "engines", "storage", "nodes"),
+    ),
+    Topic("virtual machines", "they run as before", _check_storage.machines, ("machines", "guests", "nodes")),
+    Topic("ManagedCharts", "none is paused", _check_rancher.charts, ("charts",)),
+    Topic(
+        *("bundles", "all are synced", _check_rancher.bundles),
+        *(("bundles", "deployed"), ("charts", "fleets", "releases", "config")),
+    ),
+    Topic("CAPI cluster", "Provisioned, not paused", _check_rancher.cluster, ("clusters",), ("planes",)),
+    Topic("CAPI machines", "one for each Node, Running", _check_rancher.machines, ("capi", "nodes")),
+    Topic("CAPI kubeconfig", "it is labelled", _check_rancher.kubeconfig, ("clusters", "secrets")),
+    Topic("server-version", "the same everywhere", _check_rancher.versions, ("config",), ("deployments", "charts")),
+    Topic("VIP", "the same in chart and Service", _check_rancher.vip, ("vips", "services")),
+    Topic("upgrade", "none is under way", _check_rancher.upgrades, ("upgrades",), ("nodes", "jobs", "secrets")),
+    Topic(
+        *("leftovers of upgrades", "none", _check_rancher.leftovers, ("upgrades", "nodes")),
+        ("jobs", "plans", "charts", "provisioning", "settings", "secrets", "machines", "images"),
+    ),
+)
+
+
+def needed(topics: t.Iterable[Topic]) -> list[str]:
+    """Names of the kinds that these topics look at, each once."""
+    return list(dict.fromkeys(name for topic in topics for name in (*topic.needs, *topic.uses)))
+
+
+def checks(read: Read, topics: t.Iterable[Topic], **hosts: t.Any) -> list[Check]:
+    """hosts: what the hosts themselves say, as `Seen` has it."""
+    objects = {name: found for name, found in read.items() if found is not None and not isinstance(found, str)}
+    seen = Seen(objects, **hosts)
+    return [judged(topic, read, seen) for topic in topics]
