@@ -9,7 +9,7 @@ import re
 import socket
 import typing as t
 
-from ansible.errors import AnsibleConnectionFailure, AnsibleError
+from ansible.errors import AnsibleError
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _why_joining
 from ansible_collections.requorum.cluster.plugins.module_utils._joining import Host
@@ -34,19 +34,17 @@ def look(action: NodeAction, name: str, addresses: t.Iterable[str]) -> Host:
     if not places:
         return Host(False if said else None, f"{said}its address is not known")
     here = action.host == "localhost"
-    asked = "this machine" if here else action.host
-    for address in places:
-        word = _knock(address) if here else _knock_from(action, address)
-        if word in ("open", "refused"):
-            return Host(True, f"{said}{address} answers {asked} at port {SSH_PORT} ({word})")
-    return Host(False, f"{said}{', '.join(places)} does not answer {asked} at port {SSH_PORT}")
+    words = {place: _knock(place) if here else _knock_from(action, place) for place in places}
+    answers = any(word in ("open", "refused") for word in words.values())
+    told = ", ".join(f"{place} is {word}" for place, word in words.items())
+    return Host(answers, f"{said}{told} at port {SSH_PORT}, seen from {'this machine' if here else action.host}")
 
 
 def _over_ssh(other: NodeAction) -> Host:
     try:
         done = other.script("joiner", timeout=30, SYMPTOMS="|".join(_why_joining.SYMPTOMS.values()))
-    except (AnsibleConnectionFailure, AnsibleError) as error:
-        why = " ".join(str(error).split())[-200:]
+    except AnsibleError as error:  # no connection, or no such plugin for one
+        why = " ".join(str(error).split()).rpartition("over ssh: ")[2][-200:]
         if STRANGER.search(str(error)):
             return Host(True, f"its SSH answers, but lets nobody in, so its logs are not read: {why}")
         return Host(False, f"it does not answer over SSH: {why}")

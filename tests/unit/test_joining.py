@@ -246,7 +246,7 @@ def with_(**more: Any) -> Host:
         ("running", seen(N2, machines=PENDING, cluster=PAUSED), OVER_SSH, "paused", False, "kubectl patch clusters"),
         ("running", seen(N2, machines=(*PENDING, machine("custom-old", "n4"))), OVER_SSH, "stale", False,
          "requorum_dead"),
-        ("running", seen(N2, machines=PENDING, password=LONG_AGO), OVER_SSH, "password", False, "n4.node-password.rke2"),
+        ("running", seen(N2, machines=PENDING, password=LONG_AGO), OVER_SSH, "password", False, "delete secret"),
         ("running", seen(N2, machines=PENDING, password=LONG_AGO), with_(symptoms=("password",)), "password", True,
          "n4.node-password.rke2"),
         ("running", seen(N2, machines=PENDING, plane={"metadata": {}, "status": {"conditions": [
