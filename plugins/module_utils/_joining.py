@@ -128,7 +128,7 @@ class _Way:
         living = [m for m in self.seen.machines if not m["metadata"].get("deletionTimestamp")]
         newest = sorted(living, key=_made, reverse=True)
         theirs = [m for m in newest if self.name in (node_of(m), _wished(m))]
-        if self.host.machine:
+        if self.host.machine and not self.ready:  # what reports as Ready is no Machine of before
             self.machines = [m for m in newest if _named(m) == self.host.machine]
         else:
             self.machines = theirs[:1] or [m for m in newest if not node_of(m) and not _wished(m)]

@@ -109,6 +109,9 @@ NOWHERE = Host()
         (seen(N2, machines=(*OTHERS, machine("custom-n4", "n4", deleted=True)), longhorn=()), OVER_SSH, "doooooo"),
         (seen(N2, node("n4", ready="False"), longhorn=()), OVER_SSH, "dddoooo"),
         (seen(N2, N4, longhorn=(storage("n4", "False", "ManagerPodDown"),)), OVER_SSH, "ddddonn"),
+        # Ready, and its Machine has another name than its identity gives
+        (seen(N2, N4), Host(True, "", "v1.3.2", "custom-other"), "dddddnn"),
+        (seen(N2, node("n4", ready="Unknown"), longhorn=()), Host(True, "", "v1.3.2", "custom-other"), "doooooo"),
         # two nodes: the rest is not due
         (seen(N2, N4), OVER_SSH, "dddddnn"),
         # Ready and known to nobody by address: its kubelet is the proof
