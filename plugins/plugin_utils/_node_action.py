@@ -96,6 +96,10 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         names = [name for name in given if name in SETTINGS or name.startswith("requorum_s3_")]
         return {name: self._templar.template(given[name]) for name in names}
 
+    def timeout(self, name: str, default: float) -> float:
+        """A deadline of `requorum_timeouts`, in seconds."""
+        return float((self.settings.get("requorum_timeouts") or {}).get(name, default))
+
     def bucket(self) -> _s3.Store:
         """The bucket of `requorum_s3_bucket`; RequorumError when none is set."""
         return _s3.Store(_s3.Settings.of(self.settings, os.environ), say=self.say)
@@ -270,10 +274,6 @@ class PlanAction(NodeAction):
     def stamp(self) -> str:
         """Name of this run, also of its folder on the nodes."""
         return str(self.plan["stamp"])
-
-    def timeout(self, name: str, default: float) -> float:
-        """A deadline of `requorum_timeouts`, in seconds."""
-        return float((self.settings.get("requorum_timeouts") or {}).get(name, default))
 
 
 def _read_blocks(path: str) -> t.Iterator[bytes]:

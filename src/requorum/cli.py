@@ -16,7 +16,20 @@ from collections.abc import Sequence
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
-from . import __version__, export, force_sync, join_config, orphans, output, rejoin, rotate, snapshot, token, verify
+from . import (
+    __version__,
+    await_join,
+    export,
+    force_sync,
+    join_config,
+    orphans,
+    output,
+    rejoin,
+    rotate,
+    snapshot,
+    token,
+    verify,
+)
 from .inputs import Usage
 
 FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -57,6 +70,7 @@ def parser() -> argparse.ArgumentParser:
     token.add(commands)
     force_sync.add(commands)
     join_config.add(commands)
+    await_join.add(commands)
     export.add(commands)
     orphans.add(commands)
     verify.add(commands)

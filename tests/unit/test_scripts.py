@@ -18,7 +18,7 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _node, _snapshot, _state
+from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _node, _snapshot, _state, _why_joining
 from tests.unit.datastores import unpacked
 
 SCRIPTS = sorted(_node.SCRIPTS.glob("*.sh"))
@@ -475,3 +475,33 @@ def test_knock_tells_open_from_closed(shell: str) -> None:
         text = COMMON + part("prove", "knock")
         assert run(shell, f"{text}\nknock 127.0.0.1 {port}").strip() == "open"
     assert run(shell, f"{text}\nknock 127.0.0.1 {port}").strip() == "refused"
+
+
+# --- joiner.sh
+
+
+@shells
+def test_a_host_that_joins_says_what_it_is_and_what_its_logs_say(shell: str, tmp_path: Path) -> None:
+    """The journal of the rancherd that runs now counts, not that of the one before; nothing but known words leaves."""
+    text = (_node.SCRIPTS / "joiner.sh").read_text().replace("/etc/", f"{tmp_path}/")
+    wanted = f"SYMPTOMS={shlex.quote('|'.join(_why_joining.SYMPTOMS.values()))}\n"
+    assert run(shell, wanted + text) == "release=\n@@\n"
+    (tmp_path / "harvester-release.yaml").write_text("harvester: v1.3.2\nharvesterChart: 1.3.2\n")
+    (tmp_path / "rancher/agent").mkdir(parents=True)
+    (tmp_path / "rancher/agent/cattle-id").write_text("5ee5\n")
+    programs = tmp_path / "bin"
+    programs.mkdir()
+    journal = (
+        'case "$*" in *ID=now*) echo "level=error insecure cacerts download from https://v/cacerts: EOF, x";;'
+        ' *INVOCATION*) echo "response hash";; *) echo "Node password rejected: secret"; echo "token: secret";; esac'
+    )
+    for name, body in {"journalctl": journal, "systemctl": "echo now"}.items():
+        (programs / name).write_text(f"#!/bin/sh\n{body}\n")
+        (programs / name).chmod(0o755)
+    said = run(shell, f"PATH={programs}:$PATH\n{wanted}{text}")
+    its = hashlib.sha256(b"5ee5").hexdigest()[:12]
+    assert said == (
+        f"release=v1.3.2\nmachine=custom-{its}\n@@\nNode password rejected\n"
+        "insecure cacerts download from https://v/cacerts: EOF\n"
+    )
+    assert _why_joining.symptoms(said) == ("token", "password")
