@@ -10,7 +10,7 @@ counts as not healthy. What earlier runs have done is seen, not remembered; a re
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from . import _harvester, _machines, _orphans, _server, _stale
 from ._api import Kind
@@ -96,7 +96,7 @@ class _It:
     dead: Dead
     stage: Stage
     addresses: frozenset[str]
-    others: tuple[JSON, ...] = field(default=())
+    others: tuple[JSON, ...]
     """Nodes but for it."""
 
     @property
@@ -200,6 +200,13 @@ def machines(it: _It) -> tuple[tuple[str, ...], tuple[str, ...]]:
     return tuple(sorted(moves)), tuple(sorted(stops))
 
 
+def joined(secrets: t.Iterable[JSON], machine: str) -> list[str]:
+    """Machines whose servers have joined by this one: Rancher lets them join by another one before it goes."""
+    plans = {labels(secret).get(_orphans.MACHINE_NAME, ""): notes(secret) for secret in secrets}
+    url = plans.get(machine, {}).get("rke.cattle.io/join-url")
+    return sorted(name for name, said in plans.items() if url and said.get("rke.cattle.io/joined-to") == url)
+
+
 def evictable(pods: t.Iterable[JSON], node: str) -> list[JSON]:
     """What a drain takes away: not static pods, not those of DaemonSets, not those that have ended."""
     return [
@@ -268,7 +275,7 @@ def _forbidden(it: _It, purge: t.Iterable[Refusal], *, begun: bool) -> t.Iterato
     left = _machines.stopped(machines(it)[1], it.wish.stop)
     if left:
         yield Refusal(
-            f"{_list(left)} on {it.node} would stop: it cannot migrate, or no other node takes it.",
+            f"{listed(left)} on {it.node} would stop: it cannot migrate, or no other node takes it.",
             it.node,
             f"Shut it down or make it movable, or accept it: {_machines.OPTION}: [{', '.join(left)}].",
         )
@@ -297,7 +304,7 @@ def _quorum(it: _It) -> t.Iterator[Refusal]:
     learners = [member.node or member.id for member in it.margin.members if member.learner and member not in mine]
     if learners:
         yield Refusal(
-            f"{_list(learners)} is still a learner of etcd.", ", ".join(learners), "Wait until it is a voter."
+            f"{listed(learners)} is still a learner of etcd.", ", ".join(learners), "Wait until it is a voter."
         )
 
 
@@ -335,7 +342,7 @@ def _nodes(it: _It) -> t.Iterator[Refusal]:
     not_ready = sorted(name_of(node) for node in it.others if condition(node, "Ready") != "True")
     if not_ready:
         yield Refusal(
-            f"{_list(not_ready)} is not Ready.", ", ".join(not_ready), "Bring it back, or purge it if it is dead."
+            f"{listed(not_ready)} is not Ready.", ", ".join(not_ready), "Bring it back, or purge it if it is dead."
         )
     if condition(it.item, "Ready") != "True":
         yield Refusal(
@@ -348,7 +355,7 @@ def _nodes(it: _It) -> t.Iterator[Refusal]:
     promoting = sorted(stuck | {name_of(job).removeprefix(JOB) for job in jobs if _runs(job)})
     if promoting:
         yield Refusal(
-            f"The promotion of {_list(promoting)} has not ended well.",
+            f"The promotion of {listed(promoting)} has not ended well.",
             ", ".join(promoting),
             "Wait for it, or look at the job harvester-promote-<node> in harvester-system.",
         )
@@ -359,7 +366,7 @@ def _nodes(it: _It) -> t.Iterator[Refusal]:
     )
     if moving:
         yield Refusal(
-            f"Machine {_list(moving)} is not Running.", ", ".join(moving), "Wait for it, or purge what is dead."
+            f"Machine {listed(moving)} is not Running.", ", ".join(moving), "Wait for it, or purge what is dead."
         )
 
 
@@ -378,7 +385,7 @@ def _data(it: _It) -> t.Iterator[Refusal]:
     )
     if not_ready and it.stage == "whole":
         yield Refusal(
-            f"Longhorn's node {_list(not_ready)} is not Ready.", ", ".join(not_ready), "Bring it back, or purge it."
+            f"Longhorn's node {listed(not_ready)} is not Ready.", ", ".join(not_ready), "Bring it back, or purge it."
         )
     on_it = {spec(r).get("volumeName") for r in it.seen.get("replicas", ()) if spec(r).get("nodeID") == it.node}
     for volume in it.seen.get("volumes", ()):
@@ -394,7 +401,7 @@ def _data(it: _It) -> t.Iterator[Refusal]:
     building = sorted(set(_rebuilt(it, copies)) - set(it.wish.loss))
     if building and it.stage == "whole":
         yield Refusal(
-            f"Longhorn is rebuilding a replica of {_list(building)}.", ", ".join(building), "Wait until it has ended."
+            f"Longhorn is rebuilding a replica of {listed(building)}.", ", ".join(building), "Wait until it has ended."
         )
 
 
@@ -415,20 +422,20 @@ def _said(it: _It, *, begun: bool) -> t.Iterator[str]:
     copies = _orphans.healthy_copies(it.seen, [it.node])
     single = sorted(name_of(v) for v in it.seen.get("volumes", ()) if len(set(copies[name_of(v)])) == 1)
     if single:
-        yield f"Only one healthy replica is left meanwhile, of {_list(single)}: better wait until there are two."
+        yield f"Only one healthy replica is left meanwhile, of {listed(single)}: better wait until there are two."
     if it.stage == "whole":
         yield from (f"It is reinstalled because {why}." for why in skew(it.seen, it.item, it.entry.get("harvester")))
         stay = _stay(it)
         if stay:
-            yield f"No other node takes a replica of {_list(stay)}: they stay degraded until it has joined again."
+            yield f"No other node takes a replica of {listed(stay)}: they stay degraded until it has joined again."
         if _stale._hooked(it.seen):
-            yield "The provisioning cluster still has drain hooks. If Rancher waits for them: purge-orphans --leftovers."
+            yield "The provisioning cluster has drain hooks. If Rancher waits for them: purge-orphans --leftovers."
         paused = [name_of(c) for c in it.seen.get("charts", ()) if spec(c).get("paused")]
         if paused:
-            yield f"ManagedChart {_list(paused)} is paused, after an upgrade: purge-orphans --leftovers lets it go on."
+            yield f"ManagedChart {listed(paused)} is paused, after an upgrade: purge-orphans --leftovers lets it go on."
         alone = [name_of(p) for p in evictable(it.seen.get("pods", ()), it.node) if not meta(p).get("ownerReferences")]
         if alone:
-            yield f"Pod {_list(sorted(alone))} has no controller: nobody starts it again."
+            yield f"Pod {listed(sorted(alone))} has no controller: nobody starts it again."
     elif begun or it.stage == "leaving":
         yield f"{it.node} is on its way out; this run goes on with it. There is no way back but to let it join again."
 
@@ -443,45 +450,45 @@ def _actions(it: _It, purge: _orphans.Purge, stops: t.Sequence[str]) -> t.Iterat
     if it.stage == "whole":
         yield from _leave(it, stops)
     if it.stage != "gone":
+        what = f"delete it; etcd lets the member of {it.node} go: THE POINT OF NO RETURN"
+        why = "Rancher removes the member while the server lives, then the Node"
         for machine in it.dead.machines:
-            yield Action(2, "remove", KINDS["machines"][0].name, _orphans.FLEET, machine,
-                         f"delete it and wait until etcd has let the member of {it.node} go: THE POINT OF NO RETURN",
-                         "Rancher removes the member while the server lives, then the Node")  # fmt: skip
+            yield Action(2, "remove", KINDS["machines"][0].name, _orphans.FLEET, machine, what, why)
     running = {str((it.entry.get("unit") or {}).get(key)) for key in ("ActiveState", "UnitFileState")}
     if it.stage != "gone" or running & {"active", "activating", "reloading", "enabled"}:
-        yield Action(3, "retire", "Host", "", it.host,
-                     "stop and disable rke2-server and rancher-system-agent; move its datastore aside",
-                     "a server that goes on would register itself again (harvester#1497)", "host")  # fmt: skip
-    listed = theirs(it.margin.members, it.node, it.addresses)
-    if it.stage != "gone" or purge.steps or listed:
-        yield Action(4, "purge", "nodes", "", it.node,
-                     "let go what the API still holds of it, and see that the others are the only voters",
-                     "a new server of this name would be refused; Longhorn would go on counting its disks")  # fmt: skip
+        what = "stop and disable rke2-server and rancher-system-agent; move its datastore aside"
+        why = "a server that goes on would register itself again (harvester#1497)"
+        yield Action(3, "retire", "Host", "", it.host, what, why, "host")
+    if it.stage != "gone" or purge.steps or theirs(it.margin.members, it.node, it.addresses):
+        what = "let go what the API still holds of it, and see that the others are the only voters"
+        why = "a new server of this name would be refused; Longhorn would go on counting its disks"
+        yield Action(4, "purge", "nodes", "", it.node, what, why)
 
 
 def _leave(it: _It, stops: t.Sequence[str]) -> t.Iterator[Action]:
-    kind, away = KINDS["storage"][0].name, movable(it.seen, it.node)
+    """What can be taken back."""
+    storage, instances = KINDS["storage"][0].name, KINDS["machines_running"][0].name
+    away, moves, closed = movable(it.seen, it.node), machines(it)[0], spec(it.storage)
     if not spec(it.item).get("unschedulable") or MARK not in notes(it.item):
-        yield Action(1, "cordon", "nodes", "", it.node, f"cordon it, annotate {MARK}", "nothing new shall start there")
-    if it.storage:
-        if spec(it.storage).get("allowScheduling") or (away and not spec(it.storage).get("evictionRequested")):
-            what = "set allowScheduling to false" + (" and evictionRequested to true" if away else "")
-            why = f"{_list(away)} gets a replica elsewhere" if away else "no new replica shall lie there"
-            yield Action(1, "close", kind, LONGHORN, it.node, what, why)
+        what = f"cordon it, annotate {MARK}"
+        yield Action(1, "cordon", "nodes", "", it.node, what, "nothing new shall start there")
+    if it.storage and (closed.get("allowScheduling") or (away and not closed.get("evictionRequested"))):
+        what = "set allowScheduling to false" + (" and evictionRequested to true" if away else "")
+        why = f"{listed(away)} gets a replica elsewhere" if away else "no new replica shall lie there"
+        yield Action(1, "close", storage, LONGHORN, it.node, what, why)
     for name in stops:
         namespace, _slash, vm = name.partition("/")
-        yield Action(1, "halt", KINDS["machines_running"][0].name, namespace, vm,
-                     "delete the instance: it shuts down", "it cannot migrate; a person has accepted that it stops")  # fmt: skip
-    moves = machines(it)[0]
-    yield Action(1, "drain", "nodes", "", it.node,
-                 "evict its pods but for those of DaemonSets; wait until no volume is attached to it",
-                 f"{_list(moves)} migrates" if moves else "no virtual machine runs on it")  # fmt: skip
+        why = "it cannot migrate; a person has accepted that it stops"
+        yield Action(1, "halt", instances, namespace, vm, "delete the instance: it shuts down", why)
+    what = "evict its pods but for those of DaemonSets; wait until no volume is attached to it"
+    why = f"{listed(moves)} migrates" if moves else "no virtual machine runs on it that migrates"
+    yield Action(1, "drain", "nodes", "", it.node, what, why)
     if away:
-        yield Action(1, "move", kind, LONGHORN, it.node, f"wait until {_list(away)} has no replica on it",
-                     "no volume shall be degraded that need not be")  # fmt: skip
+        what = f"wait until {listed(away)} has no replica on it"
+        yield Action(1, "move", storage, LONGHORN, it.node, what, "no volume shall be degraded that need not be")
 
 
-def _list(names: t.Sequence[str]) -> str:
+def listed(names: t.Sequence[str]) -> str:
     """At most eight."""
     more = f" and {len(names) - 8} more" if len(names) > 8 else ""
     return ", ".join(names[:8]) + more
