@@ -7,7 +7,7 @@ from __future__ import annotations
 import os
 import time
 import typing as t
-from dataclasses import asdict
+from dataclasses import asdict, replace
 
 from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.utils.display import Display
@@ -46,17 +46,14 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
             self.api = _node_api.of(self)
             return self._planned()
         plan: JSON = self._task.args["plan"]
-        if not self._task.check_mode:
-            self._remember(str(self._task.args["run_dir"]), [_dead(plan)])
+        phase = int(self._task.args["phase"])
+        if not self._task.check_mode:  # only what can no longer be taken back is gone on with by itself
+            self._remember(str(self._task.args["run_dir"]), [_dead(plan)] if phase > 1 else [])
         if self.host != plan["host"]:  # what leaves is asked nothing more
             self.api = _node_api.of(self)
         result = PlanAction.act(self)
         failed = [entry["result"] for entry in result["requorum_actions"] if entry["result"].startswith("failed")]
-        back = (
-            f" To take it back: the same with requorum_reinstall_undo: true."
-            if int(self._task.args["phase"]) < 2
-            else ""
-        )
+        back = " To take it back: the same with requorum_reinstall_undo: true." if phase == 1 else ""
         return result | ({"failed": True, "msg": f"{self.host}: {failed[0]}{back}"} if failed else {})
 
     def _planned(self) -> JSON:
@@ -137,17 +134,14 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
         told = {e["api"]["system_uid"] for e in entries.values() if (e.get("api") or {}).get("system_uid")}
         refusals = [_orphans.foreign(self._system(), told), _itself(made, self.host, self.api.where)]
         more = tuple(refusal for refusal in refusals if refusal)
-        return _reinstall.replace(made, actions=(), refusals=(*more, *made.refusals)) if more else made
+        return replace(made, actions=(), refusals=(*more, *made.refusals)) if more else made
 
     # what is done; each looks first, so that it can be done again
 
     def do_cordon(self) -> str:
         item, storage = self._must(NODES), self.api.get(STORAGE, self._it, _orphans.LONGHORN)
-        open_now = {
-            "node": not spec(item).get("unschedulable"),
-            "storage": bool(spec(storage or {}).get("allowScheduling")),
-        }
-        mark = notes(item).get(_reinstall.MARK, " ".join(name for name, is_open in open_now.items() if is_open))
+        free = (("node", not spec(item).get("unschedulable")), ("storage", spec(storage or {}).get("allowScheduling")))
+        mark = notes(item).get(_reinstall.MARK, " ".join(name for name, is_free in free if is_free))
         change = {"metadata": {"annotations": {_reinstall.MARK: mark}}, "spec": {"unschedulable": True}}
         self._change(NODES, item, change)
         return "cordoned"
@@ -155,9 +149,8 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
     def do_close(self) -> str:
         item = self._must(STORAGE, _orphans.LONGHORN)
         evict = "evictionRequested" in self.action["what"]
-        self._change(
-            STORAGE, item, {"spec": {"allowScheduling": False, **({"evictionRequested": True} if evict else {})}}
-        )
+        wanted = {"allowScheduling": False} | ({"evictionRequested": True} if evict else {})
+        self._change(STORAGE, item, {"spec": wanted})
         return "closed, and its replicas are asked to leave" if evict else "closed"
 
     def do_open(self) -> str:
@@ -201,9 +194,7 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
                 if not meta(pod).get("deletionTimestamp") and time.monotonic() - asked.get(uid, -AGAIN_S) >= AGAIN_S:
                     asked[uid] = time.monotonic()
                     said[name_of(pod)] = self.api.evict(name_of(pod), meta(pod)["namespace"], uid=uid)
-            busy = [
-                f"pod {name_of(pod)}" + (f" ({why[:80]})" if (why := said.get(name_of(pod))) else "") for pod in left
-            ]
+            busy = [f"pod {name_of(pod)} {said.get(name_of(pod), '')[:80]}".rstrip() for pod in left]
             busy += [f"virtual machine {name_of(vmi)}" for vmi in self._on("machines_running", "nodeName", status)]
             busy += [f"attachment {name_of(item)}" for item in self._on("attachments", "nodeName", spec)]
             busy += [f"engine {name_of(item)}" for item in self._on("engines", "nodeID", spec)]
@@ -231,12 +222,8 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
         made = self._judged(wish, entries, self._before(), self._task.args["looks"])
         if made.refusals:
             raise RequorumError(" ".join(map(str, made.refusals)), "Nothing was removed; run the same command then.")
-        if (
-            left := [action.verb for action in made.actions if action.phase == 1 and action.verb != "drain"]
-        ) and made.stage == "whole":
-            raise RequorumError(
-                f"{self._it} is not drained any more: {', '.join(left)}.", "Run the same command again."
-            )
+        if left := [action.what for action in made.actions if action.phase == 1 and action.verb != "drain"]:
+            raise RequorumError(f"{self._it} has changed meanwhile: {'; '.join(left)}.", "Run the same command again.")
         machine = self.api.get(MACHINES, self.action["name"], _orphans.FLEET)
         if machine is not None:
             self._save_item(MACHINES, machine)
@@ -260,9 +247,7 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
         self._fill(seen, [self._it])
         made = _orphans.purge(seen, [self._it], before=self._before(), accept=self.plan["accept_loss"], stopped=True)
         if made.refusals:
-            raise RequorumError(
-                " ".join(map(str, made.refusals)), "The server is stopped, and its disks are untouched."
-            )
+            raise RequorumError(" ".join(map(str, made.refusals)), "It is stopped, and its disks are untouched.")
         done = self._carry_out(made.steps, self.run_dir, "purged.jsonl")
         if done.get("failed"):
             raise RequorumError(done["msg"], "Run the same command again.")
