@@ -46,9 +46,10 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
             self.api = _node_api.of(self)
             return self._planned()
         plan: JSON = self._task.args["plan"]
-        phase = int(self._task.args["phase"])
-        if not self._task.check_mode:  # only what can no longer be taken back is gone on with by itself
-            self._remember(str(self._task.args["run_dir"]), [_dead(plan)] if phase > 1 else [])
+        phase, run_dir = int(self._task.args["phase"]), str(self._task.args["run_dir"])
+        if not self._task.check_mode and [action for action in plan["actions"] if action["phase"] == phase]:
+            os.makedirs(os.path.join(run_dir, "objects"), mode=0o700, exist_ok=True)
+            os.chmod(run_dir, 0o700)
         if self.host != plan["host"]:  # what leaves is asked nothing more
             self.api = _node_api.of(self)
         result = PlanAction.act(self)
@@ -227,6 +228,7 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
         machine = self.api.get(MACHINES, self.action["name"], _orphans.FLEET)
         if machine is not None:
             self._save_item(MACHINES, machine)
+            self._remember(self.run_dir, [_dead(plan)])  # from here on every run goes on with it
             self.api.delete(MACHINES, name_of(machine), _orphans.FLEET, uid=meta(machine)["uid"])
         hint = "Look at Rancher: it takes the member out of etcd. What is done is done: run the same command again."
         self._until(f"Machine {self.action['name']} to go", self._machine_gone, "remove", 1800, hint)

@@ -202,9 +202,9 @@ def machines(it: _It) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 def joined(secrets: t.Iterable[JSON], machine: str) -> list[str]:
     """Machines whose servers have joined by this one: Rancher lets them join by another one before it goes."""
-    plans = {labels(secret).get(_orphans.MACHINE_NAME, ""): notes(secret) for secret in secrets}
-    url = plans.get(machine, {}).get("rke.cattle.io/join-url")
-    return sorted(name for name, said in plans.items() if url and said.get("rke.cattle.io/joined-to") == url)
+    said = [(labels(secret).get(_orphans.MACHINE_NAME, ""), notes(secret)) for secret in secrets]
+    urls = {note.get("rke.cattle.io/join-url") for name, note in said if name == machine} - {None}
+    return sorted(name for name, note in said if note.get("rke.cattle.io/joined-to") in urls)
 
 
 def evictable(pods: t.Iterable[JSON], node: str) -> list[JSON]:
