@@ -9,22 +9,16 @@ let go when etcd has removed the member, or by force; the hook's owner lets go o
 from __future__ import annotations
 
 import json
-import time
-from datetime import datetime
 from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
-from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from lab.harvester import objects
+from lab.harvester.kinds import BOOTSTRAPS, CLUSTERS, CUSTOM, MACHINES, NODES, SECRETS, lives
+from lab.harvester.play import release
+from lab.harvester.storage import longhorn
 from lab.labs import Lab
 
 JSON = dict[str, Any]
-NODES, LEASES, SECRETS, ATTACHMENTS = (objects.BUILT_IN[k] for k in ("Node", "Lease", "Secret", "VolumeAttachment"))
-MACHINES, CLUSTERS = (_api.Kind("cluster.x-k8s.io", "v1beta1", plural) for plural in ("machines", "clusters"))
-BOOTSTRAPS, CUSTOM = (_api.Kind("rke.cattle.io", "v1", plural) for plural in ("rkebootstraps", "custommachines"))
-STORAGE, VOLUMES, ENGINES, REPLICAS = (
-    _api.Kind("longhorn.io", "v1beta2", plural) for plural in ("nodes", "volumes", "engines", "replicas")
-)
 FORCE, EXCLUDE = "rke.cattle.io/etcd-force-remove", "machine.cluster.x-k8s.io/exclude-node-draining"
 POLICY = "longhorn-keeps-its-nodes"
 
@@ -62,14 +56,14 @@ def machines(api: _api.Api) -> None:
         if not meta.get("deletionTimestamp") or objects.MACHINE_FINALIZER not in meta.get("finalizers", ()):
             continue
         notes, node = meta.get("annotations") or {}, _node_of(machine)
-        if node in nodes and EXCLUDE not in notes and not _lives(api, node):
+        if node in nodes and EXCLUDE not in notes and not lives(api, node):
             _condition(api, machine, "DrainingSucceeded", "cannot evict pods from an unreachable node")
         elif objects.PRETERMINATE in notes:
             _condition(api, machine, "PreTerminateDeleteHookSucceeded", "waits for rke-bootstrap-controller")
         elif not [part for kind in (CUSTOM, BOOTSTRAPS) if (part := _deleted(api, kind, meta["name"]))]:
             if node in nodes:
                 api.delete(NODES, node)
-            _release(api, MACHINES, machine, objects.MACHINE_FINALIZER)
+            release(api, MACHINES, machine, objects.MACHINE_FINALIZER)
 
 
 def bootstraps(api: _api.Api) -> None:
@@ -84,16 +78,16 @@ def bootstraps(api: _api.Api) -> None:
             change = {"metadata": {"annotations": {objects.PRETERMINATE: None}}}
             api.patch(MACHINES, meta["name"], change, objects.FLEET)
         elif meta.get("deletionTimestamp") and (machine is None or not held or forced):
-            _release(api, BOOTSTRAPS, bootstrap, objects.ETCD_FINALIZER)
+            release(api, BOOTSTRAPS, bootstrap, objects.ETCD_FINALIZER)
     for custom in api.items(CUSTOM, objects.FLEET) or ():
         if custom["metadata"].get("deletionTimestamp"):
-            _release(api, CUSTOM, custom, "wrangler.cattle.io/unmanaged-machine")
+            release(api, CUSTOM, custom, "wrangler.cattle.io/unmanaged-machine")
 
 
 def _removed(api: _api.Api, machine: JSON) -> bool:
     """Only a living node can take its member out of etcd."""
     node = _node_of(machine)
-    return bool(machine["metadata"].get("deletionTimestamp")) and (not node or _lives(api, node))
+    return bool(machine["metadata"].get("deletionTimestamp")) and (not node or lives(api, node))
 
 
 def garbage(api: _api.Api) -> None:
@@ -105,65 +99,11 @@ def garbage(api: _api.Api) -> None:
             api.delete(SECRETS, secret["metadata"]["name"], objects.FLEET)
 
 
-def longhorn(api: _api.Api) -> None:
-    """Nodes that are gone count as gone; what is deleted goes; what is missing is built anew, and takes two looks."""
-    nodes = {item["metadata"]["name"] for item in api.items(NODES) or ()}
-    replicas = api.items(REPLICAS, objects.LONGHORN) or []
-    for replica in [each for each in replicas if each["metadata"].get("deletionTimestamp")]:
-        _release(api, REPLICAS, replica, objects.LONGHORN_FINALIZER)
-        replicas.remove(replica)
-    for attachment in api.items(ATTACHMENTS) or ():
-        if attachment["metadata"].get("deletionTimestamp"):
-            volume = attachment["spec"]["source"]["persistentVolumeName"]
-            api.patch(ENGINES, f"{volume}-e-0", {"spec": {"nodeID": ""}}, objects.LONGHORN)
-            _release(api, ATTACHMENTS, attachment, objects.ATTACHER_FINALIZER)
-    storage = api.items(STORAGE, objects.LONGHORN) or []
-    for node in storage:
-        _count(api, node, nodes, [each for each in replicas if each["spec"]["nodeID"] == node["metadata"]["name"]])
-        if node["metadata"].get("deletionTimestamp"):
-            _release(api, STORAGE, node, objects.LONGHORN_FINALIZER)
-    usable = [n["metadata"]["name"] for n in storage if n["spec"]["allowScheduling"] and n["metadata"]["name"] in nodes]
-    for volume in api.items(VOLUMES, objects.LONGHORN) or ():
-        name = volume["metadata"]["name"]
-        _rebuild(api, volume, [each for each in replicas if each["spec"]["volumeName"] == name], usable)
-
-
-def _count(api: _api.Api, node: JSON, nodes: set[str], replicas: list[JSON]) -> None:
-    """Status of a node of Longhorn: whether its Node is there, and what lies on its disk."""
-    name = node["metadata"]["name"]
-    gone = {"type": "Ready", "status": "False", "reason": "KubernetesNodeGone"}
-    scheduled = {each["metadata"]["name"]: 1 for each in replicas}
-    disk = node["status"]["diskStatus"]["default"]
-    conditions = node["status"]["conditions"] if name in nodes else [gone]
-    if disk.get("scheduledReplica", {}) == scheduled and conditions == node["status"]["conditions"]:
-        return
-    old = dict.fromkeys(disk.get("scheduledReplica") or {})
-    status = {"conditions": conditions, "diskStatus": {"default": {"scheduledReplica": {**old, **scheduled}}}}
-    api.patch(STORAGE, name, {"status": status}, objects.LONGHORN, subresource="status")
-
-
-def _rebuild(api: _api.Api, volume: JSON, replicas: list[JSON], usable: list[str]) -> None:
-    good = [each for each in replicas if each["spec"]["healthyAt"] and not each["spec"]["failedAt"]]
-    for replica in replicas:
-        if good and not replica["spec"]["healthyAt"]:
-            moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            api.patch(REPLICAS, replica["metadata"]["name"], {"spec": {"healthyAt": moment}}, objects.LONGHORN)
-    free = [name for name in usable if name not in {each["spec"]["nodeID"] for each in replicas}]
-    if good and free and len(replicas) < volume["spec"]["numberOfReplicas"]:
-        objects.write(api, [objects.replica(volume["metadata"]["name"], free[0], healthy=False)])
-
-
 PARTS = (machines, bootstraps, garbage, longhorn)
 
 
 def _node_of(machine: JSON) -> str:
     return str((machine["status"].get("nodeRef") or {}).get("name") or "")
-
-
-def _lives(api: _api.Api, node: str) -> bool:
-    lease = api.get(LEASES, node, "kube-node-lease") or {}
-    renewed = str((lease.get("spec") or {}).get("renewTime") or "")
-    return bool(renewed) and time.time() - datetime.fromisoformat(renewed).timestamp() < 40
 
 
 def _deleted(api: _api.Api, kind: _api.Kind, name: str) -> JSON | None:
@@ -179,13 +119,3 @@ def _condition(api: _api.Api, machine: JSON, kind: str, message: str) -> None:
     if said not in machine["status"].get("conditions", ()):
         change = {"status": {"phase": "Deleting", "conditions": [said]}}
         api.patch(MACHINES, machine["metadata"]["name"], change, objects.FLEET, subresource="status")
-
-
-def _release(api: _api.Api, kind: _api.Kind, item: JSON, finalizer: str) -> None:
-    meta = item["metadata"]
-    left = [name for name in meta.get("finalizers") or () if name != finalizer]
-    try:
-        api.patch(kind, meta["name"], {"metadata": {"finalizers": left}}, meta.get("namespace", ""))
-    except RequorumError:
-        if api.get(kind, meta["name"], meta.get("namespace", "")):
-            raise

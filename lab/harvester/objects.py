@@ -38,20 +38,33 @@ class Release:
 
     harvester: str
     kubernetes: str
+    rancher: str
+    oldest: str
+    """What can be upgraded to it."""
 
     @property
     def os(self) -> str:
         return f"Harvester {self.harvester}"
 
+    @property
+    def file(self) -> dict[str, str]:
+        """/etc/harvester-release.yaml."""
+        return {
+            "harvester": self.harvester, "harvesterChart": self.harvester.removeprefix("v"), "os": self.os,
+            "kubernetes": self.kubernetes, "rancher": self.rancher, "monitoringChart": "103.0.3+up45.31.1",
+            "minUpgradableVersion": self.oldest,
+        }  # fmt: skip
+
 
 RELEASES = {
-    name: Release(name, kubernetes)
-    for name, kubernetes in (
-        *(("v1.2.2", "v1.26.15+rke2r1"), ("v1.3.1", "v1.27.13+rke2r1"), ("v1.3.2", "v1.28.12+rke2r1")),
-        *(("v1.4.1", "v1.30.7+rke2r1"), ("v1.5.1", "v1.32.4+rke2r1"), ("v1.6.1", "v1.33.5+rke2r1")),
-        *(("v1.7.1", "v1.34.3+rke2r3"), ("v1.8.1", "v1.35.6+rke2r1")),
+    words[0]: Release(*words)
+    for words in (
+        ("v1.2.2", "v1.26.15+rke2r1", "v2.8.2", "v1.2.1"), ("v1.3.1", "v1.27.13+rke2r1", "v2.8.3", "v1.2.2"),
+        ("v1.3.2", "v1.28.12+rke2r1", "v2.8.5", "v1.3.1"), ("v1.4.1", "v1.30.7+rke2r1", "v2.9.3", "v1.4.0"),
+        ("v1.5.1", "v1.32.4+rke2r1", "v2.11.2", "v1.4.2"), ("v1.6.1", "v1.33.5+rke2r1", "v2.12.2", "v1.5.0"),
+        ("v1.7.1", "v1.34.3+rke2r3", "v2.13.1", "v1.6.0"), ("v1.8.1", "v1.35.6+rke2r1", "v2.14.2", "v1.7.0"),
     )
-}
+}  # fmt: skip
 
 
 def machine(node: str) -> str:
@@ -89,7 +102,7 @@ def cluster(nodes: Mapping[str, str], *, release: str = "v1.3.1", living: Sequen
     ]  # fmt: skip
     for name, address in nodes.items():
         made += _machine(name, address, first=next(iter(nodes.values())))
-        made += _storage(name, ready=name in living)
+        made += storage(name, ready=name in living)
     made += _volumes(list(nodes), attached=dead[:1])
     for name in dead:
         made += node(name, nodes[name], release)
@@ -157,7 +170,7 @@ def _machine(name: str, address: str, *, first: str) -> list[JSON]:
     ]  # fmt: skip
 
 
-def _storage(name: str, *, ready: bool) -> list[JSON]:
+def storage(name: str, *, ready: bool) -> list[JSON]:
     """Longhorn's node and the block device below its disk."""
     state = {"status": "True", "reason": ""} if ready else {"status": "False", "reason": "KubernetesNodeNotReady"}
     return [

@@ -36,6 +36,39 @@ def client(lab: Lab, *, seconds: float = 5) -> _api.Api:
     return _api.Api(_kubeconfig.Link(str(path), timeout=5), where=host, seconds=seconds)
 
 
+def settle(api: _api.Api, kind: _api.Kind, item: _api.JSON, change: _api.JSON, subresource: str = "") -> bool:
+    """A merge patch, unless the object is so already; whether it was made. The object follows it."""
+    if not changes(item, change):
+        return False
+    meta = item["metadata"]
+    item |= api.patch(kind, meta["name"], change, meta.get("namespace", ""), subresource=subresource)
+    return True
+
+
+def changes(target: object, change: _api.JSON) -> bool:
+    """Whether a merge patch (RFC 7386) changes anything."""
+    have = target if isinstance(target, dict) else {}
+    return any(
+        key in have
+        if value is None
+        else changes(have.get(key), value) or key not in have
+        if isinstance(value, dict)
+        else have.get(key) != value
+        for key, value in change.items()
+    )
+
+
+def release(api: _api.Api, kind: _api.Kind, item: _api.JSON, finalizer: str) -> None:
+    """Take a finalizer away; it may be gone with its object."""
+    meta = item["metadata"]
+    left = [name for name in meta.get("finalizers") or () if name != finalizer]
+    try:
+        api.patch(kind, meta["name"], {"metadata": {"finalizers": left}}, meta.get("namespace", ""))
+    except RequorumError:
+        if api.get(kind, meta["name"], meta.get("namespace", "")):
+            raise
+
+
 @contextlib.contextmanager
 def playing(lab: Lab, parts: Sequence[Part]) -> Iterator[None]:
     """Controllers that work while the body runs; a mistake of theirs is said once, and raised at the end."""

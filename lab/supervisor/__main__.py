@@ -15,7 +15,7 @@ from .distro import DISTROS, LAB_BIN, Distro
 
 # the modules are imported when they are needed: a shim has to stay small
 _ROLES = {"containerd": "runtime", "containerd-shim-runc-v2": "shim", "kubelet": "kubelet", "crictl": "crictl",
-          "ctr": "crictl", "kube-scheduler": "idle", "kube-controller-manager": "idle"}
+          "ctr": "crictl", "kube-scheduler": "idle", "kube-controller-manager": "idle", "yip": "yip"}
 _COMMANDS = {"server": "server", "agent": "agent", "etcd-snapshot": "snapshots",
              "certificate": "certcommand", "token": "tokenrotate"}
 

@@ -217,7 +217,7 @@ def test_leftovers_of_an_upgrade_that_never_goes_on(harvester: tuple[Lab, _api.A
         assert run.rc == 0 and run.folder, run.out[-4000:]
         assert [as_shown(action) for action in done(run.folder)] == listed(run)[: len(done(run.folder))]
         purged(lab, api)
-        objects.write(api, objects._storage("n2", ready=True))  # a new server in the place of the dead one
+        objects.write(api, objects.storage("n2", ready=True))  # a new server in the place of the dead one
         objects.write(api, objects.node("n2", DEAD["n2"], "v1.3.2")[:1])
         replicas, there = _orphans.KINDS["replicas"]
 

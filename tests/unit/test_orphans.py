@@ -73,7 +73,7 @@ def test_what_goes_in_this_order() -> None:
     made = purge(world(), "n2", "n3")
     assert not made.refusals and not made.notes
     both = sorted([M2, M3])
-    bds = {objects._storage(n, ready=False)[1]["metadata"]["name"] for n in ("n2", "n3")}
+    bds = {objects.storage(n, ready=False)[1]["metadata"]["name"] for n in ("n2", "n3")}
     said = lines(made)
     assert said[:4] == [
         *(f"patch rkebootstraps.rke.cattle.io {m}" for m in both),
