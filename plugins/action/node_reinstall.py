@@ -55,7 +55,8 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
         result = PlanAction.act(self)
         failed = [entry["result"] for entry in result["requorum_actions"] if entry["result"].startswith("failed")]
         back = " To take it back: the same with requorum_reinstall_undo: true." if phase == 1 else ""
-        return result | ({"failed": True, "msg": f"{self.host}: {failed[0]}{back}"} if failed else {})
+        told = {"requorum_planned": plan["actions"], "notes": plan["notes"], "requorum_run_dir": run_dir}
+        return result | told | ({"failed": True, "msg": f"{self.host}: {failed[0]}{back}"} if failed else {})
 
     def _planned(self) -> JSON:
         args = self._task.args
@@ -85,6 +86,7 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
                 "stamp": stamp,
                 "phases": list(_reinstall.PHASES),
                 "actions": actions,
+                "notes": list(made.notes),
                 "host": made.host,
                 "node": made.node,
                 "dead": asdict(made.dead),

@@ -16,7 +16,7 @@ from collections.abc import Sequence
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
-from . import __version__, export, force_sync, join_config, orphans, output, rejoin, rotate, snapshot, token
+from . import __version__, export, force_sync, join_config, orphans, output, reinstall, rejoin, rotate, snapshot, token
 from .inputs import Usage
 
 FAILED, USAGE, INTERRUPTED, PIPE_CLOSED = 1, 2, 130, 141
@@ -59,6 +59,7 @@ def parser() -> argparse.ArgumentParser:
     join_config.add(commands)
     export.add(commands)
     orphans.add(commands)
+    reinstall.add(commands)
     return top
 
 
