@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -72,20 +73,26 @@ def release(api: _api.Api, kind: _api.Kind, item: _api.JSON, finalizer: str) -> 
 @contextlib.contextmanager
 def playing(lab: Lab, parts: Sequence[Part]) -> Iterator[None]:
     """Controllers that work while the body runs; a mistake of theirs is said once, and raised at the end."""
-    end, faults = threading.Event(), dict[str, str]()
+    end, faults, told = threading.Event(), dict[str, str](), set[str]()
+    queue = deque(parts)
 
     def loop() -> None:
         api: _api.Api | None = None
         while not end.is_set():
+            name = "client"
             try:
                 api = api or client(lab)
-                for part in parts:
-                    part(api)
-                    faults.pop(getattr(part, "__name__", repr(part)), None)
-            except (RequorumError, LabError):  # no API server, or a change that somebody else made meanwhile
+                for _part in parts:
+                    queue.rotate(-1)  # after one that fails the next look begins with the one behind it
+                    name = getattr(queue[-1], "__name__", repr(queue[-1]))
+                    queue[-1](api)
+                    faults.pop(name, None)
+            except (RequorumError, LabError) as fault:  # no API server, or a change that somebody else made meanwhile
                 api = None
+                if str(fault) not in told:
+                    told.add(str(fault))
+                    say(f"controller {name}: {fault}"[:300])
             except Exception as fault:  # a mistake of ours must not end the others' work unseen
-                name = getattr(part, "__name__", repr(part))
                 if name not in faults:
                     say(f"controller {name}: {fault!r}")
                 faults[name] = repr(fault)
