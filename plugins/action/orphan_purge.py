@@ -48,7 +48,7 @@ class ActionModule(NodeAction):
             return result | {"failed": True, "changed": False, "actions": [], "msg": " ".join(result["refusals"])}
         if self._task.check_mode or not steps:
             return result
-        return result | self._execute(steps, made.dead)
+        return result | self._let_go(steps, made.dead)
 
     def _plan(self) -> tuple[_orphans.Purge, tuple[tuple[Step, ...], tuple[str, ...]]]:
         args = self._task.args
@@ -71,8 +71,7 @@ class ActionModule(NodeAction):
             for n, e in entries.items()
             if n not in names and (e.get("api") or {}).get("system_uid")
         }
-        uid = str(meta(self.api.get(SYSTEM, "kube-system") or {}).get("uid", ""))
-        if names and (refusal := _orphans.foreign(uid, told)):
+        if names and (refusal := _orphans.foreign(self._system(), told)):
             refusals.insert(0, refusal)
         made = _orphans.Purge(made.dead, () if refusals else made.steps, tuple(refusals), made.notes)
         return made, _stale.leftovers(seen, nodes) if more and not refusals else ((), ())
@@ -82,13 +81,21 @@ class ActionModule(NodeAction):
         found = {n: self.api.items(kind, where) for n, (kind, where) in kinds.items() if n not in ("pods", "passwords")}
         return {"pods": [], "passwords": [], **{name: items for name, items in found.items() if items is not None}}
 
-    def _details(self, seen: dict[str, list[JSON]], nodes: t.Sequence[str]) -> list[JSON]:
-        """Fill in what belongs to these Nodes; the Leases as they are after a living kubelet has renewed its own."""
+    def _system(self) -> str:
+        """UID of kube-system, by which clusters are told apart."""
+        return str(meta(self.api.get(SYSTEM, "kube-system") or {}).get("uid", ""))
+
+    def _fill(self, seen: dict[str, list[JSON]], nodes: t.Sequence[str]) -> None:
+        """What belongs to these Nodes."""
         for node in nodes:
             seen["pods"] += self.api.items(_orphans.KINDS["pods"][0], fields=f"spec.nodeName={node}") or []
             kind, where = _orphans.KINDS["passwords"]
             found = [self.api.get(kind, f"{node}.{suffix}", where) for suffix in _orphans.PASSWORDS]
             seen["passwords"] += [secret for secret in found if secret]
+
+    def _details(self, seen: dict[str, list[JSON]], nodes: t.Sequence[str]) -> list[JSON]:
+        """Fill them in; the Leases as they are after a living kubelet has renewed its own."""
+        self._fill(seen, nodes)
         if not set(nodes) & {name_of(lease) for lease in seen.get("leases", ())}:
             return []
         self.say(f"waiting {RENEWS_S} s: a kubelet that lives would renew its Lease")
@@ -108,13 +115,22 @@ class ActionModule(NodeAction):
         entries = [entry for path in found for entry in load(os.path.dirname(path), "purge.json", {})["dead"]]
         return [Dead(e["name"], e["node"], tuple(e["machines"]), tuple(e["ids"])) for e in entries]
 
-    def _execute(self, steps: t.Sequence[Step], dead: t.Sequence[Dead]) -> JSON:
-        run_dir = os.path.join(self.shelf, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
-        os.makedirs(os.path.join(run_dir, "objects"), mode=0o700)
+    @staticmethod
+    def _remember(run_dir: str, dead: t.Sequence[Dead]) -> None:
+        """Make the folder of a run, with what a later run must know of it."""
+        os.makedirs(os.path.join(run_dir, "objects"), mode=0o700, exist_ok=True)
         os.chmod(run_dir, 0o700)
         record = os.path.join(run_dir, "purge.json")
         write(f"{record}.part", {"dead": [asdict(each) for each in dead]})
         os.replace(f"{record}.part", record)
+
+    def _let_go(self, steps: t.Sequence[Step], dead: t.Sequence[Dead]) -> JSON:
+        run_dir = os.path.join(self.shelf, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+        self._remember(run_dir, dead)
+        return self._carry_out(steps, run_dir, "actions.jsonl")
+
+    def _carry_out(self, steps: t.Sequence[Step], run_dir: str, record: str) -> JSON:
+        """Save all of them, then do one step after the other; record: a file of the run's folder."""
         for number, step in enumerate({step.uid: step for step in steps}.values()):
             self._save(step, os.path.join(run_dir, "objects", f"{number:03d}-{step.kind.name}-{step.name}.json"))
         done: list[JSON] = []
@@ -128,7 +144,7 @@ class ActionModule(NodeAction):
                 said = f"failed: {error}"
             times = {"started": started, "ended": now(), "seconds": round(time.monotonic() - clock, 2)}
             entry = {"id": f"0.{number}", "phase": 0, "node": self.host, "turn": "", **step.document, **times}
-            append(os.path.join(run_dir, "actions.jsonl"), {**entry, "result": said})
+            append(os.path.join(run_dir, record), {**entry, "result": said})
             if said.startswith("failed"):
                 return {**result, "failed": True, "msg": f"{_line(step)} {said}"}
             done.append(step.document)

@@ -56,6 +56,9 @@ class Kind:
         return f"{root}{where}/{self.plural}" + (f"/{quote(name)}" if name else "")
 
 
+PODS = Kind("", "v1", "pods")
+
+
 class Request(t.NamedTuple):
     """verb: get, create, replace, patch (merge) or delete."""
 
@@ -203,6 +206,18 @@ class Api:
         if uid:
             body["preconditions"] = {"uid": uid}
         return not self._ask(Request("delete", kind, namespace, name, body), accept=("NotFound",)).reason
+
+    def evict(self, name: str, namespace: str, *, uid: str) -> str:
+        """Ask once that a pod goes; why it may not now, a disruption budget, or empty. KubeVirt migrates a machine."""
+        body: JSON = {
+            "apiVersion": "policy/v1",
+            "kind": "Eviction",
+            "metadata": {"name": name, "namespace": namespace},
+            "deleteOptions": {"preconditions": {"uid": uid}},
+        }
+        request = Request("create", PODS, namespace, name, body, subresource="eviction")
+        answer = self._ask(request, accept=("NotFound", "Conflict", "TooManyRequests"))
+        return answer.text or answer.reason if answer.reason == "TooManyRequests" else ""
 
     def _done(self, request: Request) -> JSON:
         return self._ask(request).document or {}

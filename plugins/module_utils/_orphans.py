@@ -121,11 +121,13 @@ def purge(
     accept: t.Collection[str] = (),
     later: t.Sequence[JSON] = (),
     clock: float = 0,
+    stopped: bool = False,
 ) -> Purge:
     """names: of Nodes, of hosts of the inventory (addresses: host -> address), or of single Machines.
 
     before: what earlier runs have begun. accept: volumes and images that are given up. later: the Leases, looked at
-    once more after a kubelet would have renewed its own; clock: the controller's.
+    once more after a kubelet would have renewed its own; clock: the controller's. stopped: nobody asks whether they
+    live, because whoever calls stops them itself.
     """
     maps = _Maps(seen)
     known = {each.name: each for each in before}
@@ -134,7 +136,7 @@ def purge(
     refusals = [
         *(refusal for d in dead for refusal in maps.doubts(d, dead, nodes)),
         *(_unknown(d) for d in dead if not _trace(seen, d) and d.name not in known),
-        *(refusal for d in dead if (refusal := _alive(seen, d, later, clock))),
+        *(refusal for d in dead if not stopped and (refusal := _alive(seen, d, later, clock))),
         *_none_left(seen, nodes),
         *_last_copies(seen, nodes, accept),
     ]
@@ -388,22 +390,18 @@ def _none_left(seen: Seen, dead: t.Collection[str]) -> t.Iterator[Refusal]:
 
 def _last_copies(seen: Seen, dead: t.Collection[str], accept: t.Collection[str]) -> t.Iterator[Refusal]:
     """Volumes and images whose only usable copy lies on a dead server."""
-    ready = {name_of(node) for node in seen.get("storage", ()) if condition(node, "Ready") == "True"} - set(dead)
-    modes: dict[str, str] = {}
-    for engine in seen.get("engines", ()):
-        modes |= status(engine).get("replicaModeMap") or {}
-    replicas: dict[str, list[JSON]] = defaultdict(list)
+    ready, copies = _ready(seen, dead), healthy_copies(seen, dead)
+    lost: dict[str, set[str]] = defaultdict(set)
     for replica in seen.get("replicas", ()):
-        replicas[str(spec(replica).get("volumeName"))].append(replica)
-    for volume, copies in sorted(replicas.items()):
-        lost = {_on("replicas", copy) for copy in copies} & set(dead)
-        left = [c for c in copies if _on("replicas", c) in ready and _healthy(c, modes.get(name_of(c), "RW"))]
-        if lost and not left and volume not in accept:
-            where = ", ".join(sorted(lost))
+        lost[str(spec(replica).get("volumeName"))] |= {_on("replicas", replica)} & set(dead)
+    for volume, nodes in sorted(lost.items()):
+        if nodes and not copies[volume] and volume not in accept:
+            where = ", ".join(sorted(nodes))
             yield Refusal(
                 f"Longhorn volume {volume} has no healthy replica on a living node; its last one is on {where}.",
                 where,
-                f"Bring that disk back, or give the volume up: requorum_accept_loss: [{volume}].",
+                f"Bring that disk back or let Longhorn rebuild it elsewhere, or give the volume up: "
+                f"requorum_accept_loss: [{volume}].",
             )
     homes = {
         disk.get("diskUUID"): name_of(node)
@@ -419,6 +417,24 @@ def _last_copies(seen: Seen, dead: t.Collection[str], accept: t.Collection[str])
                 ", ".join(sorted(homes_of & set(dead))),
                 f"Bring that disk back, or give the image up: requorum_accept_loss: [{name_of(image)}].",
             )
+
+
+def _ready(seen: Seen, without: t.Collection[str]) -> set[str]:
+    """Nodes of Longhorn that are Ready, but for these."""
+    return {name_of(node) for node in seen.get("storage", ()) if condition(node, "Ready") == "True"} - set(without)
+
+
+def healthy_copies(seen: Seen, without: t.Collection[str]) -> dict[str, list[str]]:
+    """Volume -> nodes of Longhorn that are Ready and hold a healthy replica of it, but for these."""
+    ready = _ready(seen, without)
+    modes = {
+        name: mode for e in seen.get("engines", ()) for name, mode in (status(e).get("replicaModeMap") or {}).items()
+    }
+    found: dict[str, list[str]] = defaultdict(list)
+    for replica in seen.get("replicas", ()):
+        if _on("replicas", replica) in ready and _healthy(replica, modes.get(name_of(replica), "RW")):
+            found[str(spec(replica).get("volumeName"))].append(_on("replicas", replica))
+    return found
 
 
 def _healthy(replica: JSON, mode: str) -> bool:

@@ -200,6 +200,8 @@ class PlanAction(NodeAction):
 
     VALID = ("plan", "phase", "run_dir")
     VERBS: t.ClassVar[tuple[str, ...]] = ()
+    action: JSON
+    """The one that is being done."""
 
     def act(self) -> JSON:
         self.plan: JSON = self._task.args["plan"]
@@ -222,7 +224,7 @@ class PlanAction(NodeAction):
             if any(entry["result"].startswith("failed") for entry in recorded(self.run_dir)):
                 return
             self.say(f"({action['phase']}/{len(self.plan['phases'])}) {action['id']} {action['what']}")
-            started, clock = now(), time.monotonic()
+            self.action, started, clock = action, now(), time.monotonic()
             try:
                 outcome = getattr(self, f"do_{action['verb']}")()
             except RequorumError as error:

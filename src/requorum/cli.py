@@ -24,6 +24,7 @@ from . import (
     join_config,
     orphans,
     output,
+    reinstall,
     rejoin,
     rotate,
     snapshot,
@@ -73,6 +74,7 @@ def parser() -> argparse.ArgumentParser:
     await_join.add(commands)
     export.add(commands)
     orphans.add(commands)
+    reinstall.add(commands)
     verify.add(commands)
     return top
 

@@ -37,6 +37,7 @@ class FakeApi:
         self.missing, self.page = missing, page
         self.refuse: Callable[[_api.Request], _api.Answer | None] = lambda _request: None
         self.asked: list[_api.Request] = []
+        self.protected: set[str] = set()
         self._numbers = itertools.count(1)
 
     def __call__(self, request: _api.Request) -> _api.Answer:
@@ -47,13 +48,15 @@ class FakeApi:
             return _api.Answer("NotFound", "the server could not find the requested resource")
         if request.verb == "get" and not request.name:
             return self._list(request)
-        if request.verb == "create":
+        if request.verb == "create" and not request.subresource:
             return self._create(request)
         key = self.key(request.kind, request.name, request.namespace)
         item = self.objects.get(key)
         if item is None:
             return _api.Answer("NotFound", f"{request.kind.name} {request.name} not found")
-        return {"get": self._get, "patch": self._patch, "delete": self._delete}[request.verb](request, key, item)
+        return {"get": self._get, "patch": self._patch, "delete": self._delete, "create": self._evict}[request.verb](
+            request, key, item
+        )
 
     @staticmethod
     def key(kind: _api.Kind, name: str, namespace: str = "") -> Key:
@@ -113,6 +116,15 @@ class FakeApi:
         item["metadata"].setdefault("deletionTimestamp", "2026-11-28T12:00:00Z")
         self._finish(key)
         return _api.Answer("", "", copy.deepcopy(item))
+
+    def _evict(self, request: _api.Request, key: Key, item: JSON) -> _api.Answer:
+        """A pod goes at once, unless a budget protects it."""
+        assert request.subresource == "eviction" and request.body
+        assert request.body["deleteOptions"]["preconditions"] == {"uid": item["metadata"]["uid"]}
+        if request.name in self.protected:
+            return _api.Answer("TooManyRequests", "Cannot evict pod as it would violate the pod's disruption budget.")
+        del self.objects[key]
+        return _api.Answer("", "", {"kind": "Status", "status": "Success"})
 
     def _finish(self, key: Key) -> None:
         meta = self.objects[key]["metadata"]
