@@ -73,6 +73,8 @@ def _node(api: _api.Api, name: str) -> JSON:
 
 def harvester_stuck_upgrade(lab: Lab, host: str) -> None:
     """Make the lab a Harvester whose upgrade is stuck; HOST runs a machine, and is the only server left."""
+    if lab.spec.distro != "rke2" or len(lab.servers) != 3 or lab.agents:
+        raise LabError("the story has three servers of RKE2 and nothing else: python -m lab up --agents 0")
     dead = [name for name in lab.servers if name != host]
     api = become(lab, lab.servers)
     for name in lab.servers:  # Rancher has upgraded RKE2; nobody has upgraded the system
