@@ -27,7 +27,7 @@ from lab.progress import LabError, say, wait_for
 JSON = dict[str, Any]
 BEFORE, TARGET = "v1.3.1", "v1.3.2"
 GUEST = "default/vm1"
-STUCK = "cannot patch \"harvester\" with kind KubeVirt: timed out waiting for the condition"
+STUCK = 'cannot patch "harvester" with kind KubeVirt: timed out waiting for the condition'
 _LOGS = "/var/log/pods/cattle-provisioning-capi-system_capi-controller-manager-6f87d8c7c-x2v9k_0f9b/manager"
 _HANDSHAKES = (
     "http: TLS handshake error from 10.52.0.1:{port}: EOF",
