@@ -59,10 +59,9 @@ def machines(api: _api.Api) -> None:
         if not meta.get("deletionTimestamp") or objects.MACHINE_FINALIZER not in meta.get("finalizers", ()):
             continue
         notes, node = meta.get("annotations") or {}, _node_of(machine)
-        if node in nodes and EXCLUDE not in notes and not lives(api, node):
-            _condition(api, machine, "DrainingSucceeded", "cannot evict pods from an unreachable node")
-        elif node in nodes and EXCLUDE not in notes and not _drained(api, nodes[node]):
-            _condition(api, machine, "DrainingSucceeded", "waits for pods to go")
+        if node in nodes and EXCLUDE not in notes and not _drained(api, nodes[node]):
+            why = "waits for pods to go" if lives(api, node) else "cannot evict pods from an unreachable node"
+            _condition(api, machine, "DrainingSucceeded", why)
         elif objects.PRETERMINATE in notes:
             _condition(api, machine, "PreTerminateDeleteHookSucceeded", "waits for rke-bootstrap-controller")
         elif not [part for kind in (CUSTOM, BOOTSTRAPS) if (part := _deleted(api, kind, meta["name"]))]:

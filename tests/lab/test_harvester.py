@@ -43,9 +43,9 @@ def harvester(rke2: Lab) -> Iterator[Lab]:
     for name in [*rke2.servers, *rke2.agents]:
         for path, text in FILES.items():
             rke2.sh(name, f"mkdir -p {Path(path).parent} && cat >{path}", stdin=text).ok(path)
-    first = rke2.servers[0]
-    rke2.kubectl(first, "delete", "secret", "harvester-test", "--ignore-not-found").ok("no secret")
-    rke2.kubectl(first, "create", "secret", "generic", "harvester-test", f"--from-literal=word={IN_SECRET}").ok("secret")
+    first, secret = rke2.servers[0], ("secret", "harvester-test")
+    rke2.kubectl(first, "delete", *secret, "--ignore-not-found").ok("no secret of an earlier test")
+    rke2.kubectl(first, "create", "secret", "generic", secret[1], f"--from-literal=word={IN_SECRET}").ok("secret")
     yield rke2
     host.strip(rke2)
     for name in [*rke2.servers, *rke2.agents]:
