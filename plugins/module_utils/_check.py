@@ -42,7 +42,7 @@ class Fault(t.NamedTuple):
 
 
 class Verdict(t.NamedTuple):
-    """What a topic says: `said` where nothing is wrong, and beside faults what explains them."""
+    """What a topic says: `said` where nothing is wrong."""
 
     said: str
     faults: t.Sequence[Fault] = ()
@@ -96,9 +96,8 @@ def judged(topic: Topic, read: Read, seen: Seen) -> Check:
         return unknown(topic.name, topic.wanted, f"an object has an unknown form: {fault!r}")
     if not faults:
         return Check(topic.name, topic.wanted, said, "holds")
-    observed = few([fault.what for fault in faults]) + (f" ({said})" if said else "")
     steps = list(dict.fromkeys(fault.next for fault in faults if fault.next))
-    return Check(topic.name, topic.wanted, observed, "wrong", " ".join(steps[:SHOWN]))
+    return Check(topic.name, topic.wanted, few([fault.what for fault in faults]), "wrong", " ".join(steps[:SHOWN]))
 
 
 def unknown(name: str, wanted: str, why: str) -> Check:

@@ -117,7 +117,7 @@ def pods(seen: Seen) -> Verdict:
         where = f"{meta(pod)['namespace']}/{name_of(pod)}"
         what = f"{where} is stuck in Terminating" if meta(pod).get("deletionTimestamp") else f"{where} is not Ready"
         faults.append(Fault(what, f"kubectl -n {meta(pod)['namespace']} describe pod {name_of(pod)}"))
-    return Verdict("all are" if not faults else f"{len(faults)} of {len(seen['pods'])}", faults)
+    return Verdict(f"{len(seen['pods'])} pods", faults)
 
 
 def _moment(text: t.Any) -> float | None:

@@ -42,7 +42,8 @@ class Harvester(Stored):
         """Make an object, or merge into the one that is there (RFC 7386)."""
         group = item["apiVersion"].rpartition("/")[0]
         plural = f"{item['kind'].lower()}s"
-        key = (f"{plural}.{group}" if group else plural, item["metadata"].get("namespace", ""), item["metadata"]["name"])
+        meta = item["metadata"]
+        key = (f"{plural}.{group}" if group else plural, meta.get("namespace", ""), meta["name"])
         made = merged(self.objects.get(key, {"metadata": {"uid": ":".join(key)}}), copy.deepcopy(item))
         self.objects[key] = made
 

@@ -89,7 +89,7 @@ def under_way(h: Harvester, **states: str) -> None:
 
 def aborted(h: Harvester) -> None:
     under_way(h, n1="Images preloaded")
-    notes = {key: "{}" for key in _stale.PRE}
+    notes = dict.fromkeys(_stale.PRE, "{}")
     h.change("secrets", "custom-n1-machine-plan", {"metadata": {"annotations": notes}})
 
 
@@ -120,7 +120,7 @@ BROKEN: dict[str, tuple[Callable[[Harvester], Any], dict[str, str]]] = {
         lambda h: h.change("nodes", "n2", {"status": {"nodeInfo": {"osImage": "Harvester v1.1.3"}}}),
         {"versions": "n2 runs Harvester v1.1.3, others Harvester v1."}),
     "a component is missing": (
-        lambda h: h.drop(APP, "harvester-webhook"), {"components": f"deployment {SYSTEM}/harvester-webhook is missing"}),
+        lambda h: h.drop(APP, "harvester-webhook"), {"components": "deployment harvester-system/harvester-webhook is"}),
     "the agent of Fleet is missing": (
         lambda h: h.drop("statefulsets.apps" if h.release["harvester"] == "v1.4.1" else APP, "fleet-agent"),
         {"components": "cattle-fleet-local-system/fleet-agent is missing"}),
@@ -206,7 +206,7 @@ BROKEN: dict[str, tuple[Callable[[Harvester], Any], dict[str, str]]] = {
         lambda h: under_way(h, n1="Pre-drained"),
         {"upgrade": "hvst-upgrade-done is UpgradingNodes (n1: Pre-drained)"}),
     "an upgrade was begun twice": (aborted, {
-        "upgrade": "cannot go on by itself", "leftovers of upgrades": "secrets custom-n1-machine-plan: take the early"}),
+        "upgrade": "cannot go on by itself", "leftovers of upgrades": "secrets custom-n1-machine-plan: take the"}),
     "Longhorn waits half an hour": (
         lambda h: h.change(f"settings.{LH}", "replica-replenishment-wait-interval", {"value": "1800"}),
         {"leftovers of upgrades": "settings replica-replenishment-wait-interval: set it to 600"}),
