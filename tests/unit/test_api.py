@@ -137,6 +137,28 @@ def test_only_the_object_that_was_seen_is_deleted() -> None:
     assert bodies[1]["gracePeriodSeconds"] == 0
 
 
+@pytest.mark.parametrize(
+    ("reason", "said"),
+    [("", ""), ("NotFound", ""), ("Conflict", ""), ("TooManyRequests", "a budget"), ("Forbidden", None)],
+)
+def test_a_pod_is_evicted_or_stays_and_is_asked_once(reason: str, said: str | None) -> None:
+    """Conflict: another pod of that name."""
+    asked: list[_api.Request] = []
+
+    def answer(request: _api.Request) -> _api.Answer:
+        asked.append(request)
+        return _api.Answer(reason, "a budget")
+
+    if said is None:
+        with pytest.raises(RequorumError, match="create pods web: a budget"):
+            api(answer).evict("web", "default", uid="u")
+    else:
+        assert api(answer).evict("web", "default", uid="u") == said
+    (request,) = asked
+    assert request.url == "/api/v1/namespaces/default/pods/web/eviction" and request.verb == "create"
+    assert request.body and request.body["deleteOptions"] == {"preconditions": {"uid": "u"}}
+
+
 def test_a_list_of_one_host() -> None:
     asked: list[str] = []
 

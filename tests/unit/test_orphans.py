@@ -176,6 +176,11 @@ def test_a_run_that_was_cut_off_is_gone_on_with(gone: list[tuple[str, str]]) -> 
     assert lines(again) == [line for line in lines(first) if line not in missing]
 
 
+def test_whoever_stops_them_himself_is_not_asked_whether_they_live() -> None:
+    fake = world(living=tuple(NODES))
+    assert "is alive" in why(purge(fake, "n2")) and not purge(fake, "n2", stopped=True).refusals
+
+
 def test_an_earlier_run_has_purged_it() -> None:
     fake = world()
     dead = Dead("n9", "n9", ("custom-n9",))

@@ -17,7 +17,7 @@ import pytest
 from ansible_collections.requorum.cluster.plugins.action import node_reinstall, orphan_purge
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _node, _orphans, _reinstall
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from lab.harvester import capi
+from lab.harvester import capi, planner
 from tests.unit import test_reinstall
 from tests.unit.test_orphan_action import Mortal
 from tests.unit.test_orphans import M1, M2, M3, NODES
@@ -46,12 +46,10 @@ class Cluster:
                 return None
             inside.append(True)
             self._kubelets()
-            for part in capi.PARTS:
+            for part in (planner.planner, *capi.PARTS) if capi.PARTS else ():
                 part(_api.Api(self.fake, where="controllers"))
             self._machines()
-            gone = [name for name in self.members if name not in self.fake.names("nodes")]
-            if gone and not (self.stubborn and gone[0] in self.running):
-                self.members.remove(gone[0])
+            self._etcd()
             inside.clear()
             return self.late(request)
 
@@ -61,6 +59,16 @@ class Cluster:
         now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
         for name in self.running & set(self.fake.names("nodes")):
             change(self.fake, "leases", name, {"spec": {"renewTime": now}})
+
+    def _etcd(self) -> None:
+        """RKE2 on another server takes a member out: of a Node that is annotated, or that was deleted."""
+        for name in self.members.copy():
+            node = self.fake.objects.get(("nodes", "", name))
+            marks = (node or {"metadata": {}})["metadata"].get("annotations") or {}
+            if node and marks.get(capi.REMOVE) == "true" and capi.REMOVED not in marks:
+                change(self.fake, "nodes", name, {"metadata": {"annotations": {capi.REMOVED: name}}})
+            if (node is None or capi.REMOVED in marks) and not (self.stubborn and name in self.running):
+                self.members.remove(name)
 
     def _machines(self) -> None:
         """KubeVirt: one whose launcher has gone has moved to n2."""
