@@ -4,7 +4,8 @@
 
 As upstream does it: nothing of a paused Cluster is deleted; a Machine is drained and held by Rancher's hook, which is
 let go when etcd has removed the member, or by force; the hook's owner lets go of its RKEBootstrap only afterwards.
-That volumes are detached before the hook is not played.
+Rancher asks for the removal while CAPI drains, and waits for no drain: who wants it drained drains it first. That CAPI
+gives up on the pods of a silent node after five minutes, and waits for volumes to be detached, is not played.
 """
 
 from __future__ import annotations

@@ -8,6 +8,7 @@ on none; charts are paused; hooks of the first try hold the survivor; the bundle
 
 from __future__ import annotations
 
+import base64
 import secrets
 import time
 from collections.abc import Sequence
@@ -56,12 +57,27 @@ def become(lab: Lab, names: Sequence[str], *, release: str = BEFORE) -> _api.Api
     for name in ("rancher-monitoring-crd", "rancher-logging-crd"):
         api.create(CHARTS, fleet.chart(name, version="103.0.3+up45.31.1"))
     fleet.fleet(api)
+    _rancher_secrets(lab, api, names[0])
     addresses = {name: lab.spec.host(name).ip for name in names}
     objects.write(api, objects.cluster(addresses, living=names, release=release))
     for name in names:
         labels, notes = oem.labels("default"), {machines.OF_NODE: objects.machine(name)}
         settle(api, NODES, _node(api, name), {"metadata": {"labels": labels, "annotations": notes}})
     return api
+
+
+def _rancher_secrets(lab: Lab, api: _api.Api, first: str) -> None:
+    """What Rancher keeps of the local cluster: RKE2's own token, which is not rancherd's, and a kubeconfig."""
+    token = lab.sh(first, f"cat {lab.data_dir}/server/token").ok("token").out.strip()
+    config = lab.sh(first, f"cat {lab.spec.supervisor.kubeconfig}").ok("kubeconfig").out
+    labels = {"cluster.x-k8s.io/cluster-name": "local"}
+    for name, kind, values in (
+        ("local-rke-state", "rke.cattle.io/cluster-state", {"serverToken": token, "agentToken": token}),
+        ("local-kubeconfig", "Opaque", {"value": config}),
+    ):
+        data = {key: base64.b64encode(value.encode()).decode() for key, value in values.items()}
+        meta = {"name": name, "namespace": objects.FLEET, "labels": labels}
+        api.create(SECRETS, {"apiVersion": "v1", "kind": "Secret", "type": kind, "metadata": meta, "data": data})
 
 
 def _node(api: _api.Api, name: str) -> JSON:

@@ -16,7 +16,7 @@ import yaml
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
 from lab import faults
 from lab.drill import playbook
-from lab.harvester import guests, host, joining, kinds, objects, oem, parts, planner, play, promote, story
+from lab.harvester import drain, guests, host, joining, kinds, objects, oem, parts, planner, play, promote, story
 from lab.labs import Lab
 from lab.progress import LabError, wait_for
 
@@ -149,6 +149,8 @@ def test_a_server_leaves_and_is_installed_anew(harvester: tuple[Lab, _api.Api], 
         leaves = {"spec": {"allowScheduling": False, "evictionRequested": True}}
         api.patch(kinds.STORAGE, first, leaves, objects.LONGHORN)
         until("replicas to move", lambda: where(api) == {second, NEW})
+        api.patch(kinds.NODES, first, {"spec": {"unschedulable": True}})
+        until("its pods to go", lambda: drain.evict(api, first))
         api.delete(kinds.MACHINES, its, objects.FLEET)
         until("its Machine to go", lambda: api.get(kinds.MACHINES, its, objects.FLEET) is None, 180)
         assert set(lab.members(second)) == set(lab.nodes(second)) == {second, NEW}
