@@ -25,7 +25,7 @@ class ActionModule(NodeAction):
         names = list(dict.fromkeys([given] if isinstance(given, str) else map(str, given)))
         if not names:
             raise RequorumError("No host is named.", "Name those that join, or describe them in requorum_join.")
-        self.watch = Watch(self, names, {name: wish for name, wish in wishes.items() if isinstance(wish, dict)})
+        self.watch = Watch(self, names, {name: wish if isinstance(wish, dict) else {} for name, wish in wishes.items()})
         self.watch.look_at_all()
         if not self._task.check_mode:
             try:
