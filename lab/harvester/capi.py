@@ -1,9 +1,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Parts of a Harvester that answer when servers are purged: CAPI, Rancher's bootstrap controller, Longhorn, garbage.
+"""Parts of a Harvester that answer when servers go: CAPI, Rancher's bootstrap controller, garbage.
 
 As upstream does it: nothing of a paused Cluster is deleted; a Machine is drained and held by Rancher's hook, which is
 let go when etcd has removed the member, or by force; the hook's owner lets go of its RKEBootstrap only afterwards.
+That volumes are detached before the hook is not played.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ import json
 from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
-from lab.harvester import objects
+from lab.harvester import objects, planner
+from lab.harvester.drain import evict
 from lab.harvester.kinds import BOOTSTRAPS, CLUSTERS, CUSTOM, MACHINES, NODES, SECRETS, lives
-from lab.harvester.play import release
+from lab.harvester.play import release, settle
 from lab.harvester.storage import longhorn
 from lab.labs import Lab
 
 JSON = dict[str, Any]
+REMOVE, REMOVED = "etcd.rke2.cattle.io/remove", "etcd.rke2.cattle.io/removed-node-name"
 FORCE, EXCLUDE = "rke.cattle.io/etcd-force-remove", "machine.cluster.x-k8s.io/exclude-node-draining"
 POLICY = "longhorn-keeps-its-nodes"
 
@@ -56,8 +59,9 @@ def machines(api: _api.Api) -> None:
         if not meta.get("deletionTimestamp") or objects.MACHINE_FINALIZER not in meta.get("finalizers", ()):
             continue
         notes, node = meta.get("annotations") or {}, _node_of(machine)
-        if node in nodes and EXCLUDE not in notes and not lives(api, node):
-            _condition(api, machine, "DrainingSucceeded", "cannot evict pods from an unreachable node")
+        if node in nodes and EXCLUDE not in notes and not _drained(api, nodes[node]):
+            why = "waits for pods to go" if lives(api, node) else "cannot evict pods from an unreachable node"
+            _condition(api, machine, "DrainingSucceeded", why)
         elif objects.PRETERMINATE in notes:
             _condition(api, machine, "PreTerminateDeleteHookSucceeded", "waits for rke-bootstrap-controller")
         elif not [part for kind in (CUSTOM, BOOTSTRAPS) if (part := _deleted(api, kind, meta["name"]))]:
@@ -84,10 +88,29 @@ def bootstraps(api: _api.Api) -> None:
             release(api, CUSTOM, custom, "wrangler.cattle.io/unmanaged-machine")
 
 
+def _drained(api: _api.Api, node: JSON) -> bool:
+    settle(api, NODES, node, {"spec": {"unschedulable": True}})
+    return evict(api, node["metadata"]["name"])
+
+
 def _removed(api: _api.Api, machine: JSON) -> bool:
-    """Only a living node can take its member out of etcd."""
-    node = _node_of(machine)
-    return bool(machine["metadata"].get("deletionTimestamp")) and (not node or lives(api, node))
+    """Whether etcd has removed the member; RKE2 on another server is asked to, when nobody joins it any more."""
+    meta = machine["metadata"]
+    if not meta.get("deletionTimestamp"):
+        return False
+    node = api.get(NODES, name) if (name := _node_of(machine)) else None
+    if node is None or meta.get("labels", {}).get(planner.ETCD) != "true":
+        return True
+    notes = node["metadata"].get("annotations") or {}
+    plans = {item["metadata"]["labels"]["rke.cattle.io/machine-name"]: planner.notes(item)
+             for item in planner.secrets(api)}  # fmt: skip
+    url = plans.pop(meta["name"], {}).get(planner.URL)
+    if any(url and each.get(planner.JOINED) == url for each in plans.values()):
+        return False
+    if REMOVED in notes:
+        return True
+    settle(api, NODES, node, {"metadata": {"annotations": {REMOVE: "true"}}})
+    return False
 
 
 def garbage(api: _api.Api) -> None:

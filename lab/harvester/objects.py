@@ -21,7 +21,11 @@ MACHINE_FINALIZER, LONGHORN_FINALIZER = "machine.cluster.x-k8s.io", "longhorn.io
 ATTACHER_FINALIZER = "external-attacher/driver-longhorn-io"
 LONG_AGO = "2026-01-01T00:00:00Z"
 UPGRADE = "hvst-upgrade-x7k2p"
-DRAIN = '{"enabled":true,"force":true,"ignoreDaemonSets":true,"deleteEmptyDirData":true}'
+DRAIN = (
+    '{"enabled":true,"force":true,"ignoreDaemonSets":true,"deleteEmptyDirData":true,'
+    '"preDrainHooks":[{"annotation":"harvesterhci.io/pre-hook"}],'
+    '"postDrainHooks":[{"annotation":"harvesterhci.io/post-hook"}]}'
+)
 BUILT_IN = {
     "Node": _api.Kind("", "v1", "nodes", namespaced=False),
     "Secret": _api.Kind("", "v1", "secrets"),
@@ -29,6 +33,7 @@ BUILT_IN = {
     "Lease": _api.Kind("coordination.k8s.io", "v1", "leases"),
     "VolumeAttachment": _api.Kind("storage.k8s.io", "v1", "volumeattachments", namespaced=False),
     "Job": _api.Kind("batch", "v1", "jobs"),
+    "PersistentVolumeClaim": _api.Kind("", "v1", "persistentvolumeclaims"),
 }
 
 
@@ -186,23 +191,31 @@ def storage(name: str, *, ready: bool) -> list[JSON]:
 
 
 def _volumes(nodes: list[str], attached: Sequence[str]) -> list[JSON]:
-    made = []
-    for volume in ("vol-1", "vol-2", "vol-3"):
-        on = attached[0] if attached and volume == "vol-1" else ""
-        made += [
-            _object("Volume", "longhorn.io/v1beta2", volume, LONGHORN, spec={
-                "numberOfReplicas": len(nodes), "nodeID": on},
-                status={"state": "attached" if on else "detached", "robustness": "degraded" if on else "unknown"}),
-            _object("Engine", "longhorn.io/v1beta2", f"{volume}-e-0", LONGHORN, spec={
-                "volumeName": volume, "nodeID": on}, status={"replicaModeMap": {}}),
-            *(replica(volume, name) for name in nodes),
-        ]  # fmt: skip
-        made += [
-            _object("VolumeAttachment", "storage.k8s.io/v1", f"csi-{volume}",
-                    metadata={"finalizers": [ATTACHER_FINALIZER]},
-                    spec={"attacher": "driver.longhorn.io", "nodeName": on, "source": {"persistentVolumeName": volume}})
-        ] if on else []  # fmt: skip
-    return made
+    first = attached[0] if attached else ""
+    return [
+        item for name in ("vol-1", "vol-2", "vol-3") for item in volume(name, nodes, first if name == "vol-1" else "")
+    ]
+
+
+def volume(name: str, nodes: Sequence[str], on: str) -> list[JSON]:
+    """A volume of Longhorn with a good replica on each of the nodes, attached to one of them or to none."""
+    return [
+        _object("Volume", "longhorn.io/v1beta2", name, LONGHORN, spec={
+            "numberOfReplicas": len(nodes), "nodeID": on},
+            status={"state": "attached" if on else "detached", "robustness": "degraded" if on else "unknown"}),
+        _object("Engine", "longhorn.io/v1beta2", f"{name}-e-0", LONGHORN, spec={
+            "volumeName": name, "nodeID": on}, status={"replicaModeMap": {}}),
+        *(replica(name, node) for node in nodes),
+        *([attachment(name, on)] if on else []),
+    ]  # fmt: skip
+
+
+def attachment(volume: str, on: str) -> JSON:
+    """A volume is attached to a node."""
+    return _object("VolumeAttachment", "storage.k8s.io/v1", f"csi-{volume}-{on}",
+                   metadata={"finalizers": [ATTACHER_FINALIZER]},
+                   spec={"attacher": "driver.longhorn.io", "nodeName": on,
+                         "source": {"persistentVolumeName": volume}})  # fmt: skip
 
 
 def replica(volume: str, on: str, *, healthy: bool = True) -> JSON:
@@ -258,7 +271,7 @@ def kind_of(item: JSON) -> _api.Kind:
 def write(api: _api.Api, items: Sequence[JSON]) -> None:
     """Make them in this order; owners come before what they own, and a status is written after its object.
 
-    A pod is deleted at once: its host never ends it.
+    A pod of a node that is dead is deleted at once: nobody ever ends it.
     """
     uids: dict[tuple[str, str], str] = {}
     for item in items:
@@ -269,7 +282,7 @@ def write(api: _api.Api, items: Sequence[JSON]) -> None:
         uids[item["kind"], meta["name"]] = _create(api, kind, body)
         if status is not None:
             api.patch(kind, meta["name"], {"status": status}, meta.get("namespace", ""), subresource="status")
-        if item["kind"] == "Pod":
+        if item["kind"] == "Pod" and "labels" not in meta:
             api.delete(kind, meta["name"], meta["namespace"])
 
 

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
-from lab.harvester import capi, fleet, machines, planner, promote
+from lab.harvester import capi, drain, fleet, guests, machines, planner, promote
 from lab.harvester.play import Part
 from lab.labs import Lab
 
@@ -14,8 +14,13 @@ def everything(lab: Lab) -> tuple[Part, ...]:
     """All that answers in a Harvester whose hosts are those of the lab."""
     carry_out = planner.on(lab)
 
+    on = guests.OfLab(lab)
+
+    def machine_guests(api: _api.Api) -> None:
+        guests.guests(api, on)
+
     def agents(api: _api.Api) -> None:
         planner.agents(api, carry_out)
 
     rancher: tuple[Part, ...] = (machines.requests, machines.plans, planner.planner, agents, machines.phases)
-    return (*rancher, promote.promote, *capi.PARTS, fleet.fleet)
+    return (*rancher, drain.machine_drain, promote.promote, machine_guests, *capi.PARTS, fleet.fleet)

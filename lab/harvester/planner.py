@@ -16,6 +16,7 @@ from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
 from lab.harvester import objects, oem
+from lab.harvester.drain import DONE, OPTIONS, UNCORDON
 from lab.harvester.kinds import BOOTSTRAPS, MACHINES, NODES, PLAN_SECRET, SECRETS, paused
 from lab.harvester.machines import ADDRESS, MINE, NAME
 from lab.harvester.play import settle
@@ -62,6 +63,9 @@ def planner(api: _api.Api) -> None:
         if init or item["metadata"]["labels"].get(INIT):
             settle(api, SECRETS, item, {"metadata": {"labels": {INIT: "true" if init else None}}})
     url = next((notes(item)[URL] for item in plans if item["metadata"]["name"] == first and URL in notes(item)), "")
+    for item in plans:
+        if notes(item).get(OPTIONS) and notes(item).get(DONE) == notes(item)[OPTIONS]:  # its plan is carried out then
+            settle(api, SECRETS, item, {"metadata": {"annotations": {UNCORDON: "true"}}})
     nodes = {item["metadata"]["name"]: item for item in api.items(NODES) or ()}
     for item in plans if url else ():
         own = "" if item["metadata"]["name"] == first else url

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
@@ -23,16 +24,18 @@ Part = Callable[[_api.Api], None]
 PAUSE = 0.3
 
 
-def client(lab: Lab, *, seconds: float = 5) -> _api.Api:
-    """The API of a lab as its administrator, from this machine."""
-    host = lab.answering()
+def client(lab: Lab, *, seconds: float = 5, host: str = "") -> _api.Api:
+    """The API of a lab as its administrator, from this machine; by the first server that answers, or by this one."""
+    host = host or lab.answering()
     text = lab.sh(host, f"cat {lab.spec.supervisor.kubeconfig}").ok("kubeconfig").out
     document = yaml.safe_load(text)
     for cluster in document["clusters"]:
         cluster["cluster"]["server"] = f"https://{lab.spec.host(host).ip}:6443"
     path = Path(lab.folder) / "admin.kubeconfig"
-    path.touch(0o600)
-    path.write_text(yaml.safe_dump(document))
+    new = path.with_suffix(f".{threading.get_ident()}")  # another reader never sees a half of it
+    new.touch(0o600)
+    new.write_text(yaml.safe_dump(document))
+    new.replace(path)
     return _api.Api(_kubeconfig.Link(str(path), timeout=5), where=host, seconds=seconds)
 
 
@@ -72,20 +75,26 @@ def release(api: _api.Api, kind: _api.Kind, item: _api.JSON, finalizer: str) -> 
 @contextlib.contextmanager
 def playing(lab: Lab, parts: Sequence[Part]) -> Iterator[None]:
     """Controllers that work while the body runs; a mistake of theirs is said once, and raised at the end."""
-    end, faults = threading.Event(), dict[str, str]()
+    end, faults, told = threading.Event(), dict[str, str](), set[str]()
+    queue = deque(parts)
 
     def loop() -> None:
         api: _api.Api | None = None
         while not end.is_set():
+            name = "client"
             try:
                 api = api or client(lab)
-                for part in parts:
-                    part(api)
-                    faults.pop(getattr(part, "__name__", repr(part)), None)
-            except (RequorumError, LabError):  # no API server, or a change that somebody else made meanwhile
+                for _part in parts:
+                    queue.rotate(-1)  # after one that fails the next look begins with the one behind it
+                    name = getattr(queue[-1], "__name__", repr(queue[-1]))
+                    queue[-1](api)
+                    faults.pop(name, None)
+            except (RequorumError, LabError) as fault:  # no API server, or a change that somebody else made meanwhile
                 api = None
+                if str(fault) not in told:
+                    told.add(str(fault))
+                    say(f"controller {name}: {fault}"[:300])
             except Exception as fault:  # a mistake of ours must not end the others' work unseen
-                name = getattr(part, "__name__", repr(part))
                 if name not in faults:
                     say(f"controller {name}: {fault!r}")
                 faults[name] = repr(fault)

@@ -15,6 +15,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _api
 
 JSON = dict[str, Any]
 Key = tuple[str, str, str]
+KUBELET = "no kubelet ends it"
 
 
 def merged(target: Any, change: JSON) -> JSON:
@@ -106,10 +107,9 @@ class FakeApi:
         uid = (body.get("preconditions") or {}).get("uid")
         if uid and uid != item["metadata"]["uid"]:
             return _api.Answer("Conflict", "the UID in the precondition does not match")
-        if request.kind.name == "pods" and body.get("gracePeriodSeconds") != 0:
-            item["metadata"]["finalizers"] = ["no kubelet ends it"]
-        elif request.kind.name == "pods":
-            item["metadata"]["finalizers"] = []
+        if request.kind.name == "pods":
+            kept = [name for name in item["metadata"].get("finalizers") or () if name != KUBELET]
+            item["metadata"]["finalizers"] = [*kept, *([KUBELET] if body.get("gracePeriodSeconds") != 0 else [])]
         item["metadata"].setdefault("deletionTimestamp", "2026-11-28T12:00:00Z")
         self._finish(key)
         return _api.Answer("", "", copy.deepcopy(item))

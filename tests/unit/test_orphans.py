@@ -87,7 +87,7 @@ def test_what_goes_in_this_order() -> None:
     assert said[10:14] == [f"delete secrets {m}-machine-{w}" for m in both for w in ("plan", "state")]
     assert said[14:19] == [
         *("delete nodes n2", "delete nodes n3", "delete pods virt-launcher-n2", "delete pods virt-launcher-n3"),
-        "delete volumeattachments.storage.k8s.io csi-vol-1",
+        "delete volumeattachments.storage.k8s.io csi-vol-1-n2",
     ]
     assert said[19:25] == [f"delete replicas.longhorn.io vol-{v}-r-{n}" for v in (1, 2, 3) for n in ("n2", "n3")]
     assert said[25:29] == [f"{verb} nodes.longhorn.io {n}" for n in ("n2", "n3") for verb in ("patch", "delete")]
