@@ -130,7 +130,7 @@ def test_two_hosts_join_after_the_purge(harvester: tuple[Lab, _api.Api], tmp_pat
         alone: list[JSON] = []
 
         def go_on() -> None:
-            """While somebody waits again. The next host is installed when the former is there, which is no voter yet."""
+            """While somebody waits again; the next host is installed when the former is there, as a worker."""
             time.sleep(20)
             api.patch(kinds.CLUSTERS, "local", {"spec": {"paused": False}}, objects.FLEET)
             wait_for("the first to be Ready", lambda: (lab.nodes(first) == {first: True, second: True}, ""), 300)
