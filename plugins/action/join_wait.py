@@ -21,10 +21,11 @@ class ActionModule(NodeAction):
         wishes = self.settings.get("requorum_join") or {}
         if not isinstance(wishes, dict):
             raise RequorumError("requorum_join is no dictionary.", "See docs/join-config.md.")
-        names = list(dict.fromkeys(map(str, self._task.args.get("nodes") or wishes)))
+        given = self._task.args.get("nodes") or wishes
+        names = list(dict.fromkeys([given] if isinstance(given, str) else map(str, given)))
         if not names:
             raise RequorumError("No host is named.", "Name those that join, or describe them in requorum_join.")
-        self.watch = Watch(self, names, {name: wish for name, wish in wishes.items() if isinstance(wish, dict)})
+        self.watch = Watch(self, names, {name: wish if isinstance(wish, dict) else {} for name, wish in wishes.items()})
         self.watch.look_at_all()
         if not self._task.check_mode:
             try:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from . import _harvester, _promotion, _why_joining
 from ._api import Kind
@@ -109,30 +109,18 @@ class Stage:
         return {"stage": self.name, "state": self.state, "seen": self.seen, **told}
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Way:
     """What belongs to one host."""
 
     name: str
     seen: Seen
     host: Host
-    node: JSON | None = None
-    machines: list[JSON] = field(default_factory=list)
+    node: JSON | None
+    machines: tuple[JSON, ...]
     """Its own one; where that is not known, all that have no Node yet."""
-
-    stale: list[str] = field(default_factory=list)
+    stale: tuple[str, ...]
     """Machines of its name that are not its own."""
-
-    def __post_init__(self) -> None:
-        self.node = next((n for n in self.seen.nodes if n["metadata"]["name"] == self.name), None)
-        living = [m for m in self.seen.machines if not m["metadata"].get("deletionTimestamp")]
-        newest = sorted(living, key=_made, reverse=True)
-        theirs = [m for m in newest if self.name in (node_of(m), _wished(m))]
-        if self.host.machine and not self.ready:  # what reports as Ready is no Machine of before
-            self.machines = [m for m in newest if _named(m) == self.host.machine]
-        else:
-            self.machines = theirs[:1] or [m for m in newest if not node_of(m) and not _wished(m)]
-        self.stale = [_named(m) for m in theirs if m not in self.machines]
 
     @property
     def machine(self) -> JSON | None:
@@ -148,6 +136,18 @@ class _Way:
         return self.node is not None and _promotion.condition(self.node, "Ready").get("status") == "Unknown"
 
 
+def _way(name: str, seen: Seen, host: Host) -> _Way:
+    node = next((n for n in seen.nodes if _named(n) == name), None)
+    living = [m for m in seen.machines if not m["metadata"].get("deletionTimestamp")]
+    newest = sorted(living, key=_made, reverse=True)
+    theirs = [m for m in newest if name in (node_of(m), _wished(m))]
+    if host.machine and not (node and _promotion.ready(node)):  # what reports as Ready is no Machine of before
+        own = [m for m in newest if _named(m) == host.machine]
+    else:
+        own = theirs[:1] or [m for m in newest if not node_of(m) and not _wished(m)]
+    return _Way(name, seen, host, node, tuple(own), tuple(_named(m) for m in theirs if m not in own))
+
+
 def node_of(machine: JSON) -> str:
     """Name of the Node of a Machine; empty while it has none."""
     return str(((machine.get("status") or {}).get("nodeRef") or {}).get("name") or "")
@@ -160,14 +160,14 @@ def _wished(machine: JSON) -> str:
 
 def addresses(name: str, seen: Seen) -> list[str]:
     """Under which the API knows a host."""
-    nodes = [n for n in seen.nodes if n["metadata"]["name"] == name]
+    nodes = [n for n in seen.nodes if _named(n) == name]
     found = [a for item in nodes for a in (item.get("status") or {}).get("addresses") or ()]
     return [str(a["address"]) for a in found if a["type"] == "InternalIP"]
 
 
 def stages(name: str, seen: Seen, host: Host) -> tuple[Stage, ...]:
     """The way of a host, in order."""
-    way = _Way(name, seen, host)
+    way = _way(name, seen, host)
     made = [_reachable(way), _registered(way), _running(way), _ready(way), _storage(way), *_rise(way)]
     return tuple(_explained(way, stage) for stage in made)
 
@@ -214,7 +214,7 @@ def _ready(way: _Way) -> Stage:
 def _storage(way: _Way) -> Stage:
     if way.seen.longhorn is None:
         return Stage("storage", False, "the cluster has no nodes.longhorn.io: skipped", due=False)
-    found = next((n for n in way.seen.longhorn if n["metadata"]["name"] == way.name), None)
+    found = next((n for n in way.seen.longhorn if _named(n) == way.name), None)
     if found is None:
         witness = way.node is not None and _promotion.role(way.node) == "witness"
         seen = "there is no Longhorn node of this name"
@@ -259,7 +259,7 @@ def _explained(way: _Way, stage: Stage) -> Stage:
         name=way.name,
         stage=stage.name,
         machine=_named(way.machine) if way.machine is not None else "",
-        stale=tuple(way.stale),
+        stale=way.stale,
         node_silent=way.silent and bool(way.host.answers),
         node=way.node is not None,
         password=bool(way.seen.password) and way.seen.password < _made(way.machine),

@@ -122,8 +122,9 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         return pairs(done.out)
 
     def say(self, text: str) -> None:
-        """Progress in Ansible's own output, for terminals of 80 columns."""
-        display.display(textwrap.fill(f"{self.host}: {text}", 79, initial_indent="  ", subsequent_indent="    "))
+        """Progress in Ansible's own output, for terminals of 80 columns; names and commands stay whole."""
+        whole = textwrap.TextWrapper(79, "  ", "    ", break_on_hyphens=False, break_long_words=False)
+        display.display(whole.fill(f"{self.host}: {text}"))
 
     def wait(
         self, what: str, probe: t.Callable[[], tuple[bool, str]], *, seconds: float, hint: str | t.Callable[[], str]

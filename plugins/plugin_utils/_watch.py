@@ -37,6 +37,7 @@ class Watch:
         self.api = _node_api.of(action)
         self.stages: dict[str, tuple[_joining.Stage, ...]] = dict.fromkeys(names, ())
         self.seconds: dict[str, dict[str, float]] = {name: {} for name in names}
+        self._looked: dict[str, float] = {}
         self._hosts: dict[str, tuple[float, _joining.Host]] = {}
 
     def look_at_all(self) -> None:
@@ -51,7 +52,7 @@ class Watch:
                     "Name it as it was installed: its hostname.",
                 )
         for name, look in seen.items():
-            self.stages[name] = _joining.stages(name, look, self._host(name, look))
+            self._judge(name, look)
 
     def until(self, name: str, wanted: str, seconds: float, end: float) -> None:
         """Wait for one stage of a host; RequorumError with what was seen last, the cause and what to type."""
@@ -90,13 +91,17 @@ class Watch:
         """A stage as it is now; an API that is silent for a while leaves it as it was, and that is said."""
         unseen = ""
         try:
-            seen = self._cluster(name)
-            self.stages[name] = _joining.stages(name, seen, self._host(name, seen))
+            if self.clock() - self._looked[name] >= PAUSE:
+                self._judge(name, self._cluster(name))
         except RequorumError as error:
             unseen = f"; now the API cannot be asked: {error}"
         except AnsibleConnectionFailure as error:
             unseen = f"; now {self.action.host} does not answer: {' '.join(str(error).split())[-200:]}"
         return self._of(name, wanted), unseen
+
+    def _judge(self, name: str, seen: _joining.Seen) -> None:
+        self.stages[name] = _joining.stages(name, seen, self._host(name, seen))
+        self._looked[name] = self.clock()
 
     def _of(self, name: str, wanted: str) -> _joining.Stage:
         return next(stage for stage in self.stages[name] if stage.name == wanted)

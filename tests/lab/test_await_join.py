@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -125,12 +126,13 @@ def test_two_hosts_join_after_the_purge(harvester: tuple[Lab, _api.Api], tmp_pat
             )
             assert run.poll() is None and f"{second} registered: done" in text(said)
         assert lab.nodes(first) == {first: True}  # killed, and nothing has happened
-        api.patch(kinds.CLUSTERS, "local", {"spec": {"paused": False}}, objects.FLEET)
 
         alone: list[JSON] = []
 
         def go_on() -> None:
-            """The next host is installed when the former is there; nobody has been promoted so far."""
+            """While somebody waits again; the next host is installed when the former is there, as a worker."""
+            time.sleep(20)
+            api.patch(kinds.CLUSTERS, "local", {"spec": {"paused": False}}, objects.FLEET)
             wait_for("the first to be Ready", lambda: (lab.nodes(first) == {first: True, second: True}, ""), 300)
             alone.append(lab.members(first))
             joining.install(lab, third, configs[third])
@@ -148,9 +150,10 @@ def test_two_hosts_join_after_the_purge(harvester: tuple[Lab, _api.Api], tmp_pat
         assert all(stage["seconds"] is not None for stage in host["stages"])
         assert f"etcd of {first} lists" in of(host, "voter")["seen"] and "as a voter" in of(host, "voter")["seen"]
     two, three = document["hosts"]
-    assert of(two, "running")["seconds"] + of(two, "ready")["seconds"] > 0
-    assert of(three, "running")["seconds"] + of(three, "registered")["seconds"] > 0
-    assert of(two, "promoted")["seconds"] + of(two, "voter")["seconds"] > 0
+    # It was waited for each of them in turn: the first one to run, the next one to come, then for the promotion.
+    assert of(two, "running")["seconds"] + of(two, "ready")["seconds"] > 2
+    assert sum(of(three, stage)["seconds"] for stage in _joining.ARRIVAL) > 2
+    assert of(two, "promoted")["seconds"] + of(two, "voter")["seconds"] > 2
     assert lab.members(first) == dict.fromkeys(lab.servers, "voter")
 
 

@@ -92,14 +92,14 @@ class Cluster:
                   for number, name in enumerate(self.etcd)]  # fmt: skip
         return _node.Done(0, f"@@ members 0\n {json.dumps({'members': listed})}", "")
 
-    def run(self, *nodes: str, check: bool = False, host: str = "r1") -> JSON:
+    def run(self, *nodes: str, given: Any = None, check: bool = False, host: str = "r1") -> JSON:
         cluster = self
 
         class Acting(join_wait.ActionModule):
             settings = cluster.settings
 
             def __init__(self) -> None:
-                self._task = SimpleNamespace(args={"nodes": list(nodes)}, check_mode=check)
+                self._task = SimpleNamespace(args={"nodes": given or list(nodes)}, check_mode=check)
                 self.host, self.vars = host, {"hostvars": {"n7": {}}}
 
             def script(self, name: str, **_given: Any) -> _node.Done:
@@ -307,6 +307,7 @@ def test_what_is_refused_at_once(cluster: Cluster) -> None:
         cluster.run("n4", "n9")
     known = cluster.run("n7", "n2", check=True)["hosts"]  # the inventory knows one, the cluster the other
     assert [host["waits_for"] for host in known] == ["reachable", None]
+    assert [host["host"] for host in cluster.run(given="n7", check=True)["hosts"]] == ["n7"]
     cluster.settings = {}
     with pytest.raises(RequorumError, match="No host is named"):
         cluster.run()

@@ -9,10 +9,13 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _joining, _promotion, _why_joining
 from ansible_collections.requorum.cluster.plugins.module_utils._joining import Host, Seen
 from ansible_collections.requorum.cluster.plugins.module_utils._server import Member
+from lab.harvester import promote
 
 JSON = dict[str, Any]
 OVER_SSH = Host(True, "it answers over SSH", "v1.3.2", "custom-n4")
@@ -217,6 +220,24 @@ def test_promotion(nodes: list[JSON], state: str, word: str) -> None:
     assert (found.state, word in found.seen) == (state, True), found.seen
     if state == NOT_DUE:
         assert stage("voter", seen(*nodes)).state == NOT_DUE
+
+
+@settings(max_examples=400, deadline=None)
+@given(st.lists(st.builds(
+    dict, manages=st.booleans(), ready=st.sampled_from(["True", "True", "True", "False", "Unknown"]),
+    role=st.sampled_from(["", "", "management", "worker"]), managed=st.sampled_from([True, True, True, False]),
+    said=st.sampled_from(["", "", "", "", "complete", "running", "failed"]),
+), max_size=5), st.booleans())  # fmt: skip
+def test_the_next_one_is_whom_the_labs_controller_takes(drawn: list[JSON], witness: bool) -> None:
+    """Two readings of one source. The lab's plays neither zones nor a second witness."""
+    nodes = [node(f"n{number}", age=number + 1, **more) for number, more in enumerate(drawn)]
+    nodes += [node("n9", role="witness", age=20)] if witness else []
+    chosen = promote.choose(nodes)
+    looks = {n["metadata"]["name"]: _promotion.outlook(n["metadata"]["name"], nodes) for n in nodes}
+    assert [name for name, look in looks.items() if look.seen == "it is the next to be promoted"] == [chosen] * bool(
+        chosen
+    )
+    assert all(looks[name].due and not looks[name].done for name in looks if name == chosen)
 
 
 # --- causes
