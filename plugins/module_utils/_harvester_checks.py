@@ -66,8 +66,11 @@ KINDS: dict[str, Asked] = {
     "services": Asked((Kind("", "v1", "services"),), "kube-system"),
 }
 """What is read. Those of the parts that purge and force sync change too are named as they are there."""
+HOSTS = "release files"
+"""Stands among the kinds for what the hosts themselves say."""
 EVERY = (Topic("kubelets", "every Node is Ready and reports", _check_nodes.kubelets, ("nodes", "leases")),)
 HARVESTER = (
+    Topic("Harvester hosts", "Rancher's agent runs, no trace of an upgrade", _check_nodes.hosts, (HOSTS,)),
     Topic("cordons", "no Node is cordoned", _check_nodes.cordons, ("nodes",)),
     Topic("versions", "one OS and one RKE2", _check_nodes.versions, ("nodes",), ("provisioning",)),
     Topic("components", "the core components are ready", _check_nodes.components, tuple(_APPS)),
@@ -98,11 +101,14 @@ HARVESTER = (
 
 def needed(topics: t.Iterable[Topic]) -> list[str]:
     """Names of the kinds that these topics look at, each once."""
-    return list(dict.fromkeys(name for topic in topics for name in (*topic.needs, *topic.uses)))
+    names = dict.fromkeys(name for topic in topics for name in (*topic.needs, *topic.uses))
+    return [name for name in names if name in KINDS]
 
 
 def checks(read: Read, topics: t.Iterable[Topic], **hosts: t.Any) -> list[Check]:
     """hosts: what the hosts themselves say, as `Seen` has it."""
     objects = {name: found for name, found in read.items() if found is not None and not isinstance(found, str)}
     seen = Seen(objects, **hosts)
-    return [judged(topic, read, seen) for topic in topics]
+    told: dict[str, t.Sequence[JSON] | str | None] = {**read}
+    told[HOSTS] = [] if seen.releases else "no host that answers has one"
+    return [judged(topic, told, seen) for topic in topics]

@@ -121,7 +121,7 @@ def test_a_harvester_is_found_by_itself_and_holds(tmp_path: Path) -> None:
     harvester, entries = on_harvester()
     result, wrong, action = act(harvester, entries, tmp_path)
     assert wrong == {} and result["holds"] and result["harvester"] and result["asked"] == "r1"
-    assert len(result["checks"]) == 27 and any(line.startswith("ok: VIP: 10.0.0.10") for line in action.said)
+    assert len(result["checks"]) == 28 and any(line.startswith("ok: VIP: 10.0.0.10") for line in action.said)
 
 
 def test_other_clusters_have_no_such_checks(tmp_path: Path) -> None:
