@@ -54,7 +54,7 @@ KINDS: dict[str, Asked] = {
     "clusters": _capi("clusters"),
     "capi": _capi("machines"),
     "volumes": Asked((Kind("longhorn.io", "v1beta2", "volumes"),), _orphans.LONGHORN),
-    "machines": Asked((Kind("kubevirt.io", "v1", "virtualmachines"),)),
+    "vms": Asked((Kind("kubevirt.io", "v1", "virtualmachines"),)),
     "guests": Asked((Kind("kubevirt.io", "v1", "virtualmachineinstances"),)),
     "images": Asked((Kind("harvesterhci.io", "v1beta1", "virtualmachineimages"),), "harvester-system"),
     "bundles": Asked((_fleet.BUNDLES,), _orphans.FLEET),
@@ -80,7 +80,7 @@ HARVESTER = (
         *("Longhorn volumes", "as many replicas as there can be", _check_storage.volumes),
         ("volumes", "replicas", "engines", "storage", "nodes"),
     ),
-    Topic("virtual machines", "they run as before", _check_storage.machines, ("machines", "guests", "nodes")),
+    Topic("virtual machines", "they run as before", _check_storage.machines, ("vms", "guests", "nodes")),
     Topic("ManagedCharts", "none is paused", _check_rancher.charts, ("charts",)),
     Topic(
         *("bundles", "all are synced", _check_rancher.bundles),
@@ -94,7 +94,7 @@ HARVESTER = (
     Topic("upgrade", "none is under way", _check_rancher.upgrades, ("upgrades",), ("nodes", "jobs", "secrets")),
     Topic(
         *("leftovers of upgrades", "none", _check_rancher.leftovers, ("upgrades", "nodes")),
-        ("jobs", "plans", "charts", "provisioning", "settings", "secrets", "machines", "images"),
+        ("jobs", "plans", "charts", "provisioning", "settings", "secrets", "vms", "images"),
     ),
 )
 

@@ -271,3 +271,14 @@ def test_a_fault_takes_three_rows(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         "\n"
         "2 checks: 1 wrong.\n"
     )
+
+
+def test_a_version_whose_webhook_is_down_is_read_in_the_other_one(tmp_path: Path) -> None:
+    harvester, entries = on_harvester("1.8")
+
+    def refuse(request: _api.Request) -> _api.Answer | None:
+        down = (request.kind.group, request.kind.version) == ("cluster.x-k8s.io", "v1beta2")
+        return _api.Answer("InternalError", "conversion webhook failed") if down else None
+
+    harvester.refuse = refuse
+    assert act(harvester, entries, tmp_path)[0]["holds"]
