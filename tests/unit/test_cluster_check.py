@@ -39,7 +39,7 @@ def test_a_cluster_that_stands() -> None:
 
 def test_a_server_that_does_not_answer_is_still_wanted_by_its_member() -> None:
     found = standing(state(entry("healthy"), dead("r2"), entry("healthy", "r3")))
-    assert set(found) == {"hosts", "leader", "cluster ID", "API ready on"}
+    assert set(found) == {"hosts", "leader", "cluster ID", "API ready on", "leftovers"}
     assert found["hosts"].observed == "r1, r3" and "requorum rejoin" in found["hosts"].next
     assert found["leader"].observed.endswith("seen by 2")
 
@@ -55,7 +55,7 @@ def test_nothing_that_was_not_read_counts_as_healthy() -> None:
     states = {name: check.state for name, check in found.items()}
     assert states == {
         "hosts": "wrong", "API ready on": "wrong",
-        **dict.fromkeys(("voters", "learners", "leader", "cluster ID", "alarms"), "unknown"),
+        **dict.fromkeys(("voters", "learners", "leader", "cluster ID", "alarms", "leftovers"), "unknown"),
         **dict.fromkeys(("API endpoints", "Nodes Ready"), "unknown"),
     }  # fmt: skip
     assert all(check.next for check in found.values())

@@ -260,7 +260,7 @@ def test_a_part_that_is_not_installed_is_said_and_not_wrong(version: str) -> Non
     found = checks(harvester)
     assert {name for name, check in found.items() if check.state == "absent"} == {"virtual machines", "bundles"}
     assert all(check.ok for check in found.values())
-    assert found["bundles"].observed == "not installed (bundles)"
+    assert found["bundles"].observed == "this cluster has no bundles"
 
 
 @versions
