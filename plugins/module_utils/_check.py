@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 JSON = dict[str, t.Any]
 State = t.Literal["holds", "wrong", "unknown", "absent"]
 SHOWN = 3
-"""So many of a long list are named; --json has the same, since the objects themselves tell the rest."""
+"""So many of a long list are named; the objects themselves tell the rest."""
 
 
 @dataclass(frozen=True)
