@@ -115,13 +115,14 @@ class _Reader:
             return (
                 f"the API took longer than {self._seconds:.0f} s for what was asked before (requorum_timeouts.verify)"
             )
-        try:
-            for kind in asked.kinds:
+        why: str | None = None
+        for kind in asked.kinds:
+            try:
                 if (found := self._list(kind, asked)) is not None:
                     return found
-        except RequorumError as error:
-            return str(error)
-        return None
+            except RequorumError as error:  # a version that is not the stored one needs a webhook
+                why = why or str(error)
+        return why
 
     def _list(self, kind: _api.Kind, asked: _harvester_checks.Asked) -> list[JSON] | None:
         if asked.keep is None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 JSON = dict[str, t.Any]
 State = t.Literal["holds", "wrong", "unknown", "absent"]
 SHOWN = 3
-"""So many of a long list are named; --json has the same, since the objects themselves tell the rest."""
+"""So many of a long list are named; the objects themselves tell the rest."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ def judged(topic: Topic, read: Read, seen: Seen) -> Check:
         return unknown(topic.name, topic.wanted, unread[0])
     missing = [name for name in topic.needs if read[name] is None]
     if missing:
-        return Check(topic.name, topic.wanted, f"not installed ({', '.join(missing)})", "absent")
+        return Check(topic.name, topic.wanted, f"this cluster has no {', '.join(missing)}", "absent")
     try:
         said, faults = topic.judge(seen)
     except (AttributeError, KeyError, TypeError, ValueError) as fault:  # an object of a form that is not known
@@ -102,7 +102,7 @@ def judged(topic: Topic, read: Read, seen: Seen) -> Check:
 
 def unknown(name: str, wanted: str, why: str) -> Check:
     """It could not be looked at."""
-    return Check(name, wanted, f"not checked: {why}", "unknown", "See why it does not answer, then run it again.")
+    return Check(name, wanted, why, "unknown", "See why it does not answer, then run it again.")
 
 
 def holds(name: str, wanted: str, observed: str, ok: bool, more: str = "") -> Check:

@@ -73,6 +73,24 @@ def versions(seen: Seen) -> Verdict:
     return Verdict(", ".join([*systems, *(f"RKE2 {kubelet}" for kubelet in kubelets_)]), faults)
 
 
+def hosts(seen: Seen) -> Verdict:
+    """What the API does not know: Rancher's agent, an OS that fell back, what an upgrade has left on a host."""
+    faults = []
+    for name, host in sorted(seen.releases.items()):
+        agent, left = host.get("system_agent", "active"), host.get("left", "").split()
+        if agent != "active":
+            faults.append(
+                Fault(f"rancher-system-agent of {name} is {agent}", f"systemctl start rancher-system-agent, on {name}")
+            )
+        if host.get("fallback"):
+            more = f"On {name}: /usr/local/upgrade_tmp/elemental-upgrade-*.log; or reinstall it (docs/harvester.md, 8)."
+            faults.append(Fault(f"{name} has booted its former OS: the upgrade of its OS failed", more))
+        faults += (
+            Fault(f"{name}:{path}", f"An upgrade has left it: look, then remove {path} on {name}.") for path in left
+        )
+    return Verdict(f"{len(seen.releases)} hosts", faults)
+
+
 def components(seen: Seen) -> Verdict:
     """What is named must be there; all workloads beside them must be ready."""
     there = {

@@ -186,7 +186,7 @@ def leftovers(seen: Seen) -> Verdict:
 
 def _repositories(seen: Seen) -> t.Iterator[Fault]:
     """Virtual machine and image from which an upgrade was installed: 9 GB that nobody needs any more."""
-    for which, kind, prefix in (("machines", "vm", REPOSITORY), ("images", "virtualmachineimage", _stale.PREFIX)):
+    for which, kind, prefix in (("vms", "vm", REPOSITORY), ("images", "virtualmachineimage", _stale.PREFIX)):
         for item in seen[which]:
             if meta(item)["namespace"] == "harvester-system" and name_of(item).startswith(prefix):
                 more = f"kubectl -n harvester-system delete {kind} {name_of(item)}"

@@ -97,7 +97,7 @@ def machines(seen: Seen) -> Verdict:
     """What shall run runs on a Node that is Ready, as a process where processes were read; what ran before runs."""
     guests = {_key(item): item for item in seen["guests"]}
     ready = {name_of(node) for node in seen["nodes"] if condition(node, "Ready") == "True"}
-    known, faults, running = {_key(vm): vm for vm in seen["machines"]}, [], 0
+    known, faults, running = {_key(vm): vm for vm in seen["vms"]}, [], 0
     for key in sorted({*known, *guests, *seen.before}):
         wanted = key in seen.before or _shall_run(known.get(key, {}), guests.get(key))
         why = _amiss(seen, key, guests.get(key), ready) if wanted or key in guests else ""

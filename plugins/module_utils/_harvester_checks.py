@@ -54,7 +54,7 @@ KINDS: dict[str, Asked] = {
     "clusters": _capi("clusters"),
     "capi": _capi("machines"),
     "volumes": Asked((Kind("longhorn.io", "v1beta2", "volumes"),), _orphans.LONGHORN),
-    "machines": Asked((Kind("kubevirt.io", "v1", "virtualmachines"),)),
+    "vms": Asked((Kind("kubevirt.io", "v1", "virtualmachines"),)),
     "guests": Asked((Kind("kubevirt.io", "v1", "virtualmachineinstances"),)),
     "images": Asked((Kind("harvesterhci.io", "v1beta1", "virtualmachineimages"),), "harvester-system"),
     "bundles": Asked((_fleet.BUNDLES,), _orphans.FLEET),
@@ -66,8 +66,11 @@ KINDS: dict[str, Asked] = {
     "services": Asked((Kind("", "v1", "services"),), "kube-system"),
 }
 """What is read. Those of the parts that purge and force sync change too are named as they are there."""
+HOSTS = "release files"
+"""Stands among the kinds for what the hosts themselves say."""
 EVERY = (Topic("kubelets", "every Node is Ready and reports", _check_nodes.kubelets, ("nodes", "leases")),)
 HARVESTER = (
+    Topic("Harvester hosts", "Rancher's agent runs, no trace of an upgrade", _check_nodes.hosts, (HOSTS,)),
     Topic("cordons", "no Node is cordoned", _check_nodes.cordons, ("nodes",)),
     Topic("versions", "one OS and one RKE2", _check_nodes.versions, ("nodes",), ("provisioning",)),
     Topic("components", "the core components are ready", _check_nodes.components, tuple(_APPS)),
@@ -77,7 +80,7 @@ HARVESTER = (
         *("Longhorn volumes", "as many replicas as there can be", _check_storage.volumes),
         ("volumes", "replicas", "engines", "storage", "nodes"),
     ),
-    Topic("virtual machines", "they run as before", _check_storage.machines, ("machines", "guests", "nodes")),
+    Topic("virtual machines", "they run as before", _check_storage.machines, ("vms", "guests", "nodes")),
     Topic("ManagedCharts", "none is paused", _check_rancher.charts, ("charts",)),
     Topic(
         *("bundles", "all are synced", _check_rancher.bundles),
@@ -91,18 +94,21 @@ HARVESTER = (
     Topic("upgrade", "none is under way", _check_rancher.upgrades, ("upgrades",), ("nodes", "jobs", "secrets")),
     Topic(
         *("leftovers of upgrades", "none", _check_rancher.leftovers, ("upgrades", "nodes")),
-        ("jobs", "plans", "charts", "provisioning", "settings", "secrets", "machines", "images"),
+        ("jobs", "plans", "charts", "provisioning", "settings", "secrets", "vms", "images"),
     ),
 )
 
 
 def needed(topics: t.Iterable[Topic]) -> list[str]:
     """Names of the kinds that these topics look at, each once."""
-    return list(dict.fromkeys(name for topic in topics for name in (*topic.needs, *topic.uses)))
+    names = dict.fromkeys(name for topic in topics for name in (*topic.needs, *topic.uses))
+    return [name for name in names if name in KINDS]
 
 
 def checks(read: Read, topics: t.Iterable[Topic], **hosts: t.Any) -> list[Check]:
     """hosts: what the hosts themselves say, as `Seen` has it."""
     objects = {name: found for name, found in read.items() if found is not None and not isinstance(found, str)}
     seen = Seen(objects, **hosts)
-    return [judged(topic, read, seen) for topic in topics]
+    told: dict[str, t.Sequence[JSON] | str | None] = {**read}
+    told[HOSTS] = [] if seen.releases else "no host that answers has one"
+    return [judged(topic, told, seen) for topic in topics]

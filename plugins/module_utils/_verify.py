@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from . import _check, _harvester, _server
 from ._check import Check
@@ -96,7 +96,11 @@ def standing(state: JSON, servers: t.Collection[str], off: t.Collection[str] = (
         *_of_api(cluster),
         _leftovers(cluster),
     ]
-    return [check if check.ok else Check(**{**vars(check), "next": NEXT[check.name]}) for check in found]
+    return [check if check.ok else replace(check, next=_next(check)) for check in found]
+
+
+def _next(check: Check) -> str:
+    return NEXT[check.name] if check.state == "wrong" else "playbooks/inspect.yml says what could not be read, and why."
 
 
 def _named(entry: JSON, members: t.Sequence[_server.Member]) -> dict[str, str]:
@@ -132,7 +136,12 @@ def _of_api(cluster: Cluster) -> t.Iterator[Check]:
 
 
 def _leftovers(cluster: Cluster) -> Check:
-    return _check.same("leftovers", set(), {path for entry in cluster.entries for path in leftovers(entry)})
+    """Where a server could not be read, there is none only as far as the others tell."""
+    found = {path for entry in cluster.entries for path in leftovers(entry)}
+    unread = [entry["name"] for entry in cluster.entries if not entry["reachable"] or entry.get("files") is None]
+    if unread and not found:
+        return _check.unknown("leftovers", "none", f"not read on {', '.join(unread)}")
+    return _check.same("leftovers", set(), found)
 
 
 def _one(name: str, seen: set[str | None], answers: int, asked: int) -> Check:

@@ -34,7 +34,7 @@ def one() -> Iterator[Callable[[str], Lab]]:
 
     def build(distro: str) -> Lab:
         if distro not in made:
-            made[distro] = Lab(f"test-verify-{distro}-{os.getpid()}", distro, 1, 0)
+            made[distro] = Lab(f"verify-{distro}-{os.getpid()}", distro, 1, 0)
             made[distro].up()
         return made[distro]
 

@@ -39,7 +39,7 @@ def test_a_cluster_that_stands() -> None:
 
 def test_a_server_that_does_not_answer_is_still_wanted_by_its_member() -> None:
     found = standing(state(entry("healthy"), dead("r2"), entry("healthy", "r3")))
-    assert set(found) == {"hosts", "leader", "cluster ID", "API ready on"}
+    assert set(found) == {"hosts", "leader", "cluster ID", "API ready on", "leftovers"}
     assert found["hosts"].observed == "r1, r3" and "requorum rejoin" in found["hosts"].next
     assert found["leader"].observed.endswith("seen by 2")
 
@@ -55,7 +55,7 @@ def test_nothing_that_was_not_read_counts_as_healthy() -> None:
     states = {name: check.state for name, check in found.items()}
     assert states == {
         "hosts": "wrong", "API ready on": "wrong",
-        **dict.fromkeys(("voters", "learners", "leader", "cluster ID", "alarms"), "unknown"),
+        **dict.fromkeys(("voters", "learners", "leader", "cluster ID", "alarms", "leftovers"), "unknown"),
         **dict.fromkeys(("API endpoints", "Nodes Ready"), "unknown"),
     }  # fmt: skip
     assert all(check.next for check in found.values())
@@ -121,7 +121,7 @@ def test_a_harvester_is_found_by_itself_and_holds(tmp_path: Path) -> None:
     harvester, entries = on_harvester()
     result, wrong, action = act(harvester, entries, tmp_path)
     assert wrong == {} and result["holds"] and result["harvester"] and result["asked"] == "r1"
-    assert len(result["checks"]) == 27 and any(line.startswith("ok: VIP: 10.0.0.10") for line in action.said)
+    assert len(result["checks"]) == 28 and any(line.startswith("ok: VIP: 10.0.0.10") for line in action.said)
 
 
 def test_other_clusters_have_no_such_checks(tmp_path: Path) -> None:
@@ -271,3 +271,14 @@ def test_a_fault_takes_three_rows(monkeypatch: pytest.MonkeyPatch, capsys: pytes
         "\n"
         "2 checks: 1 wrong.\n"
     )
+
+
+def test_a_version_whose_webhook_is_down_is_read_in_the_other_one(tmp_path: Path) -> None:
+    harvester, entries = on_harvester("1.8")
+
+    def refuse(request: _api.Request) -> _api.Answer | None:
+        down = (request.kind.group, request.kind.version) == ("cluster.x-k8s.io", "v1beta2")
+        return _api.Answer("InternalError", "conversion webhook failed") if down else None
+
+    harvester.refuse = refuse
+    assert act(harvester, entries, tmp_path)[0]["holds"]

@@ -230,6 +230,29 @@ def test_each_fault_is_found_and_nothing_else(version: str, name: str) -> None:
         assert found[check].next
 
 
+@pytest.mark.parametrize(
+    ("said", "observed"),
+    [
+        ({"system_agent": "inactive"}, "rancher-system-agent of n2 is inactive"),
+        ({"fallback": "yes"}, "n2 has booted its former OS: the upgrade of its OS failed"),
+        ({"left": "/usr/local/upgrade_tmp "}, "n2:/usr/local/upgrade_tmp"),
+    ],
+)
+@versions
+def test_what_only_a_host_knows(version: str, said: dict[str, str], observed: str) -> None:
+    harvester = Harvester(version)
+    healthy = {**harvester.release, "system_agent": "active", "left": " "}
+    assert wrong(harvester, releases=dict.fromkeys(NODES, healthy)) == {}
+    found = wrong(harvester, releases={"n1": healthy, "n2": healthy | said, "n3": healthy})
+    assert {name: check.observed for name, check in found.items()} == {"Harvester hosts": observed}
+
+
+@versions
+def test_a_harvester_of_which_no_host_was_read(version: str) -> None:
+    found = wrong(Harvester(version), releases={})
+    assert {name: check.state for name, check in found.items()} == {"Harvester hosts": "unknown"}
+
+
 @versions
 def test_a_part_that_is_not_installed_is_said_and_not_wrong(version: str) -> None:
     harvester = Harvester(version)
@@ -237,7 +260,7 @@ def test_a_part_that_is_not_installed_is_said_and_not_wrong(version: str) -> Non
     found = checks(harvester)
     assert {name for name, check in found.items() if check.state == "absent"} == {"virtual machines", "bundles"}
     assert all(check.ok for check in found.values())
-    assert found["bundles"].observed == "not installed (bundles)"
+    assert found["bundles"].observed == "this cluster has no bundles"
 
 
 @versions

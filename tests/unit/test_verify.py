@@ -101,7 +101,7 @@ def test_snapshot_and_revision() -> None:
 def test_server_that_is_gone_again_is_told_and_nothing_raises() -> None:
     made = plan(HEALTHY)
     after = state(entry("healthy"), dead("r2"), entry("healthy", "r3"))
-    assert set(wrong(after, of=made)) == {"leader", "cluster ID", "API ready on"}
+    assert set(wrong(after, of=made)) == {"leader", "cluster ID", "API ready on", "leftovers"}
     assert "voters" in wrong(state(dead("r1"), dead("r2"), dead("r3")), of=made)
 
 

@@ -17,7 +17,15 @@ about() {
   printf 'addresses=%s\n' "$(ip -o addr show 2>/dev/null | sed -n 's/.* inet6\{0,1\} \([^/ ]*\).*/\1/p' | tr '\n' ' ')"
   sed -n 's/^PRETTY_NAME=/os_image=/p' /etc/os-release
   sed -n 's/^\([A-Za-z]*\): *"\{0,1\}\([^"]*\)"\{0,1\}$/release_\1=\2/p' /etc/harvester-release.yaml 2>/dev/null
+  [ ! -f /etc/harvester-release.yaml ] || harvester
   true
+}
+
+# What else tells the state of a Harvester host: Rancher's agent, an OS that fell back, what an upgrade has left.
+harvester() {
+  printf 'release_system_agent=%s\n' "$(timeout 5 systemctl is-active rancher-system-agent)"
+  grep -Eq 'cos-img/filename=/cOS/passive\.img|upgrade_failure' /proc/cmdline && printf 'release_fallback=yes\n'
+  printf 'release_left=%s\n' "$(stat -c %n /usr/local/upgrade_tmp /run/systemd/system/rancher-system-agent.service.d 2>/dev/null | tr '\n' ' ')"
 }
 
 program() {
