@@ -55,7 +55,7 @@ STEPS = {
         "Write virtual machines, volumes, networks and settings as files: from the API if it answers, else from the "
         "proved snapshot",
         "a snapshot brings all back or nothing",
-        10,
+        15,
     ),
     "fence": Step(4, "fence", TAKE_AWAY, "its old datastore must not run beside the new one", 3, BACK_ON),
     "furnish": Step(

@@ -32,7 +32,7 @@ FILES = {
     "/etc/rancher/rancherd/config.yaml": f"token: {OF_RANCHERD}\n",
     "/etc/rancher/agent/config.yaml": "workDirectory: /var/lib/rancher/agent\n",
 }
-HOST_FILES = {path.lstrip("/") for path in FILES} | {"etc/harvester-release.yaml", "etc/os-release"}
+HOST_FILES = {path.lstrip("/") for path in FILES} | {"etc/harvester-release.yaml"}
 
 
 @pytest.fixture
@@ -123,7 +123,7 @@ def test_a_harvester_that_lost_its_quorum(harvester: Lab, passphrase: tuple[str,
     with tarfile.open(stopped / "backup" / first / "files.tar") as tar:
         names = tar.getnames()
     assert set(names) >= HOST_FILES and len(names) == len(set(names))
-    assert any(name.endswith("/host/ip-addr.txt") for name in names)
+    assert {"os-release", "ip-addr.txt", "lsblk.json"} <= {Path(name).name for name in names if "/host/" in name}
     assert (stopped / "backup" / first / "files.tar").stat().st_mode & 0o777 == 0o600
     assert leaks(lab, stopped) == []
 
@@ -162,12 +162,12 @@ def test_a_snapshot_older_than_a_machine(harvester: Lab, passphrase: tuple[str, 
     machine(lab, agent, "default/young")
     machine(lab, agent, "default/stray", known=False)
     lose_quorum(lab)
-    before = fingerprint.read(lab)
     own = playbook(lab, "recover.yml", *confirm(lab))
     assert own.rc == 2 and f"The datastore of {first} does not know" in own.out and "default/stray" in own.out
     assert {verb for _id, _node, verb in story.done(own)} <= {"snapshot", "keep"}, "nothing was touched"
     end(lab, agent, "default/stray")
 
+    before = fingerprint.read(lab)
     older = ("-e", f"requorum_snapshot={snapshot}")
     for arguments in (("--check",), confirm(lab)):
         refused = playbook(lab, "recover.yml", *arguments, *older)
@@ -177,8 +177,10 @@ def test_a_snapshot_older_than_a_machine(harvester: Lab, passphrase: tuple[str, 
         late = playbook(lab, "recover.yml", *confirm(lab), *on_node)
         assert late.rc == 2 and f"default/young on {agent}" in late.out
         assert {verb for _id, _node, verb in story.done(late)} <= {"snapshot", "keep", "fetch", "deliver"}
-    assert [line for line in story.touched(lab, before, quiet=[first, agent]) if "/var/lib/rancher/requorum" not in line
-            and "default-stray" not in line] == []  # fmt: skip
+    touched = story.touched(lab, before, quiet=[first, agent])
+    ours = ("/var/lib/rancher/requorum", " sleep: ")  # a machine of the lab sleeps and sleeps again
+    touched = [line for line in touched if not any(word in line for word in ours)]
+    assert touched == [], "\n".join(touched)
 
     accepted = ("-e", json.dumps({"requorum_accept_vm_stop": ["default/young"]}))
     known = runs(lab)

@@ -31,8 +31,9 @@ if [ -e /etc/harvester-release.yaml ]; then
   told "$to/host/lsblk.json" lsblk -J -O
   for what in addr link route rule; do told "$to/host/ip-$what.txt" ip -d "$what"; done
   told "$to/host/efibootmgr.txt" efibootmgr -v
+  told "$to/host/os-release" cat /etc/os-release # a link out of /etc
   for f in /oem /etc/rancher/rancherd /etc/rancher/agent /etc/rancher/rke2/* /etc/rancher/node/* "$SERVER/agent-token" \
-    "$SERVER/node-token" /etc/harvester-release.yaml /etc/os-release "$to/host"; do
+    "$SERVER/node-token" /etc/harvester-release.yaml "$to/host"; do
     case $f in "$CONFIG" | "$CONFIG.d" | /etc/rancher/node/password) continue ;; esac
     [ -e "$f" ] && more="$more ${f#/}"
   done
