@@ -450,6 +450,9 @@ def _actions(it: _It, purge: _orphans.Purge, stops: t.Sequence[str]) -> t.Iterat
     if it.stage == "whole":
         yield from _leave(it, stops)
     if it.stage != "gone":
+        for step in _orphans.unpin(it.seen, it.dead.ids):
+            why = "it names this server as init node for ever; Rancher must choose another one"
+            yield Action(2, "unpin", step.kind.name, step.namespace, step.name, step.what, why)
         what = f"delete it; etcd lets the member of {it.node} go: THE POINT OF NO RETURN"
         why = "Rancher removes the member while the server lives, then the Node"
         for machine in it.dead.machines:
