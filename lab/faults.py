@@ -188,6 +188,13 @@ def skew_clock(lab: Lab, host: str, seconds: str | float = 7200) -> None:
     say(f"{host}: its clock is {shift} s off")
 
 
+def harvester_stuck_upgrade(lab: Lab, host: str) -> None:
+    """Make the lab a Harvester whose upgrade is stuck; HOST runs a machine, and is the only server left."""
+    from lab.harvester import story  # it needs the collection, as nothing else of the lab does
+
+    story.harvester_stuck_upgrade(lab, host)
+
+
 def heal(lab: Lab, host: str) -> None:
     """Undo partition, fill_disk, wrong_token and skew_clock."""
     undo = f"if [ -e {_PRELOAD} ]; then rm -f {_PRELOAD} /etc/faketimerc; systemctl restart ssh; fi"
@@ -200,5 +207,5 @@ def heal(lab: Lab, host: str) -> None:
 
 FAULTS: dict[str, Callable[..., None]] = {function.__name__: function for function in (
     power_off, power_on, replace_disk, destroy_datastore, save_datastore, put_datastore, partition, kill, fill_disk,
-    corrupt_snapshot, wrong_token, skew_clock)}
+    corrupt_snapshot, wrong_token, skew_clock, harvester_stuck_upgrade)}
 """By name, for the command line."""

@@ -4,7 +4,8 @@
 
 As upstream does it: nothing of a paused Cluster is deleted; a Machine is drained and held by Rancher's hook, which is
 let go when etcd has removed the member, or by force; the hook's owner lets go of its RKEBootstrap only afterwards.
-That volumes are detached before the hook is not played.
+Rancher asks for the removal while CAPI drains, and waits for no drain: who wants it drained drains it first. That CAPI
+gives up on the pods of a silent node after five minutes, and waits for volumes to be detached, is not played.
 """
 
 from __future__ import annotations
@@ -59,10 +60,9 @@ def machines(api: _api.Api) -> None:
         if not meta.get("deletionTimestamp") or objects.MACHINE_FINALIZER not in meta.get("finalizers", ()):
             continue
         notes, node = meta.get("annotations") or {}, _node_of(machine)
-        if node in nodes and EXCLUDE not in notes and not lives(api, node):
-            _condition(api, machine, "DrainingSucceeded", "cannot evict pods from an unreachable node")
-        elif node in nodes and EXCLUDE not in notes and not _drained(api, nodes[node]):
-            _condition(api, machine, "DrainingSucceeded", "waits for pods to go")
+        if node in nodes and EXCLUDE not in notes and not _drained(api, nodes[node]):
+            why = "waits for pods to go" if lives(api, node) else "cannot evict pods from an unreachable node"
+            _condition(api, machine, "DrainingSucceeded", why)
         elif objects.PRETERMINATE in notes:
             _condition(api, machine, "PreTerminateDeleteHookSucceeded", "waits for rke-bootstrap-controller")
         elif not [part for kind in (CUSTOM, BOOTSTRAPS) if (part := _deleted(api, kind, meta["name"]))]:

@@ -1,9 +1,10 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""KubeVirt, played: a machine leaves a node that is drained, to another host of the lab, or it stops.
+"""KubeVirt, played: a machine leaves a node that is drained, to another host of the lab.
 
 The real webhook refuses to evict a virt-launcher (429) and has the machine migrate; here the pod is evicted, and stays
-Terminating until the machine has left. Machines on nodes that are dead stay as they are.
+Terminating until the machine has left. One that has to migrate and cannot stays where it is; one that nobody wants to
+migrate stops when its pod is evicted. Machines on nodes that are dead stay as they are.
 """
 
 from __future__ import annotations
@@ -59,14 +60,16 @@ class OfLab:
         hosts.stop_machine(self._lab, self._host(node), machine)
 
 
-def machine(name: str, on: str, replicas: Sequence[str], *, migrates: bool = True) -> list[JSON]:
-    """Objects of a running machine `namespace/name` with one volume; the process is started by itself."""
+def machine(
+    name: str, on: str, replicas: Sequence[str], *, able: bool = True, strategy: str = "LiveMigrate"
+) -> list[JSON]:
+    """Objects of a running machine `namespace/name` with one volume; its process is started by itself."""
     space, short = name.split("/")
     volume, claim = f"pvc-{short}", {"persistentVolumeClaim": {"claimName": f"{short}-disk"}, "name": "disk"}
     where: JSON = {"namespace": space, "name": short}
-    template = {"evictionStrategy": "LiveMigrate", "domain": {}, "volumes": [claim]}
+    template = {"domain": {}, "volumes": [claim], **({"evictionStrategy": strategy} if strategy else {})}
     status = {"nodeName": on, "phase": "Running",
-              "conditions": [{"type": "LiveMigratable", "status": str(migrates)}]}  # fmt: skip
+              "conditions": [{"type": "LiveMigratable", "status": str(able)}]}  # fmt: skip
     size = {"accessModes": ["ReadWriteMany"], "volumeMode": "Block", "resources": {"requests": {"storage": "1Gi"}}}
     return [
         {"apiVersion": "kubevirt.io/v1", "kind": "VirtualMachine", "metadata": where,
@@ -109,9 +112,9 @@ def guests(api: _api.Api, on: Hosts) -> None:
             _end(api, on, vmi, node, pods)
         elif evicted or any(taint["key"] == TAINT for taint in (node.get("spec") or {}).get("taints") or ()):
             target = next((item for name, item in nodes.items() if item is not node and _open(api, item)), None)
-            if target and _migrates(vmi):
+            if target and _able(vmi) and _wants(vmi):
                 _move(api, on, vmi, node, target, pods)
-            else:
+            elif evicted and not _wants(vmi):
                 _end(api, on, vmi, node, pods)
 
 
@@ -119,9 +122,13 @@ def _open(api: _api.Api, node: JSON) -> bool:
     return ready(node) and not (node.get("spec") or {}).get("unschedulable") and lives(api, node["metadata"]["name"])
 
 
-def _migrates(vmi: Mapping[str, Any]) -> bool:
-    able = any(c["type"] == "LiveMigratable" and c["status"] == "True" for c in vmi["status"].get("conditions") or ())
-    return able and vmi["spec"].get("evictionStrategy") in MIGRATES
+def _able(vmi: Mapping[str, Any]) -> bool:
+    conditions = vmi["status"].get("conditions") or ()
+    return any(each["type"] == "LiveMigratable" and each["status"] == "True" for each in conditions)
+
+
+def _wants(vmi: Mapping[str, Any]) -> bool:
+    return vmi["spec"].get("evictionStrategy") in MIGRATES
 
 
 def _name(vmi: Mapping[str, Any]) -> str:

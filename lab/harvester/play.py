@@ -24,16 +24,18 @@ Part = Callable[[_api.Api], None]
 PAUSE = 0.3
 
 
-def client(lab: Lab, *, seconds: float = 5) -> _api.Api:
-    """The API of a lab as its administrator, from this machine."""
-    host = lab.answering()
+def client(lab: Lab, *, seconds: float = 5, host: str = "") -> _api.Api:
+    """The API of a lab as its administrator, from this machine; by the first server that answers, or by this one."""
+    host = host or lab.answering()
     text = lab.sh(host, f"cat {lab.spec.supervisor.kubeconfig}").ok("kubeconfig").out
     document = yaml.safe_load(text)
     for cluster in document["clusters"]:
         cluster["cluster"]["server"] = f"https://{lab.spec.host(host).ip}:6443"
     path = Path(lab.folder) / "admin.kubeconfig"
-    path.touch(0o600)
-    path.write_text(yaml.safe_dump(document))
+    new = path.with_suffix(f".{threading.get_ident()}")  # another reader never sees a half of it
+    new.touch(0o600)
+    new.write_text(yaml.safe_dump(document))
+    new.replace(path)
     return _api.Api(_kubeconfig.Link(str(path), timeout=5), where=host, seconds=seconds)
 
 

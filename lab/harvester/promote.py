@@ -43,8 +43,8 @@ def choose(nodes: Sequence[Mapping[str, Any]]) -> str:
     managing = [node for node in nodes if manages(node)]
     workers = [node for node in nodes if not manages(node)]
     able = [node for node in workers if _can(node)]
-    states = {_state(node) for node in nodes} & {"running", "failed", "unknown"}
-    states |= {_state(node) for node in workers} & {"complete"}
+    states = {state(node) for node in nodes} & {"running", "failed", "unknown"}
+    states |= {state(node) for node in workers} & {"complete"}
     if len(managing) >= WANTED or states or len(managing) + len(able) < WANTED:
         return ""
     for role in ("management", "witness"):
@@ -60,7 +60,8 @@ def _age(node: Mapping[str, Any]) -> tuple[str, str]:
     return str(node["metadata"].get("creationTimestamp") or ""), str(node["metadata"]["name"])
 
 
-def _state(node: Mapping[str, Any]) -> str:
+def state(node: Mapping[str, Any]) -> str:
+    """How far its promotion is."""
     return str((node["metadata"].get("annotations") or {}).get(STATUS) or "")
 
 
@@ -73,7 +74,7 @@ def promote(api: _api.Api) -> None:
         if of and of not in {node["metadata"]["name"] for node in nodes}:
             api.delete(JOBS, job["metadata"]["name"], objects.SYSTEM)
     for node in nodes:
-        if _state(node) == "running":
+        if state(node) == "running":
             _go_on(api, node, jobs.get(_job_name(node)))
     if name := choose(nodes):
         node = next(each for each in nodes if each["metadata"]["name"] == name)

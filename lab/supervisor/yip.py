@@ -19,7 +19,7 @@ def _file(entry: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(str(entry.get("content") or ""))
     path.chmod(int(entry.get("permissions") or 0o644))
-    os.chown(path, int(entry.get("owner") or 0), int(entry.get("group") or 0))
+    os.chown(path, int(entry.get("owner", -1)), int(entry.get("group", -1)))
 
 
 def _step(step: dict[str, Any]) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ import yaml
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
 from lab import faults
 from lab.drill import playbook
-from lab.harvester import joining, kinds, objects, oem, parts, play, promote, story
+from lab.harvester import drain, guests, host, joining, kinds, objects, oem, parts, planner, play, promote, story
 from lab.labs import Lab
 from lab.progress import LabError, wait_for
 
 JSON = dict[str, Any]
 RELEASE = "v1.7.1"
+NEW = "node-9"
+"""Name under which the third host joins."""
 
 
 class Alone(Lab):
@@ -81,16 +83,21 @@ def test_a_strict_host(harvester: tuple[Lab, _api.Api]) -> None:
     assert yaml.safe_load(lab.sh(first, f"cat {oem.RANCHERD}").out)["token"] == token
     assert lab.sh(first, f"[ -e {oem.CONFIGS}/99-x.yaml ]").rc == 0  # /etc/rancher is persistent
     lab.wait_ping(first)
-    wait_for("the Node", lambda: (lab.nodes(first) == {first: True}, ""), 60)
-    (node,) = json.loads(lab.kubectl(first, "get", "nodes", "-o", "json").out)["items"]
-    info = node["status"]["nodeInfo"]
-    assert (info["osImage"], info["kubeletVersion"]) == (f"Harvester {RELEASE}", objects.RELEASES[RELEASE].kubernetes)
+    wanted = [f"Harvester {RELEASE}", objects.RELEASES[RELEASE].kubernetes]
+    wait_for("the Node as the host is", lambda: (system(lab, first) == wanted, str(system(lab, first))), 60)
+
+
+def system(lab: Lab, host: str) -> list[str]:
+    """System and kubelet as the Node has them."""
+    done = lab.kubectl(host, "get", "node", host, "-o", "json")
+    info = json.loads(done.out)["status"]["nodeInfo"] if done.rc == 0 else {}
+    return [info.get("osImage", ""), info.get("kubeletVersion", "")]
 
 
 def test_two_hosts_join(harvester: tuple[Lab, _api.Api], tmp_path: Path) -> None:
     lab, api = harvester
     first, second, third = lab.servers
-    configs = written(lab, tmp_path, second, third)
+    configs = written(lab, tmp_path, second, NEW)
     for change, said in (
         ({"server_url": "https://10.9.9.9:443"}, "context deadline exceeded"),
         ({"token": "another"}, "cacerts: EOF"),
@@ -101,9 +108,9 @@ def test_two_hosts_join(harvester: tuple[Lab, _api.Api], tmp_path: Path) -> None
         with pytest.raises(LabError, match=said):
             joining.install(lab, second, wrong)
 
-    def until(what: str, probe: Any, seconds: float = 120) -> None:
+    def until(what: str, probe: Callable[[], object], seconds: float = 120) -> None:
         def seen() -> str:
-            return f"{phase(api, second)} {phase(api, third)} {states(api)} {lab.members(first)}"
+            return f"{phase(api, second)} {phase(api, NEW)} {states(api)} {lab.members(first)}"
 
         wait_for(what, lambda: (bool(probe()), seen()), seconds)
 
@@ -116,15 +123,60 @@ def test_two_hosts_join(harvester: tuple[Lab, _api.Api], tmp_path: Path) -> None
         until("the second Machine", lambda: phase(api, second) == "Running")
         assert lab.nodes(first) == {first: True, second: True} and lab.members(first) == {first: "voter"}
         assert not api.items(kinds.JOBS, objects.SYSTEM)  # two nodes: nobody is promoted
-        joining.install(lab, third, configs[third])
+        joining.install(lab, third, configs[NEW])
         until("three voters", lambda: list(lab.members(first).values()) == ["voter"] * 3, 240)
-        until("both promotions", lambda: states(api) == {second: "complete", third: "complete"})
+        until("both promotions", lambda: states(api) == {second: "complete", NEW: "complete"})
     (one, two) = sorted(api.items(kinds.JOBS, objects.SYSTEM) or (), key=lambda j: j["status"]["startTime"])
-    assert one["metadata"]["name"] == f"{promote._job_name({'metadata': {'name': second}})}"
+    assert one["metadata"]["name"] == f"harvester-promote-{second}"
     assert one["status"]["completionTime"] <= two["metadata"]["creationTimestamp"]
-    assert {n["metadata"]["name"] for n in api.items(kinds.STORAGE) or ()} == set(lab.servers)
+    assert {n["metadata"]["name"] for n in api.items(kinds.STORAGE) or ()} == {first, second, NEW}
     assert machine(api, second)["metadata"]["annotations"][objects.PRETERMINATE]
 
 
+def test_a_server_leaves_and_is_installed_anew(harvester: tuple[Lab, _api.Api], tmp_path: Path) -> None:
+    """Replicas move and its machine migrates, RKE2 removes its member; then it joins as a new one."""
+    lab, _old = harvester
+    first, second, third = lab.servers
+    api = play.client(lab, host=second)
+    host.run_machine(lab, first, "default/vm1")
+    objects.write(api, guests.machine("default/vm1", first, [first, second]))
+    its = objects.machine(first)
+
+    def until(what: str, probe: Callable[[], bool], seconds: float = 120) -> None:
+        wait_for(what, lambda: (probe(), f"{lab.nodes(second)} {lab.members(second)} {states(api)}"), seconds)
+
+    with play.playing(lab, parts.everything(lab)):
+        leaves = {"spec": {"allowScheduling": False, "evictionRequested": True}}
+        api.patch(kinds.STORAGE, first, leaves, objects.LONGHORN)
+        until("replicas to move", lambda: where(api) == {second, NEW})
+        api.patch(kinds.NODES, first, {"spec": {"unschedulable": True}})
+        until("its pods to go", lambda: drain.evict(api, first))
+        api.delete(kinds.MACHINES, its, objects.FLEET)
+        until("its Machine to go", lambda: api.get(kinds.MACHINES, its, objects.FLEET) is None, 180)
+        assert set(lab.members(second)) == set(lab.nodes(second)) == {second, NEW}
+        assert not host.machines(lab, first) and len(host.machines(lab, second) + host.machines(lab, third)) == 1
+        plans = [item["metadata"] for item in planner.secrets(api)]
+        assert [m["labels"].get(planner.INIT) for m in plans].count("true") == 1 and len(plans) == 2
+        faults.power_off(lab, first)
+        api.delete(kinds.NODES, first)  # its kubelet may have come back meanwhile (harvester#1497)
+        until("Longhorn to see that", lambda: gone(api, first))
+        api.delete(kinds.STORAGE, first, objects.LONGHORN)
+        until("no trace", lambda: api.get(kinds.STORAGE, first, objects.LONGHORN) is None)
+        joining.install(lab, first, written(lab, tmp_path, first)[first])
+        until("three voters", lambda: sorted(lab.members(second).values()) == ["voter"] * 3, 240)
+        until("its promotion", lambda: states(api).get(first) == "complete")
+
+
+def where(api: _api.Api) -> set[str]:
+    """Nodes with a good replica of a volume of the machine's."""
+    found = api.items(kinds.REPLICAS, objects.LONGHORN) or []
+    return {r["spec"]["nodeID"] for r in found if r["spec"]["volumeName"] == "pvc-vm1" and r["spec"]["healthyAt"]}
+
+
+def gone(api: _api.Api, node: str) -> bool:
+    item = api.get(kinds.STORAGE, node, objects.LONGHORN) or {"status": {}}
+    return "KubernetesNodeGone" in {c["reason"] for c in item["status"].get("conditions", ())}
+
+
 def states(api: _api.Api) -> dict[str, str]:
-    return {n["metadata"]["name"]: s for n in api.items(kinds.NODES) or () if (s := promote._state(n))}
+    return {n["metadata"]["name"]: s for n in api.items(kinds.NODES) or () if (s := promote.state(n))}

@@ -220,7 +220,7 @@ def test_leftovers_of_an_upgrade_that_never_goes_on(harvester: tuple[Lab, _api.A
         objects.write(api, objects.storage("n2", ready=True))  # a new server in the place of the dead one
         objects.write(api, objects.node("n2", DEAD["n2"], "v1.3.2")[:1])
         ready = {"conditions": [{"type": "Ready", "status": "True"}]}
-        api.patch(NODES, "n2", {"status": ready, "spec": {"taints": None}}, subresource="status")
+        api.patch(NODES, "n2", {"status": ready}, subresource="status")
         replicas, there = _orphans.KINDS["replicas"]
 
         def rebuilt() -> tuple[bool, str]:

@@ -159,8 +159,8 @@ def robustness(it: Harvester, volume: str) -> str:
     return str(it.get(kinds.VOLUMES, volume, objects.LONGHORN)["status"]["robustness"])
 
 
-def vm(it: Harvester, *on: str, migrates: bool = True) -> None:
-    objects.write(it.api, guests.machine("default/vm1", on[0], on, migrates=migrates))
+def vm(it: Harvester, *on: str) -> None:
+    objects.write(it.api, guests.machine("default/vm1", on[0], on))
 
 
 def test_a_volume_is_as_good_as_its_replicas() -> None:
@@ -223,19 +223,20 @@ class Processes(guests.Hosts):
 
 
 @pytest.mark.parametrize(
-    ("nodes", "migrates", "how", "now"),
+    ("nodes", "choices", "how", "now"),
     [
-        pytest.param(["n1", "n2"], True, "evict", "n2", id="1.3 evicted: it migrates"),
-        pytest.param(["n1", "n2"], True, "taint", "n2", id="7D drained by taint: it migrates"),
-        pytest.param(["n1", "n2"], True, "", "n1", id="nobody asks: it stays"),
-        pytest.param(["n1"], True, "evict", "", id="no other node: it stops"),
-        pytest.param(["n1", "n2"], False, "evict", "", id="7A not migratable: it stops"),
-        pytest.param(["n1", "n2"], True, "delete", "", id="its instance is deleted: it shuts down"),
+        pytest.param(["n1", "n2"], {}, "evict", "n2", id="1.3 evicted: it migrates"),
+        pytest.param(["n1", "n2"], {}, "taint", "n2", id="7D drained by taint: it migrates"),
+        pytest.param(["n1", "n2"], {}, "", "n1", id="nobody asks: it stays"),
+        pytest.param(["n1"], {}, "evict", "n1", id="1.3 no other node: it is waited for"),
+        pytest.param(["n1", "n2"], {"able": False}, "evict", "n1", id="7A not migratable: it is waited for"),
+        pytest.param(["n1", "n2"], {"strategy": ""}, "evict", "", id="no strategy: it stops with its pod"),
+        pytest.param(["n1", "n2"], {}, "delete", "", id="its instance is deleted: it shuts down"),
     ],
 )  # fmt: skip
-def test_a_machine_leaves_its_node(nodes: list[str], migrates: bool, how: str, now: str) -> None:
+def test_a_machine_leaves_its_node(nodes: list[str], choices: JSON, how: str, now: str) -> None:
     it, processes = Harvester(*nodes), Processes()
-    vm(it, *nodes, migrates=migrates)
+    objects.write(it.api, guests.machine("default/vm1", nodes[0], nodes, **choices))
 
     def asked(api: _api.Api) -> None:
         if how == "evict":
