@@ -59,7 +59,7 @@ def leaving(node: str, **more: Any) -> tuple[str, str]:
 def folder_of(lab: Lab, run: Run) -> Path:
     """The folder of a run whose last task wrote the files for joining beside it."""
     assert run.folder, run.out[-4000:]
-    return max(path.parent for path in runs(lab) if (path := path / "actions.jsonl").exists())
+    return max(path for path in runs(lab) if (path / "actions.jsonl").exists())
 
 
 def done(folder: Path) -> list[tuple[str, ...]]:
@@ -169,7 +169,7 @@ def test_killed_and_taken_back(survivor: tuple[Lab, _api.Api, str]) -> None:
 def test_refusals_change_nothing(survivor: tuple[Lab, _api.Api, str]) -> None:
     lab, api, first = survivor
     second = lab.servers[1]
-    machine = guests.machine("default/fixed", first, lab.servers, migrates=False)
+    machine = guests.machine("default/fixed", first, lab.servers, able=False)
     objects.write(api, machine)
     kind, where = _reinstall.KINDS["replicas"]
     before = {which: len(api.items(k, w) or ()) for which, (k, w) in _reinstall.KINDS.items()}
