@@ -265,6 +265,12 @@ def _forbidden(it: _It, purge: t.Iterable[Refusal], *, begun: bool) -> t.Iterato
             it.node,
             "Add it to the servers of the inventory.",
         )
+    elif it.stage != "gone" and not it.entry.get("reachable"):
+        yield Refusal(
+            f"{it.host} cannot be reached, so nobody could stop it.",
+            it.host,
+            "Bring it up; one that is dead is let go by playbooks/purge_orphans.yml.",
+        )
     yield from _quorum(it)
     yield from _data(it)
     if it.stage != "gone":

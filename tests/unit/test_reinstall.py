@@ -326,6 +326,8 @@ def test_a_part_that_is_not_installed(missing: str) -> None:
 def test_a_server_that_is_not_in_the_inventory() -> None:
     entries = {name: entry for name, entry in ENTRIES.items() if name != "s1"}
     assert "n1 is no host of the inventory" in str(judge(world(), entries=entries).refusals)
+    unreached = {**ENTRIES, "n1": {"host": NODES["n1"], "reachable": False}}
+    assert "n1 cannot be reached" in str(judge(world(), entries=unreached).refusals)
     assert "The API knows no server n8" in str(judge(world(), Wish("n8")).refusals)
 
 
