@@ -39,7 +39,7 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
 
     VALID = ("name", "cluster", "output", "servers", "looks", "anyway", "accept_stop", "accept_loss", "undo",
              "plan", "phase", "run_dir")  # fmt: skip
-    VERBS = ("cordon", "close", "halt", "drain", "move", "open", "remove", "retire", "purge")
+    VERBS = ("cordon", "close", "halt", "drain", "move", "open", "unpin", "remove", "retire", "purge")
 
     def act(self) -> JSON:
         if not self._task.args.get("plan"):
@@ -216,6 +216,13 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
         self._until("Longhorn to move its replicas", probe, "move", 3600, hint)
         return "every replica that another node takes has moved"
 
+    def do_unpin(self) -> str:
+        kind, where = _orphans.KINDS["planes"]
+        plane = self.api.get(kind, self.action["name"], where)
+        if plane is not None:
+            self._change(kind, plane, {"metadata": {"labels": {_orphans.PINNED: None}}})
+        return "Rancher chooses the init node by itself"
+
     def do_remove(self) -> str:
         """All gates once more: the drain may have taken hours."""
         self.shelf = os.path.dirname(self.run_dir)
@@ -224,7 +231,7 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
         wish = _reinstall.Wish(plan["node"], plan["anyway"], plan["accept_stop"], plan["accept_loss"])
         made = self._judged(wish, entries, self._before(), self._task.args["looks"])
         if made.refusals:
-            raise RequorumError(" ".join(map(str, made.refusals)), "Nothing was removed; run the same command then.")
+            raise RequorumError(" ".join(map(str, made.refusals)), "This run has removed nothing; run it again then.")
         if left := [action.what for action in made.actions if action.phase == 1 and action.verb != "drain"]:
             raise RequorumError(f"{self._it} has changed meanwhile: {'; '.join(left)}.", "Run the same command again.")
         machine = self.api.get(MACHINES, self.action["name"], _orphans.FLEET)
@@ -234,13 +241,18 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
             self.api.delete(MACHINES, name_of(machine), _orphans.FLEET, uid=meta(machine)["uid"])
         hint = "Look at Rancher: it takes the member out of etcd. What is done is done: run the same command again."
         self._until(f"Machine {self.action['name']} to go", self._machine_gone, "remove", 1800, hint)
-        return f"the Machine is gone; {self._only_others()}"
+        left = ", ".join(member.name or member.id for member in self._members() or ())
+        return "the Machine is gone" + (f"; etcd still lists {left}, which goes when it is stopped" if left else "")
 
     def _machine_gone(self) -> tuple[bool, str]:
-        item = self.api.get(MACHINES, self.action["name"], _orphans.FLEET)
+        """Rancher restarts the others meanwhile, one after another, where they had joined by it: they may be silent."""
+        try:
+            item = self.api.get(MACHINES, self.action["name"], _orphans.FLEET)
+            secrets = self.api.items(*_orphans.KINDS["secrets"]) or [] if item else []
+        except RequorumError as error:
+            return False, str(error)
         if item is None:
             return True, "it is gone"
-        secrets = self.api.items(*_orphans.KINDS["secrets"]) or []
         joined = _reinstall.joined(secrets, name_of(item))
         waits = f"; still joined to it: {_reinstall.listed(joined)}" if joined else ""
         return False, orphan_purge._held(item) + waits
@@ -258,28 +270,27 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
         return f"{len(done['actions'])} objects were let go; {self._only_others()}"
 
     def _only_others(self) -> str:
-        """Its member is gone; one that came back because its server had started again meanwhile is removed."""
+        """One that came back, because its server had started again before it was stopped, is removed."""
 
         def probe() -> tuple[bool, str]:
             left = self._members()
-            return not left, f"listed: {', '.join(member.name or member.id for member in left)}"
+            names = ", ".join(member.name or member.id for member in left or ())
+            return left == [], f"listed: {names}" if left else "the member list cannot be read"
 
         try:
             _wait.wait("etcd to let its member go", probe, seconds=self.timeout("leave", 60), say=self.say)
-        except _wait.Expired:
-            if self.action["verb"] == "remove":
-                return "its member is still listed, and goes when it is stopped"
-            for member in self._members():
+        except _wait.Expired as expired:
+            for member in self._members() or ():
                 self.script("member", timeout=20, CALL="remove", ID=str(int(member.id, 16)))
-            if left := self._members():
-                names = ", ".join(member.name or member.id for member in left)
-                raise RequorumError(f"etcd still lists {names}.", "Look at etcd's log; run the same again.") from None
+            if self._members() != []:
+                raise RequorumError(str(expired), "Look at etcd's log; run the same command again.") from None
         return "the others are the only members of etcd"
 
-    def _members(self) -> list[_server.Member]:
+    def _members(self) -> list[_server.Member] | None:
+        """Those that are its; None while nobody can say."""
         look = _look.parse(self.script("look", timeout=20).out)
         if look.members is None:
-            raise RequorumError(f"{self.host}: the member list cannot be read.", "Run the same command again.")
+            return None
         return _reinstall.theirs(map(_server.member, look.members), self._it, self.plan["addresses"])
 
     @property

@@ -450,7 +450,7 @@ def _steps(seen: Seen, nodes: t.Collection[str], machines: t.Collection[str], ma
     bootstraps = all_of("bootstraps")
     held, released = _hold(seen, bool(doomed))
     yield from held
-    yield from _unpin(seen, {i for machine in machines for i in maps.ids[machine]})
+    yield from unpin(seen, {i for machine in machines for i in maps.ids[machine]})
     for bootstrap in bootstraps:
         if notes(bootstrap).get(FORCE) != "true":
             change = {"metadata": {"annotations": {FORCE: "true"}}}
@@ -530,7 +530,7 @@ def _hold(seen: Seen, needed: bool) -> tuple[list[Step], list[Step]]:
     return begun, lets_go
 
 
-def _unpin(seen: Seen, ids: t.Collection[str]) -> t.Iterator[Step]:
+def unpin(seen: Seen, ids: t.Collection[str]) -> t.Iterator[Step]:
     """Clusters born before 1.0.4 name their init node by machine ID for ever."""
     for plane in seen.get("planes", ()):
         if labels(plane).get(PINNED) in ids:

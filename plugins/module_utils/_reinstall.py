@@ -265,6 +265,12 @@ def _forbidden(it: _It, purge: t.Iterable[Refusal], *, begun: bool) -> t.Iterato
             it.node,
             "Add it to the servers of the inventory.",
         )
+    elif it.stage != "gone" and not it.entry.get("reachable"):
+        yield Refusal(
+            f"{it.host} cannot be reached, so nobody could stop it.",
+            it.host,
+            "Bring it up; one that is dead is let go by playbooks/purge_orphans.yml.",
+        )
     yield from _quorum(it)
     yield from _data(it)
     if it.stage != "gone":
@@ -450,6 +456,9 @@ def _actions(it: _It, purge: _orphans.Purge, stops: t.Sequence[str]) -> t.Iterat
     if it.stage == "whole":
         yield from _leave(it, stops)
     if it.stage != "gone":
+        for step in _orphans.unpin(it.seen, it.dead.ids):
+            why = "it names this server as init node for ever; Rancher must choose another one"
+            yield Action(2, "unpin", step.kind.name, step.namespace, step.name, step.what, why)
         what = f"delete it; etcd lets the member of {it.node} go: THE POINT OF NO RETURN"
         why = "Rancher removes the member while the server lives, then the Node"
         for machine in it.dead.machines:

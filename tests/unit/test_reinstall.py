@@ -108,6 +108,13 @@ def test_how_it_leaves(name: str) -> None:
     assert "No other node takes a replica of vol-1, vol-2, vol-3: they stay degraded" in said
 
 
+def test_an_init_node_that_is_named_for_ever() -> None:
+    fake = world()
+    change(fake, "planes", "local", {"metadata": {"labels": {_orphans.PINNED: objects._machine_id("n1")}}})
+    assert verbs(judge(fake)) == [*WHOLE[:3], "unpin", *WHOLE[3:]]
+    assert "unpin" not in verbs(judge(fake, Wish("n2", anyway=True)))
+
+
 def test_replicas_that_another_node_takes_are_moved_first() -> None:
     fake = world()
     del fake.objects["replicas.longhorn.io", "longhorn-system", "vol-2-r-n3"]
@@ -319,6 +326,8 @@ def test_a_part_that_is_not_installed(missing: str) -> None:
 def test_a_server_that_is_not_in_the_inventory() -> None:
     entries = {name: entry for name, entry in ENTRIES.items() if name != "s1"}
     assert "n1 is no host of the inventory" in str(judge(world(), entries=entries).refusals)
+    unreached = {**ENTRIES, "n1": {"host": NODES["n1"], "reachable": False}}
+    assert "n1 cannot be reached" in str(judge(world(), entries=unreached).refusals)
     assert "The API knows no server n8" in str(judge(world(), Wish("n8")).refusals)
 
 

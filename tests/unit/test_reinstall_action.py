@@ -17,13 +17,14 @@ import pytest
 from ansible_collections.requorum.cluster.plugins.action import node_reinstall, orphan_purge
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _node, _orphans, _reinstall
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from lab.harvester import capi, planner
+from lab.harvester import capi, objects, planner
 from tests.unit import test_reinstall
 from tests.unit.test_orphan_action import Mortal
 from tests.unit.test_orphans import M1, M2, M3, NODES
 from tests.unit.test_reinstall import ENTRIES, change, vm
 
 JSON = dict[str, Any]
+WAITS = ("purge", "drain", "move", "remove", "halt", "leave")
 STEPS = ["cordon", "close", "drain", "remove", "retire", "purge"]
 
 
@@ -36,6 +37,8 @@ class Cluster:
         self.transport: _api.Transport = self.fake
         self.members = list(NODES)
         self.running = set(NODES)
+        self.seconds = 30.0
+        """Deadline of everything that is waited for."""
         self.stubborn = False
         """A member that comes back, since its server starts again before it is stopped."""
         self.late: Callable[[_api.Request], _api.Answer | None] = lambda _request: None
@@ -105,7 +108,7 @@ def acting(cluster: Cluster, patch: pytest.MonkeyPatch, host: str, args: JSON, e
     patch.setattr(node_reinstall._node_api, "of", lambda action: _api.Api(cluster.transport, where=host, seconds=0))
 
     class Acting(node_reinstall.ActionModule):
-        settings = {"requorum_timeouts": dict.fromkeys(("purge", "drain", "move", "remove", "halt", "leave"), 0.3)}  # type: ignore[assignment]  # noqa: RUF012
+        settings = {"requorum_timeouts": dict.fromkeys(WAITS, cluster.seconds)}  # type: ignore[assignment]  # noqa: RUF012
 
         def __init__(self) -> None:
             self.host, self.turn = host, "s2"
@@ -230,22 +233,34 @@ def test_pods_of_daemonsets_and_static_ones_stay(runs: Runs) -> None:
 
 
 def test_a_disruption_budget_is_waited_for(runs: Runs) -> None:
+    runs.cluster.seconds = 0.3
     runs.cluster.fake.protected.add("web")
     made = runs.run()
     assert made["failed"] and "1 left: pod web Cannot evict pod" in made["msg"]
     assert "requorum_reinstall_undo: true" in made["msg"]
     assert M1 in runs.cluster.fake.names("machines.cluster.x-k8s.io") and runs.cluster.running == set(NODES)
     runs.cluster.fake.protected.clear()
+    runs.cluster.seconds = 30
     assert not runs.run().get("failed") and runs.cluster.left() == []
 
 
 def test_what_is_attached_is_waited_for(runs: Runs) -> None:
+    runs.cluster.seconds = 0.3
     change(runs.cluster.fake, "engines", "vol-1-e-0", {"spec": {"nodeID": "n1"}})
     made = runs.run()
     assert made["failed"] and "engine vol-1-e-0" in made["msg"]
 
 
+def test_rancher_chooses_another_init_node(runs: Runs) -> None:
+    fake, plane = runs.cluster.fake, ("rkecontrolplanes.rke.cattle.io", "fleet-local", "local")
+    change(fake, "planes", "local", {"metadata": {"labels": {_orphans.PINNED: objects._machine_id("n1")}}})
+    made = runs.run()
+    assert not made.get("failed") and [a["verb"] for a in made["done"]] == [*STEPS[:3], "unpin", *STEPS[3:]]
+    assert _orphans.PINNED not in fake.objects[plane]["metadata"]["labels"]
+
+
 def test_undo(runs: Runs) -> None:
+    runs.cluster.seconds = 0.3
     fake = runs.cluster.fake
     fake.protected.add("web")
     assert runs.run()["failed"]
@@ -259,6 +274,7 @@ def test_undo(runs: Runs) -> None:
 
 
 def test_a_node_that_somebody_else_has_cordoned_stays_so(runs: Runs) -> None:
+    runs.cluster.seconds = 0.3
     fake = runs.cluster.fake
     fake.protected.add("web")
     change(fake, "nodes", "n1", {"spec": {"unschedulable": True}})
@@ -339,14 +355,16 @@ def test_the_gates_hold_until_the_last_moment(what: Callable[[Cluster], None], s
 
 
 def test_a_member_that_comes_back_is_removed(runs: Runs) -> None:
+    runs.cluster.seconds = 5
     runs.cluster.stubborn = True
     made = runs.run()
     assert not made.get("failed"), made["msg"]
-    assert made["done"][3]["result"].endswith("its member is still listed, and goes when it is stopped")
+    assert made["done"][3]["result"].endswith("etcd still lists n1-1a2b3c4d, which goes when it is stopped")
     assert runs.cluster.members == ["n2", "n3"] and runs.cluster.left() == []
 
 
 def test_rancher_does_not_let_it_go(runs: Runs) -> None:
+    runs.cluster.seconds = 0.3
     parts = capi.PARTS
     try:
         capi.PARTS = ()
@@ -357,6 +375,7 @@ def test_rancher_does_not_let_it_go(runs: Runs) -> None:
     assert f"still joined to it: {', '.join(sorted([M2, M3]))}" in made["msg"] and "undo" not in made["msg"]
     assert runs.cluster.running == set(NODES)
     assert "is being deleted" in runs.show(undo=True)["msg"]
+    runs.cluster.seconds = 30
     again = runs.run()
     assert not again.get("failed") and [a["verb"] for a in again["done"]][-2:] == STEPS[4:]
     assert runs.cluster.left() == []
@@ -396,11 +415,12 @@ def test_an_api_that_refuses_while_it_is_read(reason: str, kind: str, runs: Runs
 def test_an_api_that_refuses_a_change(reason: str, name: str, runs: Runs) -> None:
     """What was done is said, nothing later is done, and the next run ends it."""
     runs.cluster.late = lambda r: _api.Answer(reason, "no") if r.verb != "get" and r.name == name else None
+    runs.cluster.seconds = 2
     made = runs.run()
     assert made["failed"] and "no." in made["msg"], made
     failed = [a for a in made["done"] if a["result"].startswith("failed")]
     assert len(failed) == 1 and made["done"][-1] == failed[0]
-    runs.cluster.late = lambda _request: None
+    runs.cluster.late, runs.cluster.seconds = lambda _request: None, 30
     again = runs.run()
     assert not again.get("failed") and runs.cluster.left() == []
 
