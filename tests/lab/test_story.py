@@ -63,7 +63,8 @@ def test_from_a_stuck_upgrade_to_three_healthy_servers(stuck: Lab) -> None:
     (pid,) = hosts.machines(lab, survivor)
     dead = given(powered_off=[first, third])
     iso = f"http://boot.example.org/harvester-{story.TARGET}-amd64.iso"
-    wish = {"interfaces": ["ens5"], "device": "/dev/disk/by-id/wwn-0x5000", "iso_url": iso}
+    wish = {"interfaces": ["ens5"], "device": "/dev/disk/by-id/wwn-0x5000", "iso_url": iso,
+            "ssh_authorized_keys": ["github:admin"]}  # fmt: skip
     wishes = given(join=dict.fromkeys((first, fourth, survivor), wish))
 
     # 1-3 Assess, save, fence, reset; killed half way once. The machine runs on.
@@ -86,7 +87,7 @@ def test_from_a_stuck_upgrade_to_three_healthy_servers(stuck: Lab) -> None:
         assert lab.nodes(survivor) == {survivor: True}
 
         # 5-6 Two hosts are installed one after another; the third Node is what promotes them.
-        well(playbook(lab, "playbooks/join_config.yml", *wishes), "join-config")
+        well(playbook(lab, "playbooks/join_config.yml", *wishes, *given(join_nodes=[first, fourth])), "join-config")
         home = next((run.folder or Path()).parent.glob("join"))
         joining.install(lab, first, home / first / "config.yaml")
         well(playbook(lab, "playbooks/await_join.yml", *given(join_nodes=[first])), "await the first")
