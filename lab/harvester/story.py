@@ -18,7 +18,7 @@ from typing import Any
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
 from ansible_collections.requorum.cluster.plugins.module_utils._fleet import BUNDLES, CHARTS, SETTINGS
 from lab import faults, spoil
-from lab.harvester import capi, crds, drain, fleet, guests, joining, machines, objects, oem, play
+from lab.harvester import capi, core, crds, drain, fleet, guests, machines, objects, oem, play
 from lab.harvester import host as hosts
 from lab.harvester.kinds import NODES, SECRETS
 from lab.harvester.play import settle
@@ -50,9 +50,7 @@ def become(lab: Lab, names: Sequence[str], *, release: str = BEFORE) -> _api.Api
         of = oem.Identity(name, objects.RELEASES[release], vip(lab), token, joins=name != names[0])
         hosts.strict(lab, name, of, {"os": {"hostname": name}, "install": {"mode": "create"}})
     api = play.client(lab)
-    place = {"name": "vip", "namespace": objects.SYSTEM}
-    config: JSON = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": place, "data": {"ip": vip(lab)}}
-    api.create(joining.CONFIGMAP, config)
+    core.components(api, release, vip(lab))
     fleet.install(api, version=release)
     for name in ("rancher-monitoring-crd", "rancher-logging-crd"):
         api.create(CHARTS, fleet.chart(name, version="103.0.3+up45.31.1"))
@@ -94,9 +92,7 @@ def harvester_stuck_upgrade(lab: Lab, host: str) -> None:
     dead = [name for name in lab.servers if name != host]
     api = become(lab, lab.servers)
     for name in lab.servers:  # Rancher has upgraded RKE2; nobody has upgraded the system
-        spoil.old_version(lab, name, objects.RELEASES[TARGET].kubernetes)
-        lab.sh(name, f"systemctl restart --no-block {lab.spec.unit(name)}").ok(f"restart {name}")
-        _upgraded(lab, name)
+        play_version(lab, name, objects.RELEASES[TARGET].kubernetes)
     stuck(play.client(lab, host=host), host, dead)
     hosts.run_machine(lab, host, GUEST)
     objects.write(api, guests.machine(GUEST, host, lab.servers))
@@ -109,8 +105,10 @@ def harvester_stuck_upgrade(lab: Lab, host: str) -> None:
     say(f"{host}: the only server left of a Harvester whose upgrade is stuck; {GUEST} runs on it")
 
 
-def _upgraded(lab: Lab, name: str) -> None:
-    wanted = objects.RELEASES[TARGET].kubernetes
+def play_version(lab: Lab, name: str, wanted: str) -> None:
+    """Let a server be of another version of RKE2, by a restart."""
+    spoil.old_version(lab, name, wanted)
+    lab.sh(name, f"systemctl restart --no-block {lab.spec.unit(name)}").ok(f"restart {name}")
 
     def probe() -> tuple[bool, str]:
         path = "jsonpath={.status.nodeInfo.kubeletVersion}"

@@ -14,13 +14,15 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _api, _orp
 from ansible_collections.requorum.cluster.plugins.module_utils._fleet import CHARTS
 from lab import fingerprint
 from lab.drill import confirm, playbook
-from lab.harvester import core, crds, fleet, host, objects, play
+from lab.harvester import host, objects, parts, play
+from lab.harvester import story as told
 from lab.labs import Lab
 from lab.progress import wait_for
 from tests.lab import story
 from tests.lab.test_force_sync import synced
 
 SLOW = ("*k3s*",)
+RELEASE = "v1.7.1"
 
 JSON = dict[str, Any]
 NODES, CAPI, REPLICAS = (_orphans.KINDS[name][0] for name in ("nodes", "clusters", "replicas"))
@@ -92,15 +94,11 @@ def test_an_api_that_hangs_is_not_checked(one: Callable[[str], Lab]) -> None:
 def harvester(one: Callable[[str], Lab]) -> Iterator[tuple[Lab, _api.Api]]:
     """That server as a Harvester with a Fleet that works and a virtual machine that runs."""
     lab = one("rke2")
-    crds.define(lab)
-    host.furnish(lab)
-    api = play.client(lab)
-    fleet.install(api, version=host.RELEASE["harvester"])
-    core.install(api, lab)
-    with play.playing(lab, [fleet.fleet]):
+    api = told.become(lab, lab.servers, release=RELEASE)
+    told.play_version(lab, lab.servers[0], objects.RELEASES[RELEASE].kubernetes)
+    with play.playing(lab, parts.everything(lab)):
         synced(api)
         yield lab, api
-    host.strip(lab)
 
 
 def guest(api: _api.Api, name: str, node: str) -> None:
