@@ -31,7 +31,15 @@ HINTS = {
     "Unauthorized": "The kubeconfig is not one of this cluster, or its certificate has ended.",
     "Forbidden": "Use a kubeconfig of an administrator.",
     "Conflict": "Somebody else changes it too. Run the same command again.",
+    "NotFound": "It went while it was worked on. Run the same command again.",
 }
+SPOKEN = (
+    (r"denied (the )?request", "A webhook or a policy of the cluster forbids it, and says why. Mend that, then run the "
+                               "same command again."),
+    (r"failed calling webhook", "The webhook does not answer: look at the pods behind it, then run the same command "
+                                "again."),
+)  # fmt: skip
+"""Hints for what only the words of a refusal tell; they come before those by reason."""
 
 
 @dataclass(frozen=True)
@@ -176,6 +184,8 @@ class Api:
             if answer.reason:
                 raise _Missing if answer.reason == "NotFound" else _Expired
             page = answer.document or {}
+            if "items" not in page:
+                raise RequorumError(f"{self.where}: get {kind.name}: no list came.", HINTS["Unauthorized"])
             named = {"apiVersion": page.get("apiVersion"), "kind": str(page.get("kind") or "").removesuffix("List")}
             named = {name: word for name, word in named.items() if word}
             yield [{**named, **item} for item in page.get("items") or ()]
@@ -218,20 +228,35 @@ class Api:
                 break
             self._sleep(pause)
             pause = min(pause * 2, 8)
-        what = f"{request.verb} {request.kind.name}" + (f" {request.name}" if request.name else "")
-        hint = HINTS.get(answer.reason, "Look at the API server, then run the same command again.")
-        raise RequorumError(f"{self.where}: {what}: {answer.text or answer.reason}.", hint)
+        name = request.name or ((request.body or {}).get("metadata") or {}).get("name") or ""
+        what = f"{request.verb} {request.kind.name} {name}".rstrip()
+        raise RequorumError(f"{self.where}: {what}: {(answer.text or answer.reason).rstrip('.')}.", hint(answer))
+
+
+def hint(refused: Answer) -> str:
+    """What to do about an answer that is no."""
+    spoken = (text for words, text in SPOKEN if re.search(words, refused.text))
+    return next(spoken, HINTS.get(refused.reason, "Look at the API server, then run the same command again."))
 
 
 def parsed(text: str) -> Answer:
-    """An object as the API server gives it, or a Status that says why not."""
+    """An object as the API server gives it, or a Status that says why not; nothing that only looks like one."""
     try:
         document = json.loads(text)
-    except ValueError:
-        return Answer("NoAnswer", f"no JSON: {text[:100]!r}")
+    except (ValueError, RecursionError):
+        begin = text.lstrip()[:40]  # of an answer that was cut off nothing is shown: it may be a Secret
+        return Answer("NoAnswer", "no JSON came" + (f", but {begin!r}" if begin and begin[0] not in "{[" else ""))
     if not isinstance(document, dict):
-        return Answer("NoAnswer", f"no object: {text[:100]!r}")
+        return Answer("NoAnswer", "no object of Kubernetes came")
     if document.get("kind") == "Status" and document.get("status") == "Failure":
-        reason = str(document.get("reason") or CODES.get(int(document.get("code") or 0), "Refused"))
+        code = document.get("code")
+        reason = str(document.get("reason") or CODES.get(code if isinstance(code, int) else 0, "Refused"))
         return Answer(ALIKE.get(reason, reason), str(document.get("message") or reason)[:300])
+    listed = document.get("items") if "items" in document else []
+    if not all(map(_is_object, (document, *(listed if isinstance(listed, list) else [None] * bool(listed))))):
+        return Answer("NoAnswer", "no object of Kubernetes came")
     return Answer("", "", document)
+
+
+def _is_object(document: object) -> bool:
+    return isinstance(document, dict) and isinstance(document.get("metadata"), dict)

@@ -11,6 +11,7 @@ import json
 import os
 import ssl
 import tempfile
+import time
 import typing as t
 from urllib.parse import urlsplit
 
@@ -46,7 +47,7 @@ class Link:
         try:
             link.request(METHODS[request.verb], self._root + request.url, body, headers)
             response = link.getresponse()
-            answer = _api.parsed(response.read().decode("utf-8", "replace"))
+            answer = _api.parsed(self._whole(response).decode("utf-8", "replace"))
             code = response.status
         except ssl.SSLCertVerificationError as error:
             return _api.Answer("Unauthorized", f"{self.server}: {error.verify_message}")
@@ -54,9 +55,20 @@ class Link:
             return _api.Answer("NoAnswer", f"{self.server}: {str(error) or type(error).__name__}")
         finally:
             link.close()
-        if code >= 400 and answer.reason in ("", "NoAnswer"):
+        if not 200 <= code < 300 and answer.reason in ("", "NoAnswer"):
             return _api.Answer(_api.CODES.get(code, "Refused"), f"{self.server} answered {code}")
         return answer
+
+    def _whole(self, response: http.client.HTTPResponse) -> bytes:
+        """The timeout of a socket counts between two bytes; this one counts for all of them."""
+        until, parts = time.monotonic() + self._timeout, list[bytes]()
+        while part := response.read1(1 << 20):
+            parts.append(part)
+            if time.monotonic() > until:
+                raise TimeoutError(f"only a part of the answer came within {self._timeout:.0f} s")
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+        return b"".join(parts)
 
     def _entries(self) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
         """(cluster, user) of the current context."""

@@ -9,22 +9,50 @@ import json
 import os
 import typing as t
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _api
+from ansible_collections.requorum.cluster.plugins.module_utils import _api, _orphans
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _kubeconfig
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
+SYSTEM = _api.Kind("", "v1", "namespaces", namespaced=False)
 WAIT = 20
 """Seconds for one request; it may be repeated."""
 
 
-def of(action: NodeAction) -> _api.Api:
-    """The API as this action reaches it; every request is repeated for `requorum_timeouts.api` seconds, 60."""
-    seconds = float((action.settings.get("requorum_timeouts") or {}).get("api", 60))
+def of(action: NodeAction, *, proved: bool = True) -> _api.Api:
+    """The API as this action reaches it; every request is repeated for `requorum_timeouts.api` seconds, 60.
+
+    proved: a kubeconfig must lead to the cluster of the servers that were looked at. Whoever asks for less proves it.
+    """
     path = str(action.settings.get("requorum_kubeconfig") or "")
-    if path:
-        link = _kubeconfig.Link(os.path.expanduser(path), timeout=WAIT)
-        return _api.Api(link, where=link.server, seconds=seconds)
-    return _api.Api(_through(action), where=action.host, seconds=seconds)
+    if not path:
+        return on_host(action)
+    link = _kubeconfig.Link(os.path.expanduser(path), timeout=WAIT)
+    api = _api.Api(link, where=link.server, seconds=_seconds(action))
+    if proved and (told := told_by(action)) and (refusal := _orphans.foreign(system_uid(api), told)):
+        raise RequorumError(f"{api.where}: {refusal.what}", f"Nothing was changed. {refusal.next}")
+    return api
+
+
+def on_host(action: NodeAction) -> _api.Api:
+    """The API of the host itself, by its kubectl, whatever kubeconfig is named."""
+    return _api.Api(_through(action), where=action.host, seconds=_seconds(action))
+
+
+def system_uid(api: _api.Api) -> str:
+    """Of kube-system: a cluster is known by it."""
+    return str(((api.get(SYSTEM, "kube-system") or {}).get("metadata") or {}).get("uid") or "")
+
+
+def told_by(action: NodeAction, *, but: t.Collection[str] = ()) -> set[str]:
+    """The same as the servers that were looked at have told it, but for some of them."""
+    hosts: t.Mapping[str, t.Any] = action.vars.get("hostvars") or {}
+    read = ((hosts[name].get("requorum_read") or {}).get("requorum_node") or {} for name in hosts if name not in but)
+    return {str(node["api"]["system_uid"]) for node in read if (node.get("api") or {}).get("system_uid")}
+
+
+def _seconds(action: NodeAction) -> float:
+    return float((action.settings.get("requorum_timeouts") or {}).get("api", 60))
 
 
 def _through(action: NodeAction) -> _api.Transport:

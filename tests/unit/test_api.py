@@ -153,13 +153,45 @@ def test_a_list_of_one_host() -> None:
     [
         ('{"kind":"Status","status":"Failure","reason":"AlreadyExists","code":409,"message":"x"}', "Conflict"),
         ('{"kind":"Status","status":"Failure","code":429}', "TooManyRequests"),
-        ('{"kind":"Pod"}', ""),
+        ('{"kind":"Status","status":"Failure","code":"x"}', "Refused"),
+        ('{"kind":"Status","status":"Success","metadata":{}}', ""),
+        ('{"kind":"Pod","metadata":{}}', ""),
+        ('{"kind":"PodList","metadata":{},"items":[{"metadata":{}}]}', ""),
+        ('{"kind":"PodList","metadata":{},"items":null}', ""),
+        ('{"kind":"PodList","metadata":{},"items":[5]}', "NoAnswer"),
+        ('{"kind":"PodList","metadata":{},"items":"x"}', "NoAnswer"),
+        ('{"kind":"Pod"}', "NoAnswer"),
         ("<html>", "NoAnswer"),
         ("[]", "NoAnswer"),
+        ("[" * 100_000, "NoAnswer"),
     ],
 )
 def test_documents(text: str, reason: str) -> None:
     assert _api.parsed(text).reason == reason
+
+
+def test_an_answer_that_is_cut_off_is_not_shown() -> None:
+    assert _api.parsed('{"data":{"password":"sekret').text == "no JSON came"
+    assert _api.parsed("<html>log in").text == "no JSON came, but '<html>log in'"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (_api.Answer("Forbidden", 'admission webhook "x" denied the request: no'), "webhook or a policy"),
+        (_api.Answer("Invalid", "ValidatingAdmissionPolicy 'x' with binding 'y' denied request: no"), "or a policy"),
+        (_api.Answer("InternalError", 'failed calling webhook "x": EOF'), "pods behind it"),
+        (_api.Answer("Forbidden", 'User "x" cannot get'), "administrator"),
+        (_api.Answer("NoAnswer"), "Look at the API server"),
+    ],
+)
+def test_what_to_do_about_a_refusal(answer: _api.Answer, words: str) -> None:
+    assert words in _api.hint(answer)
+
+
+def test_what_is_no_list_is_no_empty_list() -> None:
+    with pytest.raises(RequorumError, match="no list came"):
+        api(lambda _request: _api.Answer("", "", {"metadata": {}})).items(PODS)
 
 
 class Server(BaseHTTPRequestHandler):
@@ -177,6 +209,7 @@ class Server(BaseHTTPRequestHandler):
             "token": self.headers.get("Authorization"),
             "body": json.loads(body) if body else None,
             "client": bool(certificate),
+            "metadata": {},
         }
         return self._send(200, json.dumps(said).encode())
 
@@ -245,6 +278,7 @@ def test_a_kubeconfig_with_a_client_certificate(config: dict[str, Any], tmp_path
         "token": None,
         "body": {"x": None},
         "client": True,
+        "metadata": {},
     }
     assert list(tmp_path.iterdir()) == [tmp_path / "config"]
 
