@@ -89,8 +89,8 @@ class FakeApi:
             found = [item for item in found if item["spec"].get("nodeName") == node[1]]
         found = [item for item in found if _selected(item, query.get("labelSelector", ""))]
         begin = int(query.get("continue", 0))
-        end = begin + self.page
-        more = {"continue": str(end)} if end < len(found) else {}
+        end = begin + min(self.page, int(query.get("limit", self.page)))
+        more = {"continue": str(end), "remainingItemCount": len(found) - end} if end < len(found) else {}
         return _api.Answer("", "", {"items": copy.deepcopy(found[begin:end]), "metadata": more})
 
     def _create(self, request: _api.Request) -> _api.Answer:
