@@ -73,7 +73,7 @@ KINDS: dict[str, tuple[int, Callable[[int, str], JSON]]] = {
     "volumes.longhorn.io": (1, longhorn),
     "engines.longhorn.io": (1, longhorn),
     "replicas.longhorn.io": (3, longhorn),
-    "snapshots.longhorn.io": (1, longhorn),
+    "backups.longhorn.io": (1, longhorn),
 }
 
 
