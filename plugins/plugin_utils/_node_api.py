@@ -18,6 +18,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _kubeconfig
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
+SECRET = _api.Kind("", "v1", "secrets")
 SYSTEM = _api.Kind("", "v1", "namespaces", namespaced=False)
 WAIT = 20
 """Seconds for one request; it may be repeated."""
@@ -38,9 +39,9 @@ def of(action: NodeAction, *, proved: bool = True) -> _api.Api:
     return api
 
 
-def on_host(action: NodeAction) -> _api.Api:
-    """The API of the host itself, by its kubectl, whatever kubeconfig is named."""
-    return _api.Api(_Kubectl(action), where=action.host, seconds=_seconds(action))
+def on_host(action: NodeAction, *, seconds: float | None = None) -> _api.Api:
+    """The API of the host itself, by its kubectl, whatever kubeconfig is named. seconds: another deadline."""
+    return _api.Api(_Kubectl(action), where=action.host, seconds=_seconds(action) if seconds is None else seconds)
 
 
 def system_uid(api: _api.Api) -> str:
@@ -60,7 +61,7 @@ def _seconds(action: NodeAction) -> float:
 
 
 class _Kubectl:
-    """A transport by what a server has: its kubectl; where curl is there too, that reads, many lists in one go."""
+    """A transport by what a server has: its kubectl; several lists in one go by curl, where that is there."""
 
     def __init__(self, action: NodeAction) -> None:
         self._action = action
@@ -84,9 +85,8 @@ class _Kubectl:
     def many(self, requests: t.Sequence[_api.Request]) -> list[_api.Answer]:
         """Several reads in one round trip."""
         mark, paths = _node.new_mark(), "".join(f"{request.url}\n" for request in requests)
-        done = self._action.script(
-            "api", stdin=paths.encode(), timeout=WAIT + 10 + len(requests), DO="get", MARK=mark, WAIT=str(WAIT)
-        )
+        words = {"DO": "get", "MARK": mark, "WAIT": str(WAIT), "MANY": "yes" if len(requests) > 1 else "no"}
+        done = self._action.script("api", stdin=paths.encode(), timeout=WAIT + 10 + len(requests), **words)
         if done.rc != 0:
             return [_api.refusal(done.err if done.known else "")] * len(requests)
         found = answers(done.out, mark)

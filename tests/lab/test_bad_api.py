@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A real API server that denies, that holds much, or that is of another cluster; and an ssh that writes for too long."""
+"""A real API server that denies, that holds much, or that is of another cluster; and an ssh that writes too long."""
 
 from __future__ import annotations
 

@@ -1,14 +1,15 @@
 # Requests to the API server of this node, as its administrator. Set by the caller: DO (get|create|replace|patch|delete), WAIT.
-# get: paths come through stdin, one a line; MARK. Output: base64, of gzip where there is one; behind each answer a line with
-# MARK, its code (of HTTP, or 0) and why there is none. Others: URL; for patch KIND, NAME, NAMESPACE, SUB; the body comes
+# get: paths come through stdin, one a line; MARK; MANY=yes for several. Output: base64, of gzip where there is one; behind each
+# answer a line with MARK, its code (of HTTP, or 0) and why there is none. Others: URL; for patch KIND, NAME, NAMESPACE, SUB; the body comes
 # through stdin. Output: the object as JSON; stderr: kubectl's words.
 find_distro || die "neither rke2 nor k3s is installed here"
 ADMIN=$SERVER/cred/admin.kubeconfig
 [ -f "$ADMIN" ] || die "this host is no server"
 
-# curl has one process and one connection for all of them; it would get its answers indented under its own name.
+# curl has one process and one connection for all of them; it would get its answers indented under its own name. Where its files
+# are not those of kubectl's kubeconfig it gets no answer, and the caller asks again for each of them.
 read_all() {
-  if command -v curl >/dev/null 2>&1 && [ -f "$TLS/client-admin.key" ]; then
+  if [ "${MANY:-no}" = yes ] && command -v curl >/dev/null 2>&1 && [ -f "$TLS/client-admin.key" ]; then
     server=$(sed -n 's/^ *server: *//p' "$ADMIN" | head -n 1)
     sed "s|.*|url = \"$server&\"|" | curl -q -s -S --noproxy '*' -A requorum -m "$WAIT" --cacert "$TLS/server-ca.crt" \
       --cert "$TLS/client-admin.crt" --key "$TLS/client-admin.key" -w "\n$MARK %{http_code} %{errormsg}\n" -K - 2>/dev/null
