@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Measure the same export from a lab of one server, through SSH and through a kubeconfig: python -m bench.export_lab."""
+"""Measure the same export out of a lab of one server, through SSH and by kubeconfig: python -m bench.export_lab."""
 
 from __future__ import annotations
 

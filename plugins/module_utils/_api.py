@@ -255,11 +255,12 @@ class Api:
     def _ask(self, request: Request, accept: t.Collection[str] = (), first: Answer | None = None) -> Answer:
         """Again while the server is busy; raises RequorumError with the server's own words otherwise.
 
-        first: what it has answered already.
+        first: what it has answered already, among others; where that is nothing it is asked alone.
         """
         until, pause = self._clock() + self._seconds, 0.5
+        known = first if first and first.reason != "NoAnswer" else None
         while True:
-            answer, first = first or self._transport(request), None
+            answer, known = known or self._transport(request), None
             if not answer.reason or answer.reason in accept:
                 return answer if not answer.reason else answer._replace(document=None)
             if answer.reason not in BUSY or self._clock() + pause > until:
