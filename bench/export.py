@@ -73,7 +73,7 @@ KINDS: dict[str, tuple[int, Callable[[int, str], JSON]]] = {
     "volumes.longhorn.io": (1, longhorn),
     "engines.longhorn.io": (1, longhorn),
     "replicas.longhorn.io": (3, longhorn),
-    "snapshots.longhorn.io": (1, longhorn),
+    "backups.longhorn.io": (1, longhorn),
 }
 
 
@@ -94,6 +94,10 @@ def export(folder: Path) -> None:
     """What is measured; prints the figures."""
 
     def answer(request: _api.Request) -> _api.Answer:
+        if request.query == "limit=1":
+            there = KINDS.get(request.kind.name)
+            left = {"continue": "x", "remainingItemCount": MACHINES * there[0]} if there else {}
+            return _api.Answer("", "", {"items": [], "metadata": left}) if there else _api.Answer("NotFound")
         page = request.url.partition("continue=")[2] or "0"
         path = folder / f"{request.kind.name}-{page}"
         return _api.parsed(path.read_text()) if path.exists() else _api.Answer("NotFound")

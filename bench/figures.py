@@ -18,7 +18,10 @@ from lab.progress import say
 
 
 class Memory:
-    """Peak of the resident memory of all ansible processes together, in MiB; shared pages count once for each."""
+    """Peak of the resident memory of all ansible processes of a lab together, in MiB."""
+
+    def __init__(self, lab: Lab) -> None:
+        self._mark = str(lab.inventory).encode()
 
     def __enter__(self) -> Memory:
         self.peak, self._stop = 0.0, threading.Event()
@@ -32,13 +35,14 @@ class Memory:
 
     def _watch(self) -> None:
         while not self._stop.wait(0.1):
-            self.peak = max(self.peak, sum(map(_resident, Path("/proc").glob("[0-9]*"))))
+            self.peak = max(self.peak, sum(_resident(p, self._mark) for p in Path("/proc").glob("[0-9]*")))
 
 
-def _resident(process: Path) -> float:
+def _resident(process: Path, mark: bytes) -> float:
     """Proportional set size of an ansible process in MiB: shared pages are divided among those who share them."""
     try:
-        if b"ansible-playbook" not in (process / "cmdline").read_bytes():
+        said = (process / "cmdline").read_bytes()
+        if b"ansible-playbook" not in said or mark not in said:
             return 0.0
         lines = (process / "smaps_rollup").read_text().splitlines()
         return next(int(line.split()[1]) / 1024 for line in lines if line.startswith("Pss:"))
@@ -50,7 +54,7 @@ def timed(lab: Lab, name: str, *arguments: str, times: int = 1) -> tuple[float, 
     """Median seconds, peak memory and last run of a playbook."""
     seconds, peak = [], 0.0
     for _turn in range(times):
-        with Memory() as memory:
+        with Memory(lab) as memory:
             run = playbook(lab, name, *arguments)
         seconds.append(run.seconds)
         peak = max(peak, memory.peak)

@@ -22,13 +22,14 @@ class ActionModule(NodeAction):
         args = self._task.args
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         folder = str(args.get("folder") or os.path.join(args["output"], args["cluster"], stamp, "export"))
+        api = _node_api.of(self) if args.get("api", True) else None
         if self._task.check_mode:
             return {"changed": True, "folder": folder}
         os.makedirs(os.path.dirname(folder), mode=0o700, exist_ok=True)
         done = _exporter.run(
             folder,
             cluster=str(args["cluster"]),
-            api=_node_api.of(self) if args.get("api", True) else None,
+            api=api,
             snapshot=os.path.expanduser(str(args.get("snapshot") or "")),
             passphrase_file=str(args.get("passphrase_file") or ""),
             token=_exporter.token_of(str(self.settings.get("requorum_token_file") or "")),

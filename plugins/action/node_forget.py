@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
-import json
 import os
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _kubernetes, _look, _server, _wait
+from ansible_collections.requorum.cluster.plugins.module_utils import _api, _kubernetes, _look, _server, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _changes, _node_api
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+
+NODES = _api.Kind("", "v1", "nodes", namespaced=False)
 
 
 class ActionModule(PlanAction):
@@ -38,16 +40,13 @@ class ActionModule(PlanAction):
 
     def _forget(self, name: str) -> tuple[str, str]:
         """(what was done, file of its manifest on the controller)."""
-        done = self.script("forget", timeout=30, NODE=name, GO="no")
-        if done.rc != 0:
-            return f"Node {name} stays, because the API does not answer", ""
-        if not done.out.strip():
-            return f"no Node {name} is left", ""
         path = os.path.join(self.run_dir, "nodes", f"{name}.json")
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        write(path, json.loads(done.out))
-        self.must("forget", f"Node {name} could not be deleted", "Run the same command again.", NODE=name, GO="yes")
-        return f"Node {name} deleted", path
+        try:
+            _node_api.on_host(self, seconds=0).get(NODES, name)
+        except RequorumError as error:
+            return f"Node {name} stays: {error}", ""
+        there = _changes.let_go(_node_api.on_host(self), NODES, name, path)
+        return (f"Node {name} deleted", path) if there else (f"no Node {name} is left", "")
 
     def _finalized(self) -> None:
         """The program's own controller removes the member; it has a minute for it."""

@@ -26,7 +26,7 @@ class ActionModule(PlanAction):
             if seen is None:
                 return False, f"the API does not answer ({done.why})" if done.rc else "the API answers in part"
             node = self._node(self.turn)
-            there, ready = bool(_passwords.stored(self, node)), node in seen.ready
+            there, ready = _passwords.stored(self, node), node in seen.ready
             return there and ready, f"password {'stored' if there else 'not stored yet'}, Ready {ready}"
 
         hint = f"See the log of the agent's unit on {self.turn}; the Secret is written when it asks to be let in."

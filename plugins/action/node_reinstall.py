@@ -135,7 +135,7 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
         margin = _margin.margin([_look.parse(out) for out in answers if out])
         made = _reinstall.reinstall(seen, wish, margin, entries=entries, before=before)
         told = {e["api"]["system_uid"] for e in entries.values() if (e.get("api") or {}).get("system_uid")}
-        refusals = [_orphans.foreign(self._system(), told), _itself(made, self.host, self.api.where)]
+        refusals = [_orphans.foreign(_node_api.system_uid(self.api), told), _itself(made, self.host, self.api.where)]
         more = tuple(refusal for refusal in refusals if refusal)
         return replace(made, actions=(), refusals=(*more, *made.refusals)) if more else made
 

@@ -22,7 +22,6 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
 JSON = dict[str, t.Any]
 RENEWS_S = 11
 """A kubelet renews its Lease every 10 s."""
-SYSTEM = _api.Kind("", "v1", "namespaces", namespaced=False)
 
 
 class ActionModule(NodeAction):
@@ -32,7 +31,7 @@ class ActionModule(NodeAction):
 
     def act(self) -> JSON:
         args = self._task.args
-        self.api = _node_api.of(self)
+        self.api = _node_api.of(self, proved=False)
         self.shelf = os.path.abspath(os.path.join(args["output"], args["cluster"]))
         made, leftovers = self._plan()
         steps = (*made.steps, *leftovers[0])
@@ -66,12 +65,8 @@ class ActionModule(NodeAction):
         made = _orphans.purge(seen, names, **given, later=later, clock=time.time())
         theirs = {name: entry for name, entry in entries.items() if name in names or entry.get("hostname") in nodes}
         refusals = [*_orphans.answering(theirs, off), *made.refusals]
-        told = {
-            e["api"]["system_uid"]
-            for n, e in entries.items()
-            if n not in names and (e.get("api") or {}).get("system_uid")
-        }
-        if names and (refusal := _orphans.foreign(self._system(), told)):
+        told = _node_api.told_by(self, but=names)
+        if refusal := _orphans.foreign(_node_api.system_uid(self.api), told):
             refusals.insert(0, refusal)
         made = _orphans.Purge(made.dead, () if refusals else made.steps, tuple(refusals), made.notes)
         return made, _stale.leftovers(seen, nodes) if more and not refusals else ((), ())
@@ -80,10 +75,6 @@ class ActionModule(NodeAction):
         """Pods and node passwords are asked for by name later: there may be many of other hosts."""
         found = {n: self.api.items(kind, where) for n, (kind, where) in kinds.items() if n not in ("pods", "passwords")}
         return {"pods": [], "passwords": [], **{name: items for name, items in found.items() if items is not None}}
-
-    def _system(self) -> str:
-        """UID of kube-system, by which clusters are told apart."""
-        return str(meta(self.api.get(SYSTEM, "kube-system") or {}).get("uid", ""))
 
     def _fill(self, seen: dict[str, list[JSON]], nodes: t.Sequence[str]) -> None:
         """What belongs to these Nodes."""

@@ -13,7 +13,10 @@ WHERE = f"{_harvester.NAMESPACE}/{_harvester.CLUSTER}"
 
 
 class ActionModule(PlanAction):
-    """Pause the CAPI cluster that Rancher's planner follows, and let it go on; only what a run of ours has paused."""
+    """Pause the CAPI cluster that Rancher's planner follows, and let it go on; only what a run of ours has paused.
+
+    The host that was reset is asked, and no kubeconfig: nothing else is sure to be this cluster.
+    """
 
     VERBS = ("brake", "unbrake")
 
@@ -35,11 +38,11 @@ class ActionModule(PlanAction):
         return f"{WHERE} goes on"
 
     def _found(self) -> dict[str, object] | None:
-        return _harvester.capi(_node_api.of(self).get(_harvester.CAPI, _harvester.CLUSTER, _harvester.NAMESPACE))
+        return _harvester.capi(_node_api.on_host(self).get(_harvester.CAPI, _harvester.CLUSTER, _harvester.NAMESPACE))
 
     def _set(self, paused: bool, stamp: str | None) -> None:
         change = {"spec": {"paused": paused}, "metadata": {"annotations": {_harvester.BRAKED: stamp}}}
-        _node_api.of(self).patch(_harvester.CAPI, _harvester.CLUSTER, change, _harvester.NAMESPACE)
+        _node_api.on_host(self).patch(_harvester.CAPI, _harvester.CLUSTER, change, _harvester.NAMESPACE)
         seen = self._found()
         if seen is None or seen["paused"] != paused:
             raise RequorumError(

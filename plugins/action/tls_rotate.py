@@ -10,7 +10,7 @@ import time
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _look, _shared, _tls
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _proved
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _changes, _node_api, _proved
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
     JSON,
     PlanAction,
@@ -56,17 +56,13 @@ class ActionModule(PlanAction):
 
     def do_secret(self) -> str:
         """While the API answers here. A server that runs goes on with the certificate that it has."""
-        again = "Nothing was stopped. See whether its API answers, then run the same command again."
-        done = self.script("tls_secret", timeout=30, GO="show")
-        if done.rc != 0:
-            raise RequorumError(f"{self.host}: the Secret cannot be read: {done.why}.", again)
-        if not done.out.strip():
-            return "there is none any more"
-        path = os.path.join(self.run_dir, "secrets", "serving.json")
-        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-        write(path, json.loads(done.out))
-        self.must("tls_secret", "the Secret could not be deleted", again, timeout=30, GO="drop")
-        return f"deleted; kept: {path}"
+        path, api = os.path.join(self.run_dir, "secrets", "serving.json"), _node_api.on_host(self)
+        try:
+            name = f"{self.plan['distro']}-serving"
+            there = _changes.let_go(api, _node_api.SECRET, name, path, "kube-system")
+        except RequorumError as error:
+            raise RequorumError(str(error), "Nothing was stopped.") from error
+        return f"deleted; kept: {path}" if there else "there is none any more"
 
     def do_restore(self) -> str:
         return _proved.put(self, empty=False)

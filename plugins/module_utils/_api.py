@@ -13,6 +13,7 @@ import re
 import time
 import typing as t
 from dataclasses import dataclass
+from functools import partial
 from urllib.parse import quote
 
 from ._errors import RequorumError
@@ -31,7 +32,15 @@ HINTS = {
     "Unauthorized": "The kubeconfig is not one of this cluster, or its certificate has ended.",
     "Forbidden": "Use a kubeconfig of an administrator.",
     "Conflict": "Somebody else changes it too. Run the same command again.",
+    "NotFound": "It went while it was worked on. Run the same command again.",
 }
+SPOKEN = (
+    (r"denied (the )?request", "A webhook or a policy of the cluster forbids it, and says why. Mend that, then run the "
+                               "same command again."),
+    (r"failed calling webhook", "The webhook does not answer: look at the pods behind it, then run the same command "
+                                "again."),
+)  # fmt: skip
+"""Hints for what only the words of a refusal tell; they come before those by reason."""
 
 
 @dataclass(frozen=True)
@@ -133,8 +142,7 @@ class Api:
 
         selector: of labels. fields: of fields, which the API server knows for few kinds, as `spec.nodeName` of pods.
         """
-        chosen = {"labelSelector": selector, "fieldSelector": fields}
-        more = "".join(f"&{name}={quote(value)}" for name, value in chosen.items() if value)
+        more = _chosen(selector, fields)
         for _attempt in range(3):
             found: list[JSON] = []
             try:
@@ -152,17 +160,54 @@ class Api:
 
         Where the list expires between two pages it is begun again: then objects come twice.
         """
+        return self._each(kind, take)
+
+    def _each(self, kind: Kind, take: t.Callable[[JSON], None], more: str = "", first: Answer | None = None) -> bool:
         for _attempt in range(3):
             try:
-                for page in self._pages(kind, "", ""):
+                for page in self._pages(kind, "", more, first):
                     for item in page:
                         take(item)
             except _Expired:
+                first = None
                 continue
             except _Missing:
                 return False
             return True
         raise self._expired(kind)
+
+    def counts(self, kinds: t.Sequence[Kind]) -> dict[Kind, int]:
+        """Objects of each kind that the cluster has, asked in one round trip where that can be."""
+        asked, found = [Request("get", kind, query="limit=1") for kind in kinds], {}
+        for request, first in zip(asked, self._many(asked), strict=True):
+            answer = self._ask(request, accept=("NotFound",), first=first)
+            if not answer.reason:
+                page = self._listed(request.kind, answer)
+                meta = page.get("metadata") or {}
+                more = meta.get("remainingItemCount", PAGE if meta.get("continue") else 0)
+                found[request.kind] = len(page["items"] or ()) + int(more)
+        return found
+
+    def every(
+        self, counts: t.Mapping[Kind, int], take: t.Callable[[Kind, JSON], None], fields: t.Mapping[Kind, str]
+    ) -> None:
+        """As `each`, of several kinds: so many in one round trip as fill a page together. fields: as of `items`."""
+        for part in _portions(counts):
+            more = [_chosen(fields=fields.get(kind, "")) for kind in part]
+            asked = [Request("get", kind, query=_query(chosen)) for kind, chosen in zip(part, more, strict=True)]
+            for kind, chosen, first in zip(part, more, self._many(asked), strict=True):
+                self._each(kind, partial(take, kind), chosen, first)
+
+    def _many(self, requests: t.Sequence[Request]) -> list[Answer]:
+        """At once where the transport can."""
+        many = getattr(self._transport, "many", None)
+        return many(requests) if many else [self._transport(request) for request in requests]
+
+    def _listed(self, kind: Kind, answer: Answer) -> JSON:
+        page = answer.document or {}
+        if "items" not in page:
+            raise RequorumError(f"{self.where}: get {kind.name}: no list came.", HINTS["Unauthorized"])
+        return page
 
     def _expired(self, kind: Kind) -> RequorumError:
         return RequorumError(
@@ -170,18 +215,18 @@ class Api:
             "The API server is overloaded; run the same command again later.",
         )
 
-    def _pages(self, kind: Kind, namespace: str, more: str) -> t.Iterator[list[JSON]]:
-        """The items name their kind, which those of built-in kinds do not by themselves."""
+    def _pages(self, kind: Kind, namespace: str, more: str, first: Answer | None = None) -> t.Iterator[list[JSON]]:
+        """The items name their kind, which those of built-in kinds do not by themselves. first: the first page."""
         token = ""
         while True:
-            query = f"limit={PAGE}{more}" + (f"&continue={quote(token)}" if token else "")
-            answer = self._ask(Request("get", kind, namespace, query=query), accept=("NotFound", "Expired"))
+            request = Request("get", kind, namespace, query=_query(more, token))
+            answer = self._ask(request, accept=("NotFound", "Expired"), first=first)
             if answer.reason:
                 raise _Missing if answer.reason == "NotFound" else _Expired
-            page = answer.document or {}
+            page, first = self._listed(kind, answer), None
             named = {"apiVersion": page.get("apiVersion"), "kind": str(page.get("kind") or "").removesuffix("List")}
             named = {name: word for name, word in named.items() if word}
-            yield [{**named, **item} for item in page.get("items") or ()]
+            yield [{**named, **item} for item in page["items"] or ()]
             token = (page.get("metadata") or {}).get("continue") or ""
             if not token:
                 return
@@ -222,31 +267,80 @@ class Api:
     def _done(self, request: Request) -> JSON:
         return self._ask(request).document or {}
 
-    def _ask(self, request: Request, accept: t.Collection[str] = ()) -> Answer:
-        """Again while the server is busy; raises RequorumError with the server's own words otherwise."""
+    def _ask(self, request: Request, accept: t.Collection[str] = (), first: Answer | None = None) -> Answer:
+        """Again while the server is busy; raises RequorumError with the server's own words otherwise.
+
+        first: what it has answered already, among others; where that is nothing it is asked alone.
+        """
         until, pause = self._clock() + self._seconds, 0.5
+        known = first if first and first.reason != "NoAnswer" else None
         while True:
-            answer = self._transport(request)
+            answer, known = known or self._transport(request), None
             if not answer.reason or answer.reason in accept:
                 return answer if not answer.reason else answer._replace(document=None)
             if answer.reason not in BUSY or self._clock() + pause > until:
                 break
             self._sleep(pause)
             pause = min(pause * 2, 8)
-        what = f"{request.verb} {request.kind.name}" + (f" {request.name}" if request.name else "")
-        hint = HINTS.get(answer.reason, "Look at the API server, then run the same command again.")
-        raise RequorumError(f"{self.where}: {what}: {answer.text or answer.reason}.", hint)
+        name = request.name or ((request.body or {}).get("metadata") or {}).get("name") or ""
+        what = f"{request.verb} {request.kind.name} {name}".rstrip()
+        raise RequorumError(f"{self.where}: {what}: {(answer.text or answer.reason).rstrip('.')}.", hint(answer))
+
+
+def _chosen(selector: str = "", fields: str = "") -> str:
+    chosen = {"labelSelector": selector, "fieldSelector": fields}
+    return "".join(f"&{name}={quote(value)}" for name, value in chosen.items() if value)
+
+
+def _query(more: str = "", token: str = "") -> str:
+    return f"limit={PAGE}{more}" + (f"&continue={quote(token)}" if token else "")
+
+
+def _portions(counts: t.Mapping[Kind, int]) -> t.Iterator[list[Kind]]:
+    """Kinds that fill a page together; one with more objects stands alone."""
+    part, size = list[Kind](), 0
+    for kind, count in counts.items():
+        if part and size + count > PAGE:
+            yield part
+            part, size = [], 0
+        part.append(kind)
+        size += count
+    if part:
+        yield part
+
+
+def hint(refused: Answer) -> str:
+    """What to do about an answer that is no."""
+    spoken = (text for words, text in SPOKEN if re.search(words, refused.text))
+    return next(spoken, HINTS.get(refused.reason, "Look at the API server, then run the same command again."))
+
+
+def answered(code: int, text: str) -> Answer:
+    """What came by HTTP."""
+    answer = parsed(text)
+    if not 200 <= code < 300 and answer.reason in ("", "NoAnswer"):
+        return Answer(CODES.get(code, "Refused"), f"it answered {code}")
+    return answer
 
 
 def parsed(text: str) -> Answer:
-    """An object as the API server gives it, or a Status that says why not."""
+    """An object as the API server gives it, or a Status that says why not; nothing that only looks like one."""
     try:
         document = json.loads(text)
-    except ValueError:
-        return Answer("NoAnswer", f"no JSON: {text[:100]!r}")
+    except (ValueError, RecursionError):
+        begin = text.lstrip()[:40]  # of an answer that was cut off nothing is shown: it may be a Secret
+        return Answer("NoAnswer", "no JSON came" + (f", but {begin!r}" if begin and begin[0] not in "{[" else ""))
     if not isinstance(document, dict):
-        return Answer("NoAnswer", f"no object: {text[:100]!r}")
+        return Answer("NoAnswer", "no object of Kubernetes came")
     if document.get("kind") == "Status" and document.get("status") == "Failure":
-        reason = str(document.get("reason") or CODES.get(int(document.get("code") or 0), "Refused"))
+        code = document.get("code")
+        reason = str(document.get("reason") or CODES.get(code if isinstance(code, int) else 0, "Refused"))
         return Answer(ALIKE.get(reason, reason), str(document.get("message") or reason)[:300])
+    listed = document.get("items") if "items" in document else []
+    if not all(map(_is_object, (document, *(listed if isinstance(listed, list) else [None] * bool(listed))))):
+        return Answer("NoAnswer", "no object of Kubernetes came")
     return Answer("", "", document)
+
+
+def _is_object(document: object) -> bool:
+    return isinstance(document, dict) and isinstance(document.get("metadata"), dict)

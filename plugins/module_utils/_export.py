@@ -88,8 +88,11 @@ WANTED = tuple(
 NAMED = {wanted.name: wanted for wanted in WANTED}
 RESOURCES = {wanted.resource: wanted for wanted in WANTED}
 
+HELM = "helm.sh/release.v1"
+FIELDS = {NAMED["secrets"].kinds[0]: f"type!={HELM}"}
+"""What is not even read from an API: releases of Helm take up to a megabyte each."""
 _MADE_ANEW = {
-    "helm.sh/release.v1": "releases of Helm are large, and made anew by it",
+    HELM: "releases of Helm are large, and made anew by it",
     "kubernetes.io/service-account-token": "tokens of service accounts are of this cluster only",
     "bootstrap.kubernetes.io/token": "tokens for joining are of this cluster only",
 }

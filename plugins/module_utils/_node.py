@@ -20,6 +20,8 @@ from pathlib import Path
 from . import _bbolt
 
 SCRIPTS = Path(__file__).parent / "sh"
+DRAIN = 60
+"""Seconds in which what a script has not read of its stdin must have come in."""
 
 
 @dataclass(frozen=True)
@@ -64,9 +66,14 @@ def new_mark() -> str:
 
 
 def command(text: str, mark: str, timeout: int) -> str:
-    """Shell command that runs `text` with a deadline and frames its output."""
+    """Shell command that runs `text` with a deadline and frames its output.
+
+    It ends only when its stdin has ended, whatever `text` has read of it: an ssh whose command is gone while it still
+    writes is taken for a host that cannot be reached. A terminal never ends, so it is not waited for.
+    """
     inner = f"timeout -k 5 {timeout} /bin/sh -c {shlex.quote(text)} requorum"
-    return f"echo {mark}; {inner}; r=$?; echo; echo {mark} $r"
+    drain = f"[ -t 0 ] || timeout {DRAIN} cat >/dev/null"
+    return f"echo {mark}; {inner}; r=$?; {drain}; echo; echo {mark} $r"
 
 
 def result(mark: str, out: str, err: str) -> Done:

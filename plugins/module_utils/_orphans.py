@@ -155,7 +155,7 @@ def foreign(uid: str, told: t.Collection[str]) -> Refusal | None:
     return Refusal(
         "The API that was asked is that of another cluster: its kube-system is not the one of the servers.",
         "requorum_kubeconfig",
-        "Name the kubeconfig of this cluster, or leave it out: then a server is asked.",
+        "Name one of this cluster in requorum_kubeconfig, or leave it out: then a server is asked.",
     )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import time
 
-from ansible_collections.requorum.cluster.plugins.module_utils._api import JSON, Kind
+from ansible_collections.requorum.cluster.plugins.module_utils._api import JSON, Api, Kind
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_action
 
 
@@ -37,3 +37,14 @@ class Changes:
         """After it was made."""
         self.done.append(document)
         _node_action.append(os.path.join(self.folder, "changes.jsonl"), {**document, "time": _node_action.now()})
+
+
+def let_go(api: Api, kind: Kind, name: str, path: str, namespace: str = "") -> bool:
+    """Save an object to a file, then delete exactly this one; False where there is none."""
+    item = api.get(kind, name, namespace)
+    if item is None:
+        return False
+    os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+    _node_action.write(path, item)
+    api.delete(kind, name, namespace, uid=item["metadata"]["uid"])
+    return True

@@ -14,7 +14,6 @@ import json
 import os
 import shutil
 import typing as t
-from functools import partial
 
 from ansible.parsing.vault import VaultLib, VaultSecret
 
@@ -195,9 +194,15 @@ class Tree:
 
 
 def _from_api(api: _api.Api, tree: Tree) -> None:
+    """Of a kind that is served in several versions the first one counts."""
+    counts, names = api.counts([kind for wanted in _export.WANTED for kind in wanted.kinds]), dict[_api.Kind, str]()
     for wanted in _export.WANTED:
-        if not any(api.each(kind, partial(tree.take, wanted.name)) for kind in wanted.kinds):
+        if kind := next((kind for kind in wanted.kinds if kind in counts), None):
+            names[kind] = wanted.name
+        else:
             tree.not_installed.append(wanted.name)
+    there = {kind: counts[kind] for kind in names if counts[kind]}
+    api.every(there, lambda kind, item: tree.take(names[kind], item), _export.FIELDS)
 
 
 def _from_snapshot(path: str, tree: Tree, token: str) -> None:

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import http.client
 import json
 import os
 import ssl
 import tempfile
+import time
 import typing as t
+import zlib
 from urllib.parse import urlsplit
 
 import yaml
@@ -20,6 +23,9 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _api
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 METHODS = {"get": "GET", "create": "POST", "replace": "PUT", "patch": "PATCH", "delete": "DELETE"}
+
+IDLE = 20
+"""Seconds; API servers, and what stands before them, keep a connection for longer."""
 
 
 class Link:
@@ -33,30 +39,50 @@ class Link:
         if address.scheme != "https" or not address.hostname:
             raise self._bad(f"its server is {self.server or 'missing'}, not an https address")
         self._host, self._port, self._root = address.hostname, address.port or 443, address.path.rstrip("/")
-        self._headers = {"Accept": "application/json"}
+        self._headers = {"Accept": "application/json", "Accept-Encoding": "gzip"}
         if token := user.get("token") or self._file(user, "tokenFile"):
             self._headers["Authorization"] = f"Bearer {token.strip()}"
-        self._tls = self._context(cluster, user)
+        tls = self._context(cluster, user)
+        self._link = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=tls)
+        self._used = 0.0
 
     def __call__(self, request: _api.Request) -> _api.Answer:
         body = None if request.body is None else json.dumps(request.body).encode()
         kind = "application/merge-patch+json" if request.verb == "patch" else "application/json"
         headers = self._headers | ({"Content-Type": kind} if body is not None else {})
-        link = http.client.HTTPSConnection(self._host, self._port, timeout=self._timeout, context=self._tls)
+        link = self._open()
         try:
             link.request(METHODS[request.verb], self._root + request.url, body, headers)
             response = link.getresponse()
-            answer = _api.parsed(response.read().decode("utf-8", "replace"))
-            code = response.status
+            text = self._whole(response).decode("utf-8", "replace")
         except ssl.SSLCertVerificationError as error:
-            return _api.Answer("Unauthorized", f"{self.server}: {error.verify_message}")
-        except (OSError, http.client.HTTPException) as error:
-            return _api.Answer("NoAnswer", f"{self.server}: {str(error) or type(error).__name__}")
-        finally:
-            link.close()
-        if code >= 400 and answer.reason in ("", "NoAnswer"):
-            return _api.Answer(_api.CODES.get(code, "Refused"), f"{self.server} answered {code}")
+            return self._lost(_api.Answer("Unauthorized", f"{self.server}: {error.verify_message}"))
+        except (OSError, http.client.HTTPException, EOFError, zlib.error) as error:
+            return self._lost(_api.Answer("NoAnswer", f"{self.server}: {str(error) or type(error).__name__}"))
+        self._used = time.monotonic()
+        return _api.answered(response.status, text)
+
+    def _open(self) -> http.client.HTTPSConnection:
+        """The connection of the last request, while no server has closed it for being idle."""
+        if time.monotonic() - self._used > IDLE:
+            self._link.close()  # it opens again by itself
+        return self._link
+
+    def _lost(self, answer: _api.Answer) -> _api.Answer:
+        self._link.close()
         return answer
+
+    def _whole(self, response: http.client.HTTPResponse) -> bytes:
+        """The timeout of a socket counts between two bytes; this one counts for all of them."""
+        until, parts = time.monotonic() + self._timeout, list[bytes]()
+        while part := response.read1(1 << 20):
+            parts.append(part)
+            if time.monotonic() > until:
+                raise TimeoutError(f"only a part of the answer came within {self._timeout:.0f} s")
+        if response.length:
+            raise http.client.IncompleteRead(b"", response.length)
+        data = b"".join(parts)
+        return gzip.decompress(data) if response.headers.get("Content-Encoding") == "gzip" else data
 
     def _entries(self) -> tuple[dict[str, t.Any], dict[str, t.Any]]:
         """(cluster, user) of the current context."""

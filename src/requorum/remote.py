@@ -103,7 +103,8 @@ def _note(outcome: Outcome, event: JSON) -> None:
     result, kind = data.get("res") or {}, event.get("event")
     action = str(data.get("task_action") or data.get("resolved_action") or "")
     if kind in ("runner_on_ok", "runner_on_failed") and action.startswith(OURS):
-        outcome.results[action.removeprefix(OURS)] = result
+        failed = {"failed": True} if kind == "runner_on_failed" else {}  # which the event alone says
+        outcome.results[action.removeprefix(OURS)] = {**result, **failed}
     why = " ".join(str(result.get("msg") or "the task failed").split()).removeprefix("Task failed: ")
     if kind == "runner_on_failed" and not data.get("ignore_errors"):
         host = data.get("host")

@@ -1,6 +1,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An API server in memory, as far as decisions and the lab's controllers need one: finalizers, merge patches, pages."""
+"""An API server in memory, as far as decisions and the lab's controllers need one: a transport for `_api.Api`.
+
+Finalizers, merge patches, pages, labels, a generation that counts changes of spec.
+"""
 
 from __future__ import annotations
 
@@ -18,14 +21,16 @@ Key = tuple[str, str, str]
 KUBELET = "no kubelet ends it"
 
 
-def merged(target: Any, change: JSON) -> JSON:
+def merged(target: Any, change: Any) -> Any:
     """RFC 7386."""
+    if not isinstance(change, dict):
+        return change
     result = dict(target) if isinstance(target, dict) else {}
     for key, value in change.items():
         if value is None:
             result.pop(key, None)
         else:
-            result[key] = merged(result.get(key), value) if isinstance(value, dict) else value
+            result[key] = merged(result.get(key), value)
     return result
 
 
@@ -39,6 +44,14 @@ class FakeApi:
         self.asked: list[_api.Request] = []
         self.protected: set[str] = set()
         self._numbers = itertools.count(1)
+
+    @property
+    def api(self) -> _api.Api:
+        return _api.Api(self, where="r1", seconds=0, sleep=lambda _seconds: None)
+
+    @property
+    def changes(self) -> list[_api.Request]:
+        return [request for request in self.asked if request.verb != "get"]
 
     def __call__(self, request: _api.Request) -> _api.Answer:
         self.asked.append(request)
@@ -78,9 +91,10 @@ class FakeApi:
         ]
         if node := re.fullmatch(r"spec\.nodeName=(.+)", query.get("fieldSelector", "")):
             found = [item for item in found if item["spec"].get("nodeName") == node[1]]
+        found = [item for item in found if _selected(item, query.get("labelSelector", ""))]
         begin = int(query.get("continue", 0))
-        end = begin + self.page
-        more = {"continue": str(end)} if end < len(found) else {}
+        end = begin + min(self.page, int(query.get("limit", self.page)))
+        more = {"continue": str(end), "remainingItemCount": len(found) - end} if end < len(found) else {}
         return _api.Answer("", "", {"items": copy.deepcopy(found[begin:end]), "metadata": more})
 
     def _create(self, request: _api.Request) -> _api.Answer:
@@ -90,7 +104,7 @@ class FakeApi:
         if key in self.objects:
             return _api.Answer("Conflict", f"{key} exists")
         number = next(self._numbers)
-        body["metadata"] |= {"uid": f"uid-{number}", "resourceVersion": str(number)}
+        body["metadata"] |= {"uid": f"uid-{number}", "resourceVersion": str(number), "generation": 1}
         self.objects[key] = body
         return _api.Answer("", "", copy.deepcopy(body))
 
@@ -99,8 +113,10 @@ class FakeApi:
         version = (request.body.get("metadata") or {}).get("resourceVersion")
         if version and version != item["metadata"]["resourceVersion"]:
             return _api.Answer("Conflict", "the object has been modified")
-        new = merged(item, request.body)
-        new["metadata"]["resourceVersion"] = str(next(self._numbers))
+        new = merged(item, {"status": request.body.get("status")} if request.subresource else request.body)
+        new["metadata"] = {**new["metadata"], "resourceVersion": str(next(self._numbers))}
+        if new.get("spec") != item.get("spec"):
+            new["metadata"]["generation"] = item["metadata"].get("generation", 0) + 1
         self.objects[key] = new
         self._finish(key)
         return _api.Answer("", "", copy.deepcopy(new))
@@ -130,3 +146,9 @@ class FakeApi:
         meta = self.objects[key]["metadata"]
         if meta.get("deletionTimestamp") and not meta.get("finalizers"):
             del self.objects[key]
+
+
+def _selected(item: JSON, selector: str) -> bool:
+    labels = item["metadata"].get("labels") or {}
+    words = [re.fullmatch(r"([^!=]+)(!?=)(.*)", word) for word in selector.split(",") if word]
+    return all(word and (labels.get(word[1]) == word[3]) == (word[2] == "=") for word in words)

@@ -16,10 +16,12 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _api
+from ansible_collections.requorum.cluster.plugins.module_utils import _api, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _kubeconfig
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _kubeconfig, _node_api
 from lab.supervisor import pki
+from tests.unit import api_server
+from tests.unit.local_node import LocalNode
 
 PODS = _api.Kind("", "v1", "pods")
 BUNDLES = _api.Kind("fleet.cattle.io", "v1alpha1", "bundles")
@@ -175,13 +177,45 @@ def test_a_list_of_one_host() -> None:
     [
         ('{"kind":"Status","status":"Failure","reason":"AlreadyExists","code":409,"message":"x"}', "Conflict"),
         ('{"kind":"Status","status":"Failure","code":429}', "TooManyRequests"),
-        ('{"kind":"Pod"}', ""),
+        ('{"kind":"Status","status":"Failure","code":"x"}', "Refused"),
+        ('{"kind":"Status","status":"Success","metadata":{}}', ""),
+        ('{"kind":"Pod","metadata":{}}', ""),
+        ('{"kind":"PodList","metadata":{},"items":[{"metadata":{}}]}', ""),
+        ('{"kind":"PodList","metadata":{},"items":null}', ""),
+        ('{"kind":"PodList","metadata":{},"items":[5]}', "NoAnswer"),
+        ('{"kind":"PodList","metadata":{},"items":"x"}', "NoAnswer"),
+        ('{"kind":"Pod"}', "NoAnswer"),
         ("<html>", "NoAnswer"),
         ("[]", "NoAnswer"),
+        ("[" * 100_000, "NoAnswer"),
     ],
 )
 def test_documents(text: str, reason: str) -> None:
     assert _api.parsed(text).reason == reason
+
+
+def test_an_answer_that_is_cut_off_is_not_shown() -> None:
+    assert _api.parsed('{"data":{"password":"sekret').text == "no JSON came"
+    assert _api.parsed("<html>log in").text == "no JSON came, but '<html>log in'"
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (_api.Answer("Forbidden", 'admission webhook "x" denied the request: no'), "webhook or a policy"),
+        (_api.Answer("Invalid", "ValidatingAdmissionPolicy 'x' with binding 'y' denied request: no"), "or a policy"),
+        (_api.Answer("InternalError", 'failed calling webhook "x": EOF'), "pods behind it"),
+        (_api.Answer("Forbidden", 'User "x" cannot get'), "administrator"),
+        (_api.Answer("NoAnswer"), "Look at the API server"),
+    ],
+)
+def test_what_to_do_about_a_refusal(answer: _api.Answer, words: str) -> None:
+    assert words in _api.hint(answer)
+
+
+def test_what_is_no_list_is_no_empty_list() -> None:
+    with pytest.raises(RequorumError, match="no list came"):
+        api(lambda _request: _api.Answer("", "", {"metadata": {}})).items(PODS)
 
 
 class Server(BaseHTTPRequestHandler):
@@ -199,6 +233,7 @@ class Server(BaseHTTPRequestHandler):
             "token": self.headers.get("Authorization"),
             "body": json.loads(body) if body else None,
             "client": bool(certificate),
+            "metadata": {},
         }
         return self._send(200, json.dumps(said).encode())
 
@@ -267,6 +302,7 @@ def test_a_kubeconfig_with_a_client_certificate(config: dict[str, Any], tmp_path
         "token": None,
         "body": {"x": None},
         "client": True,
+        "metadata": {},
     }
     assert list(tmp_path.iterdir()) == [tmp_path / "config"]
 
@@ -318,3 +354,87 @@ def test_bad_kubeconfigs(config: dict[str, Any], tmp_path: Path, change: dict[st
 def test_a_kubeconfig_that_is_not_there(tmp_path: Path) -> None:
     with pytest.raises(RequorumError, match="cannot be read: No such file"):
         _kubeconfig.Link(str(tmp_path / "x"))
+
+
+class Host:
+    """This machine as a server whose API is the one of `api_server`, and an action that acts on it."""
+
+    def __init__(self, folder: Path, server: api_server.Server, *, curl: bool) -> None:
+        tls, cred = folder / "server/tls", folder / "server/cred"
+        for made in (tls, cred, folder / "bin"):
+            made.mkdir(parents=True)
+        (tls / "server-ca.crt").write_bytes((folder / "ca.crt").read_bytes())
+        (tls / "client-admin.crt").write_bytes((folder / "server.pem").read_bytes())
+        if curl:
+            (tls / "client-admin.key").write_bytes((folder / "key").read_bytes())
+        (cred / "admin.kubeconfig").write_text(f"clusters:\n- cluster:\n    server: {server.address}\n")
+        kubectl = folder / "bin/kubectl"
+        kubectl.write_text(KUBECTL)
+        kubectl.chmod(0o755)
+        self.settings = {"requorum_timeouts": {"api": 0}}
+        self.host, self._data, self.scripts = "r1", str(folder), 0
+
+    def script(self, name: str, *, stdin: bytes | None = None, timeout: int = 60, **words: str) -> _node.Done:
+        self.scripts += 1
+        text = _node.script(name, DISTRO="rke2", DATA=self._data, **words)
+        return LocalNode().run(text, stdin=stdin, timeout=timeout)
+
+
+KUBECTL = """\
+#!/bin/sh
+while [ "$1" != get ]; do shift; done
+case $3 in
+  */missing*) echo 'Error from server (NotFound): the server could not find the requested resource' >&2; exit 1 ;;
+  *) echo 'Warning: old' >&2; echo '{"kind":"PodList","metadata":{},"items":[{"metadata":{"name":"a"}}]}' ;;
+esac
+"""
+
+
+@pytest.mark.parametrize("curl", [True, False])
+def test_many_lists_in_one_round_trip_of_a_server(tmp_path: Path, curl: bool) -> None:
+    kinds = [PODS, _api.Kind("", "v1", "missing"), BUNDLES]
+    with api_server.serving(tmp_path) as server:
+        (tmp_path / "server").rename(tmp_path / "server.pem")
+        server.store.missing = ("missing",)
+        for kind in (PODS, BUNDLES):
+            server.store.api.create(kind, {"metadata": {"name": "a", "namespace": "x"}})
+        host = Host(tmp_path, server, curl=curl)
+        found: list[tuple[str, str]] = []
+        asked = _node_api.of(host)  # type: ignore[arg-type]
+        counts = asked.counts(kinds)
+        asked.every(counts, lambda kind, item: found.append((kind.plural, item["metadata"]["name"])), {})
+        assert counts == {PODS: 1, BUNDLES: 1} and found == [("pods", "a"), ("bundles", "a")]
+        assert host.scripts == 2 and asked.items(kinds[1]) is None
+        server.fault = lambda _request: api_server.resets
+        assert asked.counts(kinds) == counts, "kubectl is asked where curl gets no answer"
+        server.fault = lambda _request: api_server.says(403, "Forbidden", "no")
+        if curl:
+            with pytest.raises(RequorumError, match=r"r1: get pods: no\. Use"):
+                asked.counts(kinds)
+
+
+@pytest.mark.parametrize("text", ["", "!", "H4sIAAAAAAAAA", base64.b64encode(b"m 200 \n").decode()])
+def test_an_answer_of_a_server_that_is_cut_off(text: str) -> None:
+    assert _node_api.answers(text, "m") == []
+
+
+def test_kinds_are_read_together_until_a_page_is_full() -> None:
+    kinds = [_api.Kind("", "v1", name) for name in "abcde"]
+    counts = dict(zip(kinds, (200, 300, 1, 800, 3), strict=True))
+    assert [[kind.plural for kind in part] for part in _api._portions(counts)] == [["a", "b"], ["c"], ["d"], ["e"]]
+
+
+def test_a_list_that_has_grown_is_read_on() -> None:
+    said = {
+        "limit=1": {"items": [{"n": 1}], "metadata": {}},
+        "limit=500&fieldSelector=type%21%3Dx": {"items": [{"n": 1}], "metadata": {"continue": "t"}},
+        "limit=500&fieldSelector=type%21%3Dx&continue=t": {"items": [{"n": 2}], "metadata": {}},
+    }
+    asked, found = api(lambda request: _api.Answer("", "", said[request.query])), list[Any]()
+    asked.every(asked.counts([PODS]), lambda _kind, item: found.append(item["n"]), {PODS: "type!=x"})
+    assert found == [1, 2]
+
+
+def test_a_busy_server_is_asked_again_for_each_of_many() -> None:
+    said = [_api.Answer("NoAnswer"), _api.Answer("NotFound"), _api.Answer("", "", {"items": [], "metadata": {}})]
+    assert api(lambda _request: said.pop(0)).counts([PODS, BUNDLES]) == {PODS: 0}

@@ -25,7 +25,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._fleet import (
 )
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _bundles, _node_api
 from lab.harvester import fleet
-from tests.unit.stored import Stored
+from tests.unit.fake_api import FakeApi
 
 JSON = dict[str, Any]
 
@@ -34,7 +34,7 @@ class Cluster:
     """Harvester's objects, a Fleet that works while somebody waits, and the action."""
 
     def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.store, self.now, self.said, self.folder = Stored(), 0.0, list[str](), folder
+        self.store, self.now, self.said, self.folder = FakeApi(), 0.0, list[str](), folder
         fleet.install(self.store.api)
         fleet.fleet(self.store.api)
         self.store.asked.clear()

@@ -120,7 +120,7 @@ def test_a_host_is_named_once_and_silent_ones_fail_nothing_by_themselves() -> No
         remote._note(outcome, each)
     assert outcome.failures == ["r1: no room.", "r2: no room.", "no bucket."]
     assert outcome.silent == {"r4": "No route to host"}
-    assert outcome.results == {"snapshot_put": {"msg": "r1: no room."}}
+    assert outcome.results == {"snapshot_put": {"msg": "r1: no room.", "failed": True}}
 
 
 # Whole commands, on this machine

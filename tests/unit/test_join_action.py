@@ -10,11 +10,9 @@ import re
 import ssl
 import subprocess
 import sys
-import threading
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -26,10 +24,11 @@ from ansible_collections.requorum.cluster.plugins.action import join_config
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api
-from lab.supervisor import pki
 from requorum import cli, remote
 from requorum import join_config as command
+from tests.unit import api_server
 from tests.unit.local_node import LocalNode
+from tests.unit.test_bad_api import joinable
 from tests.unit.test_join_config import TOKEN, WISH, node
 
 JSON = dict[str, Any]
@@ -334,16 +333,12 @@ def test_words_that_do_not_go_together(
     assert why in " ".join(capsys.readouterr().err.split()) and played == []
 
 
-def test_an_address_that_is_not_ours(
-    played: list[JSON], inventory: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_an_address_that_is_not_ours(played: list[JSON], inventory: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["join-config", "n4", "-i", str(inventory), "--serve", "192.0.2.1:0"]) == 1
     assert "Name an address of this machine" in capsys.readouterr().err and played == []
 
 
-def test_a_run_that_fails(
-    inventory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_run_that_fails(inventory: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(remote, "play", lambda *_a, **_k: remote.Outcome(failures=["r1: no."]))
     assert cli.main(["join-config", "n4", "-i", str(inventory), "--serve", "127.0.0.1"]) == 1
     assert "r1: no." in capsys.readouterr().err
@@ -404,45 +399,11 @@ def test_nobody_comes(played: list[JSON], inventory: Path, capsys: pytest.Captur
 # The whole command, on this machine
 
 
-class Kubernetes(BaseHTTPRequestHandler):
-    """An API server that has OBJECTS and the registration of a cluster."""
-
-    def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        found = {**OBJECTS, REGISTRATION: {"status": {"token": TOKEN}}}.get(path)
-        body = json.dumps(found or {"kind": "Status", "status": "Failure", "code": 404}).encode()
-        self.send_response(200 if found else 404)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, *_args: Any) -> None:
-        pass
-
-
 @pytest.fixture
 def kubeconfig(tmp_path: Path) -> Iterator[Path]:
-    now = pki.utcnow()
-    pki.ensure_ca(tmp_path / "ca.crt", tmp_path / "ca.key", "ca", now)
-    key = pki.new_key()
-    issuer = pki.load_issuer(tmp_path / "ca.crt", tmp_path / "ca.key")
-    _leaf, chain, _said = pki.issue(issuer, pki.subject("api"), pki.SERVER, ["127.0.0.1"], key.public_key())
-    (tmp_path / "api").write_bytes(chain + pki.ec_key_pem(key))
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(tmp_path / "api")
-    with ThreadingHTTPServer(("127.0.0.1", 0), Kubernetes) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        cluster = {"server": f"https://127.0.0.1:{server.server_port}", "certificate-authority": "ca.crt"}
-        config = {
-            "current-context": "c",
-            "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
-            "clusters": [{"name": "c", "cluster": cluster}],
-            "users": [{"name": "u", "user": {"token": "x"}}],
-        }
-        (tmp_path / "kubeconfig").write_text(yaml.safe_dump(config))
+    with api_server.serving(tmp_path) as server:
+        joinable(server.store)
         yield tmp_path / "kubeconfig"
-        server.shutdown()
 
 
 def test_the_whole_command_without_a_server_that_answers(
@@ -455,7 +416,7 @@ def test_the_whole_command_without_a_server_that_answers(
     (tmp_path / "hosts.yml").write_text(yaml.safe_dump(inventory))
     words = ["join-config", "n4", "-i", str(tmp_path / "hosts.yml")]
     assert cli.main(words) == 1
-    assert "No server has an API that answers" in capsys.readouterr().err
+    assert "The API of no server answers" in capsys.readouterr().err
     words += ["-e", f"requorum_kubeconfig={kubeconfig}"]
     assert cli.main([*words, "--check"]) == 0, capsys.readouterr().err
     assert not (tmp_path / "out").exists()

@@ -8,9 +8,12 @@ import itertools
 import os
 import shutil
 import struct
+import subprocess
 from pathlib import Path
 
 import pytest
+from ansible.playbook.play_context import PlayContext
+from ansible.plugins.loader import connection_loader
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -66,6 +69,42 @@ def test_stdin(shell: str) -> None:
     secret = b"sekret'123 \\ \x00\xff\n"
     assert LocalNode(shell).run("cat | od -An -tx1 | tr -d ' \\n'", stdin=secret).out == secret.hex()
     assert LocalNode(shell).run("cat").out == ""
+
+
+@shells
+def test_stdin_is_read_to_its_end_whatever_the_script_reads_of_it(shell: str) -> None:
+    done = LocalNode(shell).run("head -c 3; exit 7", stdin=b"abc" + b"x" * (1 << 20))
+    assert (done.rc, done.out) == (7, "abc")
+
+
+@shells
+def test_a_stdin_without_an_end_is_given_up(shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_node, "DRAIN", 1)
+    with subprocess.Popen([*shell.split(), "-c", _node.command("exit 7", MARK, 60)], stdin=subprocess.PIPE,
+                          stdout=subprocess.PIPE, text=True) as process:  # fmt: skip
+        assert process.stdout and _node.result(MARK, process.stdout.read(), "") == _node.Done(7, "", "")
+
+
+SSH = """\
+#!/bin/sh
+# Runs the command here. When that is over its channel is closed; it takes a moment until ssh itself is gone.
+for last; do :; done
+/bin/sh -c "$last"
+exec <&-
+sleep 0.5
+"""
+
+
+def test_an_ssh_that_writes_for_longer_than_the_script_runs(tmp_path: Path) -> None:
+    """What Ansible's connection says of a broken pipe makes a host unreachable."""
+    program = tmp_path / "ssh"
+    program.write_text(SSH)
+    program.chmod(0o755)
+    connection = connection_loader.get("ssh", PlayContext())
+    connection.set_options(direct={"host": "h1", "ssh_executable": str(program)})
+    mark = _node.new_mark()
+    _rc, out, err = connection.exec_command(_node.command("exit 7", mark, 60), in_data=b"x" * (1 << 20))
+    assert _node.result(mark, out.decode(), err.decode()).rc == 7
 
 
 MARK = "requorum-0123456789ab"

@@ -65,7 +65,7 @@ def acting(
     """The action on n1, for these dead servers; what it waits for may take no time at all."""
     hosts = more.pop("hosts", {})
     args = {"cluster": "prod", "output": str(folder), "dead": list(dead), "servers": list(hosts), **more}
-    monkeypatch.setattr(orphan_purge._node_api, "of", lambda action: _api.Api(fake, where="n1", seconds=0))
+    monkeypatch.setattr(orphan_purge._node_api, "of", lambda _action, **_how: _api.Api(fake, where="n1", seconds=0))
 
     class Acting(orphan_purge.ActionModule):
         settings = {"requorum_timeouts": {"purge": 2}}  # type: ignore[assignment]  # noqa: RUF012
@@ -145,7 +145,7 @@ def test_cut_off_before_every_change(tmp_path: Path, monkeypatch: pytest.MonkeyP
         monkeypatch.setattr(orphan_purge.time, "strftime", lambda *_args, stamps=stamps: next(stamps))
         own = acting(fake, folder, monkeypatch, "n2", "n3")
         mortal = _api.Api(Mortal(fake, number), where="n1", seconds=0)
-        monkeypatch.setattr(orphan_purge._node_api, "of", lambda action, mortal=mortal: mortal)
+        monkeypatch.setattr(orphan_purge._node_api, "of", lambda _action, mortal=mortal, **_how: mortal)
         try:
             assert not own.act().get("failed") and number > 20
             return

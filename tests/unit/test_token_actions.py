@@ -19,9 +19,11 @@ from ansible_collections.requorum.cluster.plugins.action import (
     token_put,
     token_rotate,
 )
-from ansible_collections.requorum.cluster.plugins.module_utils import _node
+from ansible_collections.requorum.cluster.plugins.module_utils import _api, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from tests.unit.fake_api import FakeApi
 from tests.unit.test_tokens import CA, NEW, NEW_KEY, OLD, OLD_KEY, archive
 
 
@@ -40,6 +42,7 @@ def acting(kind: type[PlanAction], folder: Path, answers: list[_node.Done]) -> A
                 "servers": [{"name": "r2", "node": "node-r2", "tokens": [NEW_KEY]}],
                 "snapshot": None,
                 "stamp": "s",
+                "distro": "k3s",
             }
             self.calls: list[dict[str, Any]] = []
 
@@ -50,30 +53,41 @@ def acting(kind: type[PlanAction], folder: Path, answers: list[_node.Done]) -> A
     return Acting()
 
 
-def test_exactly_one_secret_goes_and_its_manifest_stays(tmp_path: Path) -> None:
-    manifest = {"kind": "Secret", "metadata": {"name": "node-a1.node-password.k3s"}}
-    action = acting(
-        node_password.ActionModule, tmp_path, [_node.Done(0, json.dumps(manifest), ""), _node.Done(0, "", "")]
-    )
-    said = action.do_password()
+@pytest.fixture
+def store(monkeypatch: pytest.MonkeyPatch) -> FakeApi:
+    """The API of r1 with the node passwords of r2 and a1."""
+    fake = FakeApi()
+    for node in ("node-r2", "node-a1"):
+        meta = {"name": f"{node}.node-password.k3s", "namespace": "kube-system"}
+        fake.api.create(_node_api.SECRET, {"metadata": meta})
+    fake.asked.clear()
+    monkeypatch.setattr(_node_api, "on_host", lambda _action, **_how: fake.api)
+    return fake
+
+
+def test_exactly_one_secret_goes_and_its_manifest_stays(tmp_path: Path, store: FakeApi) -> None:
+    manifest = store.objects["secrets", "kube-system", "node-a1.node-password.k3s"]
+    said = acting(node_password.ActionModule, tmp_path, []).do_password()
     path = tmp_path / "passwords" / "a1.json"
-    assert json.loads(path.read_text()) == manifest
+    assert json.loads(path.read_text()) | {"metadata": manifest["metadata"]} == manifest
     assert path.stat().st_mode & 0o077 == 0
     assert said == f"Secret of node-a1 deleted; kept: {path}"
-    assert [(call["NODE"], call["GO"]) for call in action.calls] == [("node-a1", "show"), ("node-a1", "drop")]
+    assert store.names("secrets") == ["node-r2.node-password.k3s"]
+    assert [request.body["preconditions"]["uid"] for request in store.changes if request.body] == ["uid-2"]
 
 
-def test_a_run_that_goes_on_finds_the_secret_gone(tmp_path: Path) -> None:
-    action = acting(node_password.ActionModule, tmp_path, [_node.Done(0, "", "")])
-    assert action.do_password() == "no node password of node-a1 is stored any more"
-    assert len(action.calls) == 1
+def test_a_run_that_goes_on_finds_the_secret_gone(tmp_path: Path, store: FakeApi) -> None:
+    store.objects.clear()
+    said = acting(node_password.ActionModule, tmp_path, []).do_password()
+    assert said == "no node password of node-a1 is stored any more" and store.changes == []
 
 
-def test_nothing_is_deleted_while_the_api_does_not_answer(tmp_path: Path) -> None:
-    action = acting(node_password.ActionModule, tmp_path, [_node.Done(1, "", "refused")])
-    with pytest.raises(RequorumError, match="its API does not answer"):
-        action.do_password()
-    assert len(action.calls) == 1
+@pytest.mark.parametrize("verb", ["get", "delete"])
+def test_nothing_is_deleted_while_the_api_does_not_answer(tmp_path: Path, store: FakeApi, verb: str) -> None:
+    store.refuse = lambda request: _api.Answer("NoAnswer", "refused") if request.verb == verb else None
+    with pytest.raises(RequorumError, match="refused"):
+        acting(node_password.ActionModule, tmp_path, []).do_password()
+    assert len(store.names("secrets")) == 2
 
 
 def test_the_token_comes_from_the_backup_of_any_server(tmp_path: Path) -> None:
@@ -96,18 +110,14 @@ def test_a_token_that_is_nowhere(tmp_path: Path) -> None:
     assert action.calls == []
 
 
-def test_where_no_host_has_a_turn_all_that_the_plan_names_are_removed(tmp_path: Path) -> None:
-    manifest = json.dumps({"kind": "Secret"})
-    done = _node.Done(0, "", "")
-    action = acting(node_password.ActionModule, tmp_path, [_node.Done(0, manifest, ""), done, done])
+def test_where_no_host_has_a_turn_all_that_the_plan_names_are_removed(tmp_path: Path, store: FakeApi) -> None:
+    del store.objects["secrets", "kube-system", "node-a1.node-password.k3s"]
+    action = acting(node_password.ActionModule, tmp_path, [])
     action.plan["anchors"] = {}
-    said = action.do_password()
-    assert [(call["NODE"], call["GO"]) for call in action.calls] == [
-        ("node-r2", "show"), ("node-r2", "drop"), ("node-a1", "show"),
-    ]  # fmt: skip
-    assert said == f"Secret of node-r2 deleted; kept: {tmp_path}/passwords/r2.json; " + (
+    assert action.do_password() == f"Secret of node-r2 deleted; kept: {tmp_path}/passwords/r2.json; " + (
         "no node password of node-a1 is stored any more"
     )
+    assert store.names("secrets") == []
 
 
 NODES = "1764000000\n{}\n{}\n{}\n".format(
@@ -115,11 +125,8 @@ NODES = "1764000000\n{}\n{}\n{}\n".format(
 )
 
 
-def test_what_is_refused_at_the_end_of_a_recovery_is_saved_first_too(tmp_path: Path) -> None:
-    answers = [
-        _node.Done(1, "", "refused"), _node.Done(0, NODES, ""),
-        _node.Done(0, json.dumps({"kind": "Secret"}), ""), _node.Done(0, "", ""),
-    ]  # fmt: skip
+def test_what_is_refused_at_the_end_of_a_recovery_is_saved_first_too(tmp_path: Path, store: FakeApi) -> None:
+    answers = [_node.Done(1, "", "refused"), _node.Done(0, NODES, "")]
     action = acting(node_settle.ActionModule, tmp_path, answers)
     action.plan |= {"servers": [{"name": "r1", "node": "r1", "need": "stays_off", "address": "x"}], "agent_nodes": []}
     action._task = type("Task", (), {"args": {"refused": ["node-a1"]}})()
@@ -132,10 +139,9 @@ def test_what_is_refused_at_the_end_of_a_recovery_is_saved_first_too(tmp_path: P
     action.wait, action.say, action.timeout = wait, lambda _text: None, lambda _name, default: default
     action.do_settle()
     assert looked[0] == (False, "the API does not answer (refused)")
-    assert [(c["name"], c.get("GO")) for c in action.calls] == [
-        ("nodes", None), ("nodes", None), ("node_password", "show"), ("node_password", "drop"),
-    ]  # fmt: skip
-    assert json.loads((tmp_path / "passwords" / "node-a1.json").read_text()) == {"kind": "Secret"}
+    assert store.names("secrets") == ["node-r2.node-password.k3s"]
+    saved = json.loads((tmp_path / "passwords" / "node-a1.json").read_text())
+    assert saved["metadata"]["name"] == "node-a1.node-password.k3s"
 
 
 def keys(*names: str) -> _node.Done:

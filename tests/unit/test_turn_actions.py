@@ -12,8 +12,9 @@ from typing import Any
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.action import member_remove, node_forget, node_settle, quorum_margin
-from ansible_collections.requorum.cluster.plugins.module_utils import _node
+from ansible_collections.requorum.cluster.plugins.module_utils import _api, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
 
 JSON = dict[str, Any]
@@ -39,17 +40,22 @@ class Cluster:
             return _node.Done(0, "{}", "")
         if name == "nodes":
             return self.listed()
-        if name != "forget":
-            raise AssertionError(name)
+        raise AssertionError(name)
+
+    def __call__(self, request: _api.Request) -> _api.Answer:
+        """Its API."""
         if not self.api:
-            return _node.Done(1, "", "refused")
-        if given["GO"] == "yes":
-            self.calls.append(f"delete {given['NODE']}")
-            self.nodes.remove(given["NODE"])
+            return _api.Answer("NoAnswer", "refused")
+        name = request.name
+        if name not in self.nodes:
+            return _api.Answer("NotFound")
+        if request.verb == "delete":
+            assert request.body and request.body["preconditions"] == {"uid": f"of {name}"}
+            self.calls.append(f"delete {name}")
+            self.nodes.remove(name)
             if self.finalizer:
-                self.members.remove(int(given["NODE"][1:]))
-            return _node.Done(0, "", "")
-        return _node.Done(0, json.dumps({"kind": "Node"}) if given["NODE"] in self.nodes else "", "")
+                self.members.remove(int(name[1:]))
+        return _api.Answer("", "", {"kind": "Node", "metadata": {"uid": f"of {name}"}})
 
     def listed(self) -> _node.Done:
         """What sh/nodes.sh says: clock, Nodes, endpoints, Leases."""
@@ -74,12 +80,18 @@ class Cluster:
         return "".join(f"@@ {key} 0\n {text}\n" for key, text in blocks.items())
 
 
+@pytest.fixture(autouse=True)
+def on_host(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_node_api, "on_host", lambda action, **_how: _api.Api(action.cluster, where="r1", seconds=0))
+
+
 def acting(kind: type[PlanAction], cluster: Cluster, folder: Path, *, leaves: bool = True, turn: str = "r3") -> Any:
     """An action of this kind on r1, for the server whose turn it is."""
 
     class Acting(kind):  # type: ignore[misc, valid-type]
         def __init__(self) -> None:
             self.host, self.turn, self.run_dir, self.vars = "r1", turn, str(folder), {}
+            self.cluster = cluster
             self._task = SimpleNamespace(check_mode=False, args={})
             self.plan = {
                 "needs": {turn: "leaves" if leaves else "rejoin"},
@@ -111,7 +123,7 @@ def test_a_deleted_node_takes_its_member_along_and_its_manifest_is_kept(tmp_path
     assert acting(node_forget.ActionModule, cluster, tmp_path).do_forget() == f"Node r3 deleted; kept: {path}"
     assert cluster.calls == ["delete r3"]
     assert cluster.leases < 0  # it has waited until the API server was no endpoint any more
-    assert json.loads(path.read_text()) == {"kind": "Node"}
+    assert json.loads(path.read_text())["metadata"] == {"uid": "of r3"}
     assert cluster.members == [1, 2]
     again = acting(node_forget.ActionModule, cluster, tmp_path)
     assert again.do_forget() == "no Node r3 is left"

@@ -20,7 +20,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._fleet import (
     SECRETS,
 )
 from lab.harvester import fleet
-from tests.unit.stored import Stored
+from tests.unit.fake_api import FakeApi
 
 JSON = dict[str, Any]
 RECORDED = Path(__file__).parents[1] / "data" / "fleet-force-sync.txt"
@@ -31,7 +31,7 @@ class Played:
     """The stand-in on an API in memory, with the bundle of the recording."""
 
     def __init__(self) -> None:
-        self.store = Stored()
+        self.store = FakeApi()
         self.api = self.store.api
         cluster = {"metadata": {"name": "local", "namespace": "fleet-local"}, "status": {"namespace": fleet.LOCAL}}
         self.api.create(CLUSTERS, cluster)
