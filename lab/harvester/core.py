@@ -4,40 +4,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _api, _check_nodes
-from lab.harvester import objects
+from ansible_collections.requorum.cluster.plugins.module_utils import _check_nodes
+from lab.harvester.objects import SYSTEM
 
 JSON = dict[str, Any]
-CONFIGMAPS, SERVICES = _api.Kind("", "v1", "configmaps"), _api.Kind("", "v1", "services")
 KINDS = {"deployments": "Deployment", "daemonsets": "DaemonSet", "statefulsets": "StatefulSet"}
 
 
-def components(api: _api.Api, version: str, vip: str) -> None:
-    """Workloads that are ready, and the VIP."""
+def components(version: str, vip: str) -> Iterator[JSON]:
+    """Workloads that are ready, and the VIP as kube-vip has it."""
     for kinds, namespaces, name in _check_nodes.COMPONENTS:
-        _workload(api, kinds[0], namespaces[0], name, version)
-    api.create(CONFIGMAPS, {"metadata": {"name": "vip", "namespace": objects.SYSTEM},
-                            "data": {"enabled": "true", "mode": "static", "ip": vip}})  # fmt: skip
-    api.create(SERVICES, {
-        "metadata": {"name": "ingress-expose", "namespace": "kube-system",
-                     "annotations": {"kube-vip.io/loadbalancerIPs": vip}},
+        yield _workload(KINDS[kinds[0]], namespaces[0], name, version)
+    config = {"enabled": "true", "mode": "static", "ip": vip}
+    yield {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "vip", "namespace": SYSTEM}, "data": config}
+    marks = {"kube-vip.io/loadbalancerIPs": vip}
+    yield {
+        "apiVersion": "v1", "kind": "Service",
+        "metadata": {"name": "ingress-expose", "namespace": "kube-system", "annotations": marks},
         "spec": {"type": "LoadBalancer", "ports": [{"name": "https", "port": 443}]},
-    })  # fmt: skip
+    }  # fmt: skip
 
 
-def _workload(api: _api.Api, which: str, namespace: str, name: str, version: str) -> None:
+def _workload(kind: str, namespace: str, name: str, version: str) -> JSON:
     marks = {"app": name}
-    image = f"rancher/{name}:{version}"
-    template = {"metadata": {"labels": marks}, "spec": {"containers": [{"name": "x", "image": image}]}}
-    kind = _api.Kind("apps", "v1", which)
-    api.create(kind, {
-        "apiVersion": "apps/v1", "kind": KINDS[which], "metadata": {"name": name, "namespace": namespace},
-        "spec": {"selector": {"matchLabels": marks}, "template": template},
-    })  # fmt: skip
+    template = {"metadata": {"labels": marks}, "spec": {"containers": [{"name": "x", "image": f"x/{name}:{version}"}]}}
     one: JSON = dict.fromkeys(("replicas", "updatedReplicas", "readyReplicas", "availableReplicas"), 1)
-    if which == "daemonsets":
+    if kind == "DaemonSet":
         one = dict.fromkeys(("desiredNumberScheduled", "currentNumberScheduled", "updatedNumberScheduled"), 1)
         one |= {"numberReady": 1, "numberMisscheduled": 0}
-    api.patch(kind, name, {"status": {**one, "observedGeneration": 1}}, namespace, subresource="status")
+    return {
+        "apiVersion": "apps/v1", "kind": kind, "metadata": {"name": name, "namespace": namespace},
+        "spec": {"selector": {"matchLabels": marks}, "template": template}, "status": {**one, "observedGeneration": 1},
+    }  # fmt: skip

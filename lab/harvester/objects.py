@@ -33,6 +33,10 @@ BUILT_IN = {
     "Lease": _api.Kind("coordination.k8s.io", "v1", "leases"),
     "VolumeAttachment": _api.Kind("storage.k8s.io", "v1", "volumeattachments", namespaced=False),
     "Job": _api.Kind("batch", "v1", "jobs"),
+    "ConfigMap": _api.Kind("", "v1", "configmaps"),
+    "Service": _api.Kind("", "v1", "services"),
+    "Deployment": _api.Kind("apps", "v1", "deployments"),
+    "DaemonSet": _api.Kind("apps", "v1", "daemonsets"),
     "PersistentVolumeClaim": _api.Kind("", "v1", "persistentvolumeclaims"),
 }
 

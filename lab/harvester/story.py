@@ -50,7 +50,7 @@ def become(lab: Lab, names: Sequence[str], *, release: str = BEFORE) -> _api.Api
         of = oem.Identity(name, objects.RELEASES[release], vip(lab), token, joins=name != names[0])
         hosts.strict(lab, name, of, {"os": {"hostname": name}, "install": {"mode": "create"}})
     api = play.client(lab)
-    core.components(api, release, vip(lab))
+    objects.write(api, list(core.components(release, vip(lab))))
     fleet.install(api, version=release)
     for name in ("rancher-monitoring-crd", "rancher-logging-crd"):
         api.create(CHARTS, fleet.chart(name, version="103.0.3+up45.31.1"))
