@@ -62,6 +62,7 @@ def _cluster(arguments: argparse.Namespace) -> Result:
     if outcome.failures or not done:
         notes = outcome.failures or ["No export came back."]
         return Result([], {"schema": 1, "errors": notes}, notes, FAILED)
-    with open(os.path.join(done["folder"], "export.json"), encoding="utf-8") as file:  # Ansible keeps warnings for itself
+    # Ansible keeps the warnings of a result for itself.
+    with open(os.path.join(done["folder"], "export.json"), encoding="utf-8") as file:
         document = {**json.load(file), "folder": done["folder"]}
     return Result(["\n".join(_export.summary(document)) + "\n"], document)

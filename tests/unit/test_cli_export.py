@@ -59,7 +59,8 @@ def test_by_the_playbook(fails: bool, monkeypatch: pytest.MonkeyPatch, tmp_path:
 
     def play(name: str, inventory: str, variables: dict[str, Any]) -> remote.Outcome:
         seen.append((name, inventory, variables))
-        return remote.Outcome(failures=["s1: no"]) if fails else remote.Outcome({"cluster_export": {**made, "folder": str(tmp_path)}})
+        result = {**made, "folder": str(tmp_path)}
+        return remote.Outcome(failures=["s1: no"]) if fails else remote.Outcome({"cluster_export": result})
 
     monkeypatch.setattr(remote, "play", play)
     monkeypatch.chdir(tmp_path)
