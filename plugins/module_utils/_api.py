@@ -232,9 +232,17 @@ class Api:
                 return
 
     def create(self, kind: Kind, body: JSON) -> JSON:
-        """The object as it was stored."""
+        """The object as it was stored; also where it was, and only the answer was lost."""
         meta = body["metadata"]
-        return self._done(Request("create", kind, meta.get("namespace", ""), body=body))
+        request = Request("create", kind, meta.get("namespace", ""), body=body)
+        first = self._transport(request)
+        if first.reason not in BUSY or "name" not in meta:
+            return self._ask(request, first=first).document or {}
+        answer = self._ask(request, accept=("Conflict",))
+        if answer.reason:
+            found = self.get(kind, meta["name"], request.namespace)
+            return found if found and _holds(found, body) else self._done(request)
+        return answer.document or {}
 
     def patch(self, kind: Kind, name: str, body: JSON, namespace: str = "", *, subresource: str = "") -> JSON:
         """The object after a merge patch (RFC 7386): null takes a key away."""
@@ -285,6 +293,15 @@ class Api:
         name = request.name or ((request.body or {}).get("metadata") or {}).get("name") or ""
         what = f"{request.verb} {request.kind.name} {name}".rstrip()
         raise RequorumError(f"{self.where}: {what}: {(answer.text or answer.reason).rstrip('.')}.", hint(answer))
+
+
+def _holds(found: t.Any, wanted: t.Any) -> bool:
+    """Whether an object has all that was asked for, beside what the server adds."""
+    if isinstance(found, dict) and isinstance(wanted, dict):
+        return all(_holds(found.get(key), value) for key, value in wanted.items())
+    if isinstance(found, list) and isinstance(wanted, list):
+        return len(found) == len(wanted) and all(map(_holds, found, wanted))
+    return bool(found == wanted)
 
 
 def _chosen(selector: str = "", fields: str = "") -> str:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 from typing import Any
 
@@ -61,5 +62,7 @@ def _cluster(arguments: argparse.Namespace) -> Result:
     if outcome.failures or not done:
         notes = outcome.failures or ["No export came back."]
         return Result([], {"schema": 1, "errors": notes}, notes, FAILED)
-    document = {key: value for key, value in done.items() if not key.startswith("_")}
-    return Result(["\n".join(_export.summary(done)) + "\n"], document)
+    # Ansible keeps the warnings of a result for itself.
+    with open(os.path.join(done["folder"], "export.json"), encoding="utf-8") as file:
+        document = {**json.load(file), "folder": done["folder"]}
+    return Result(["\n".join(_export.summary(document)) + "\n"], document)

@@ -405,23 +405,35 @@ WORDS = {
 }
 
 
+def inventory(server: Cluster, folder: Path) -> str:
+    """The one server is this machine, which has no API; the kubeconfig leads to the cluster."""
+    variables: JSON = {"requorum_cluster": "prod", "ansible_connection": "local", "ansible_become": False}
+    variables |= {"requorum_output": str(folder / "out"), "requorum_kubeconfig": str(server.given / "kubeconfig")}
+    hosts = {
+        "all": {"vars": variables | {"requorum_join": {"n4": WISH}}, "children": {"servers": {"hosts": {"r1": {}}}}}
+    }
+    (folder / "hosts.json").write_text(json.dumps(hosts))
+    return str(folder / "hosts.json")
+
+
 @pytest.mark.parametrize(
     ("name", "answer", "verbs"), [*((name, "403", "get") for name in WORDS), ("force-sync", "a policy denies", WRITES)]
 )
 def test_the_whole_command(
     cluster: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, answer: str, verbs: str
 ) -> None:
-    """The one server of the inventory is this machine, which has no API; the kubeconfig leads to the cluster."""
     server, (fault, why) = cluster(name), (EVERYWHERE | CHANGES)[answer]
-    variables: JSON = {"requorum_cluster": "prod", "ansible_connection": "local", "ansible_become": False}
-    variables |= {"requorum_output": str(tmp_path / "out"), "requorum_kubeconfig": str(server.given / "kubeconfig")}
-    inventory = {"all": {"vars": variables | {"requorum_join": {"n4": WISH}},
-                         "children": {"servers": {"hosts": {"r1": {}}}}}}  # fmt: skip
-    (tmp_path / "hosts.json").write_text(json.dumps(inventory))
     server.wrong(fault, verbs, 1)
-    assert cli.main([*WORDS[name], "-i", str(tmp_path / "hosts.json")]) == 1
+    assert cli.main([*WORDS[name], "-i", inventory(server, tmp_path)]) == 1
     said = capsys.readouterr()
     text = " ".join((said.out + said.err).split())
     assert why in text and server.server.address in text and "Traceback" not in text
     assert not any(word in text for word in (SECRET, TOKEN, "token-of-the-kubeconfig"))
     assert server.server.store.changes == []
+
+
+def test_a_whole_export(cluster: Make, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["export", "-i", inventory(cluster("export"), tmp_path), "--json"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document["counts"] == {"namespaces": 1} and document["warnings"] == []
+    assert [entry["kind"] for entry in document["left_out"]] == ["secrets"]

@@ -53,11 +53,14 @@ def test_by_the_playbook(fails: bool, monkeypatch: pytest.MonkeyPatch, tmp_path:
                          capsys: pytest.CaptureFixture[str]) -> None:  # fmt: skip
     seen: list[Any] = []
     made = {"objects": 1, "machines": 0, "counts": {"secrets": 1}, "encrypted": {"secrets": 1}, "left_out": [],
-            "not_installed": ["x"], "warnings": [], "folder": "/f", "source": "the API (s1)"}  # fmt: skip
+            "not_installed": ["x"], "warnings": ["it is damaged"], "source": "the API (s1)"}  # fmt: skip
+    (tmp_path / "export.json").write_text(json.dumps(made))
+    del made["warnings"]  # as Ansible does
 
     def play(name: str, inventory: str, variables: dict[str, Any]) -> remote.Outcome:
         seen.append((name, inventory, variables))
-        return remote.Outcome(failures=["s1: no"]) if fails else remote.Outcome({"cluster_export": made})
+        result = {**made, "folder": str(tmp_path)}
+        return remote.Outcome(failures=["s1: no"]) if fails else remote.Outcome({"cluster_export": result})
 
     monkeypatch.setattr(remote, "play", play)
     monkeypatch.chdir(tmp_path)
@@ -67,3 +70,4 @@ def test_by_the_playbook(fails: bool, monkeypatch: pytest.MonkeyPatch, tmp_path:
                                        "requorum_export_passphrase_file": str(tmp_path / "p")})]  # fmt: skip
     out = capsys.readouterr()
     assert "s1: no" in out.err if fails else "1 kinds are not installed" in out.out
+    assert fails or "it is damaged" in out.out
