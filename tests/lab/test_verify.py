@@ -61,7 +61,7 @@ def test_healthy_and_nothing_is_touched(one: Callable[[str], Lab], distro: str) 
     assert (rc, wrong, document["harvester"]) == (0, {}, False)
     names = [check["name"] for check in document["checks"]]
     assert names[0] == "hosts" and names[-1] == "kubelets" and len(names) == 11
-    assert story.touched(lab, before) == []
+    assert story.touched(lab, before, quiet=[]) == []  # a running etcd writes by itself
 
 
 def test_a_leftover_of_ours(one: Callable[[str], Lab]) -> None:
