@@ -438,3 +438,25 @@ def test_a_list_that_has_grown_is_read_on() -> None:
 def test_a_busy_server_is_asked_again_for_each_of_many() -> None:
     said = [_api.Answer("NoAnswer"), _api.Answer("NotFound"), _api.Answer("", "", {"items": [], "metadata": {}})]
     assert api(lambda _request: said.pop(0)).counts([PODS, BUNDLES]) == {PODS: 0}
+
+
+@pytest.mark.parametrize(("stored", "made"), [("as asked", True), ("other", False), ("nothing", False)])
+def test_an_object_whose_answer_was_lost_is_the_one_that_was_asked_for(stored: str, made: bool) -> None:
+    wanted = {"metadata": {"name": "a", "namespace": "x"}, "spec": {"disks": [{"name": "one"}]}}
+    there = {"metadata": {"name": "a", "namespace": "x", "uid": "1"}, "spec": {"disks": [{"name": "one", "boot": 1}]}}
+    if stored == "other":
+        there = {**there, "spec": {"disks": [{"name": "two"}]}}
+    seen: list[str] = []
+
+    def answer(request: _api.Request) -> _api.Answer:
+        seen.append(request.verb)
+        if request.verb == "get":
+            return _api.Answer("NotFound", "gone") if stored == "nothing" else _api.Answer("", "", there)
+        return _api.Answer("NoAnswer", "lost") if len(seen) == 1 else _api.Answer("Conflict", "already exists")
+
+    if made:
+        assert api(answer).create(PODS, wanted) == there
+    else:
+        with pytest.raises(RequorumError, match="already exists"):
+            api(answer).create(PODS, wanted)
+    assert seen[:3] == ["create", "create", "get"]
