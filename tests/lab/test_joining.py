@@ -137,7 +137,7 @@ def test_a_server_leaves_and_is_installed_anew(harvester: tuple[Lab, _api.Api], 
     """Replicas move and its machine migrates, RKE2 removes its member; then it joins as a new one."""
     lab, _old = harvester
     first, second, third = lab.servers
-    api = play.client(lab, host=second)
+    api = play.client(lab, host=second, seconds=60)  # etcd elects a leader meanwhile
     host.run_machine(lab, first, "default/vm1")
     objects.write(api, guests.machine("default/vm1", first, [first, second]))
     its = objects.machine(first)
