@@ -30,24 +30,24 @@ JSON = dict[str, Any]
 
 
 @pytest.fixture(scope="module")
-def harvester() -> Iterator[tuple[Lab, _api.Api]]:
+def harvester() -> Iterator[Lab]:
     lab = Lab(f"test-reinstall-{os.getpid()}", "rke2", 3, 0)
     try:
         lab.up()
-        yield lab, story.become(lab, lab.servers, release=RELEASE)
+        story.become(lab, lab.servers, release=RELEASE)
+        yield lab
     finally:
         if not os.environ.get("REQUORUM_KEEP_LABS"):
             lab.down()
 
 
 @pytest.fixture
-def survivor(harvester: tuple[Lab, _api.Api]) -> tuple[Lab, _api.Api, str]:
+def survivor(harvester: Lab) -> tuple[Lab, _api.Api, str]:
     """The first server, whose OS is of the release before."""
-    lab, api = harvester
-    first = lab.servers[0]
+    lab, first = harvester, harvester.servers[0]
     of = objects.RELEASES[BEFORE].kubernetes
     lab.sh(first, f"sed -i 's/^kubernetes: .*/kubernetes: {of}/' /etc/harvester-release.yaml").ok("an older OS")
-    return lab, api, first
+    return lab, play.client(lab), first
 
 
 def leaving(node: str, **more: Any) -> tuple[str, str]:
@@ -119,7 +119,7 @@ def test_the_survivor_is_reinstalled(survivor: tuple[Lab, _api.Api, str]) -> Non
 
         run = playbook(lab, PLAYBOOK, *confirm(lab), *leaving(first))
         assert run.rc == 0, run.out[-4000:]
-        folder = folder_of(lab, run)
+        folder, api = folder_of(lab, run), play.client(lab)  # of another server than before
         assert [action[:3] for action in done(folder)] == [tuple(line.split()[:3]) for line in shown(check)]
         assert shown(run) == shown(check)
         voters(lab, second, third)()[0] or pytest.fail(voters(lab, second, third)()[1])
@@ -204,6 +204,7 @@ def test_killed_after_the_point_of_no_return(survivor: tuple[Lab, _api.Api, str]
         run = playbook(lab, PLAYBOOK, *confirm(lab), *leaving(first, **more))
         assert run.rc == 0, run.out[-4000:]
         wait_for("two voters", voters(lab, second, third), 60)
+        api = play.client(lab)
         traces(lab, api, first)
         definition = api.get(guests.MACHINES, "fixed", "default")
         assert definition and not api.get(guests.RUNNING, "fixed", "default")
