@@ -43,6 +43,9 @@ def _remove_pod(stage: Stage) -> None:
 
 
 def _stop_r3(stage: Stage) -> None:
+    """When its static pods run: they start one after another, long after the unit."""
+    running = processes("pods", "r3", *_PODS)
+    wait_for("the static pods of r3", lambda: running.probe(stage), 120)
     stage.sh("r3", "systemctl stop rke2-server").ok("stop r3")
 
 
