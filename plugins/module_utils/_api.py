@@ -280,17 +280,19 @@ class Api:
 
         first: what it has answered already, among others; where that is nothing it is asked alone.
         """
-        until, pause = self._clock() + self._seconds, 0.5
+        name = request.name or ((request.body or {}).get("metadata") or {}).get("name") or ""
+        until, pause, again = self._clock() + self._seconds, 0.5, False
         known = first if first and first.reason != "NoAnswer" else None
         while True:
             answer, known = known or self._transport(request), None
             if not answer.reason or answer.reason in accept:
                 return answer if not answer.reason else answer._replace(document=None)
+            if again and (request.verb, answer.reason) == ("create", "Conflict"):  # it was made, and nobody was told
+                return self._ask(request._replace(verb="get", name=name, body=None))
             if answer.reason not in BUSY or self._clock() + pause > until:
                 break
             self._sleep(pause)
-            pause = min(pause * 2, 8)
-        name = request.name or ((request.body or {}).get("metadata") or {}).get("name") or ""
+            pause, again = min(pause * 2, 8), True
         what = f"{request.verb} {request.kind.name} {name}".rstrip()
         raise RequorumError(f"{self.where}: {what}: {(answer.text or answer.reason).rstrip('.')}.", hint(answer))
 

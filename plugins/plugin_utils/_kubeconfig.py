@@ -56,9 +56,9 @@ class Link:
             response = link.getresponse()
             text = self._whole(response).decode("utf-8", "replace")
         except ssl.SSLCertVerificationError as error:
-            return self._lost(_api.Answer("Unauthorized", f"{self.server}: {error.verify_message}"))
+            return self._lost(_api.Answer("Unauthorized", error.verify_message))
         except (OSError, http.client.HTTPException, EOFError, zlib.error) as error:
-            return self._lost(_api.Answer("NoAnswer", f"{self.server}: {str(error) or type(error).__name__}"))
+            return self._lost(_api.Answer("NoAnswer", str(error) or type(error).__name__))
         self._used = time.monotonic()
         return _api.answered(response.status, text)
 
