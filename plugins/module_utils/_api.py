@@ -234,15 +234,7 @@ class Api:
     def create(self, kind: Kind, body: JSON) -> JSON:
         """The object as it was stored; also where it was, and only the answer was lost."""
         meta = body["metadata"]
-        request = Request("create", kind, meta.get("namespace", ""), body=body)
-        first = self._transport(request)
-        if first.reason not in BUSY or "name" not in meta:
-            return self._ask(request, first=first).document or {}
-        answer = self._ask(request, accept=("Conflict",))
-        if answer.reason:
-            found = self.get(kind, meta["name"], request.namespace)
-            return found if found and _holds(found, body) else self._done(request)
-        return answer.document or {}
+        return self._done(Request("create", kind, meta.get("namespace", ""), body=body))
 
     def patch(self, kind: Kind, name: str, body: JSON, namespace: str = "", *, subresource: str = "") -> JSON:
         """The object after a merge patch (RFC 7386): null takes a key away."""
@@ -287,8 +279,10 @@ class Api:
             answer, known = known or self._transport(request), None
             if not answer.reason or answer.reason in accept:
                 return answer if not answer.reason else answer._replace(document=None)
-            if again and (request.verb, answer.reason) == ("create", "Conflict"):  # it was made, and nobody was told
-                return self._ask(request._replace(verb="get", name=name, body=None))
+            if again and (request.verb, answer.reason) == ("create", "Conflict"):  # was it made, and nobody was told?
+                made = self.get(request.kind, name, request.namespace)
+                if made and _holds(made, request.body):
+                    return Answer("", "", made)
             if answer.reason not in BUSY or self._clock() + pause > until:
                 break
             self._sleep(pause)

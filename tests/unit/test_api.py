@@ -126,21 +126,6 @@ def test_a_refusal_is_final(reason: str) -> None:
     assert clock.now == 0
 
 
-def test_what_was_created_while_the_answer_was_lost_is_no_conflict() -> None:
-    said = [_api.Answer("NoAnswer"), _api.Answer("Conflict"), _api.Answer("", "", {"metadata": {"uid": "u"}})]
-    asked: list[_api.Request] = []
-
-    def answer(request: _api.Request) -> _api.Answer:
-        asked.append(request)
-        return said.pop(0)
-
-    body = {"metadata": {"name": "a", "namespace": "x"}}
-    assert api(answer).create(PODS, body) == {"metadata": {"uid": "u"}}
-    assert [(request.verb, request.name) for request in asked] == [("create", ""), ("create", ""), ("get", "a")]
-    with pytest.raises(RequorumError, match="create pods a: Conflict"):
-        api(lambda _request: _api.Answer("Conflict")).create(PODS, body)
-
-
 def test_only_the_object_that_was_seen_is_deleted() -> None:
     bodies: list[Any] = []
 
