@@ -8,7 +8,7 @@ import os
 
 from ansible.errors import AnsibleConnectionFailure
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _watch
+from ansible_collections.requorum.cluster.plugins.module_utils import _machines
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, append, lines, many
 
 
@@ -20,15 +20,15 @@ class ActionModule(PlanAction):
     def do_watch(self) -> str:
         mine = [machine for machine in self.plan["machines"] if machine["node"] == self.host]
         told = os.path.join(self.run_dir, "machines.jsonl")
-        before = {_watch.key(machine) for machine in lines(told) if machine["node"] == self.host}
+        before = {_machines.key(machine) for machine in lines(told) if machine["node"] == self.host}
         try:
-            done = self.script("still", timeout=20, SEEN=" ".join(map(_watch.key, mine)))
+            done = self.script("still", timeout=20, SEEN=" ".join(map(_machines.key, mine)))
             why = "" if done.rc == 0 else done.why
         except AnsibleConnectionFailure as error:  # a host beside the recovery: it goes on without this look
             why = str(error).strip().splitlines()[-1][:200]
         if why:
             return f"warning: its {len(mine)} virtual machines could not be looked at: {why}"
-        text, ended = _watch.result(mine, many(done.out, "runs"), before)
+        text, ended = _machines.result(mine, many(done.out, "runs"), before)
         phase = self.plan["phases"][int(self._task.args["phase"]) - 1]
         for machine in ended:
             append(told, {**machine, "phase": phase})

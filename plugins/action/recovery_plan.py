@@ -33,7 +33,6 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _token_need,
     _token_plan,
     _turns,
-    _watch,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
@@ -112,7 +111,7 @@ class ActionModule(NodeAction):
             *(time.time(), self._tls(entries), self._tokens(entries)),
         )
         known = distro or _distro.DISTROS["rke2"]  # nothing is planned while no server answers
-        machines = _watch.running(entries, self.settings.get(_machines.OPTION))
+        machines = _machines.running(entries, self.settings.get(_machines.OPTION))
         if purpose == "recover":
             case, plan = self._recovery(case, known, ask, chosen, machines)
         elif purpose == "backup":
@@ -175,7 +174,7 @@ class ActionModule(NodeAction):
             tokens=tokens,
             refused=ask.tokens["refused"],
             rancher=_harvester.rancher(ask.entries),
-            machines=list(_watch.by_node(machines)),
+            machines=list(_machines.by_node(machines)),
         )
         return case, _rotate.worded(plan, needs, hindering)
 
@@ -185,7 +184,7 @@ class ActionModule(NodeAction):
         if not machines or chosen is None or chosen.stored.place != "controller":
             return ()
         try:
-            refusal = _watch.refusal(machines, _watch.known(chosen.stored.path), chosen.stored.name)
+            refusal = _machines.refusal(machines, _machines.known(chosen.stored.path), chosen.stored.name)
         except BadFile:  # its proof in BACKUP tells it
             return ()
         return (refusal,) if refusal else ()

@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from . import _findings, _harvester, _server, _timeline, _verify, _watch
+from . import _findings, _harvester, _machines, _server, _timeline, _verify
 from ._classify import RESETS
 
 JSON = dict[str, t.Any]
@@ -96,7 +96,7 @@ def build(record: Record) -> JSON:
         else None,
         "newest_backup": _newest(record),
         "workloads": _workloads(record),
-        "machines": _machines(record),
+        "machines": _running(record),
         "checks": record.checks,
         "point_of_no_return": {
             "sentence": plan["point_of_no_return"] or "Nothing is changed.",
@@ -290,14 +290,14 @@ def _newest(record: Record) -> JSON | None:
     }
 
 
-def _machines(record: Record) -> list[JSON]:
+def _running(record: Record) -> list[JSON]:
     """Virtual machines that ran before, and after which phase each was missed first."""
-    missed = {(one["node"], _watch.key(one)): one["phase"] for one in reversed(record.missed)}
+    missed = {(one["node"], _machines.key(one)): one["phase"] for one in reversed(record.missed)}
     again = {entry["name"]: entry for entry in record.after.get("nodes") or () if entry["reachable"]}
     found = []
     for one in record.plan.get("machines") or ():
-        phase = missed.get((one["node"], _watch.key(one)))
-        if not phase and one["node"] in again and _watch.key(one) not in _harvester.machines(again[one["node"]]):
+        phase = missed.get((one["node"], _machines.key(one)))
+        if not phase and one["node"] in again and _machines.key(one) not in _harvester.machines(again[one["node"]]):
             phase = record.plan["phases"][-1]
         found.append({key: one[key] for key in ("node", "pid", "name", "accepted")} | {"ended": phase})
     return found

@@ -26,7 +26,6 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _node,
     _s3,
     _wait,
-    _watch,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _stream
@@ -257,7 +256,7 @@ class PlanAction(NodeAction):
     def spare(self, snapshot: str, name: str) -> None:
         """Refuse to go on where this proved snapshot shall be restored and would end virtual machines that run."""
         machines = self.plan["machines"]
-        wrong = _watch.refusal(machines, _watch.known(snapshot), name) if machines else None
+        wrong = _machines.refusal(machines, _machines.known(snapshot), name) if machines else None
         if wrong:
             raise RequorumError(f"{wrong.what} Nothing was reset.", wrong.next)
 

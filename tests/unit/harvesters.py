@@ -14,7 +14,7 @@ import yaml
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
 from lab.harvester.fleet import helm_secret
-from tests.unit.stored import Stored, merged
+from tests.unit.fake_api import FakeApi, merged
 
 JSON = dict[str, Any]
 FIXTURES = Path(__file__).parents[1] / "fixtures" / "harvester"
@@ -27,7 +27,7 @@ def release(version: str) -> dict[str, str]:
     return dict(yaml.safe_load((FIXTURES / version / "release.yaml").read_text()))
 
 
-class Harvester(Stored):
+class Harvester(FakeApi):
     """One that is as it should be; a version of a kind that it does not serve is not found."""
 
     def __init__(self, version: str) -> None:

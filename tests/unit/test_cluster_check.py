@@ -17,9 +17,9 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _api, _ver
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api
 from requorum import cli, remote
 from requorum import verify as command
+from tests.unit.fake_api import FakeApi
 from tests.unit.harvesters import Harvester
 from tests.unit.runs import HEALTHY, JSON, dead, entry, state
-from tests.unit.stored import Stored
 
 SERVERS = ["r1", "r2", "r3"]
 UID = "4a9bd2ee-6a1c-4c6e-9d6e-111111111111"
@@ -108,7 +108,7 @@ def qemu(item: JSON, guest: str) -> None:
     item["processes"].append({"pid": 7, "parent": 1, "state": "S", "start": 5, "name": "qemu-kvm", "args": args})
 
 
-def act(store: Stored, entries: list[JSON], folder: Path, **args: Any) -> tuple[JSON, dict[str, JSON], Acting]:
+def act(store: FakeApi, entries: list[JSON], folder: Path, **args: Any) -> tuple[JSON, dict[str, JSON], Acting]:
     action = Acting(entries, output=str(folder), **args)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_node_api, "of", lambda _action: store.api)

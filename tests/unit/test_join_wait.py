@@ -20,7 +20,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from ansible_collections.requorum.cluster.plugins.module_utils._harvester import CAPI
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside, _joiner, _node_api, _watch
 from requorum import await_join, cli, remote
-from tests.unit.stored import Stored
+from tests.unit.fake_api import FakeApi
 from tests.unit.test_joining import BRAKED, PAUSED, job, machine, node, storage
 
 JSON = dict[str, Any]
@@ -31,7 +31,7 @@ class Cluster:
     """A survivor n2, hosts that are installed while somebody waits, and what is said."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.store, self.now, self.said = Stored(), 0.0, list[str]()
+        self.store, self.now, self.said = FakeApi(), 0.0, list[str]()
         self.etcd: list[str] | None = ["n2"]
         self.hosts: dict[str, _joining.Host] = {}
         self.plan: list[tuple[float, Callable[[], Any]]] = []

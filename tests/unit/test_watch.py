@@ -21,12 +21,12 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _describe,
     _distro,
     _harvester,
+    _machines,
     _node,
     _plan,
     _report_html,
     _report_text,
     _server,
-    _watch,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._steps import STEPS
@@ -70,7 +70,7 @@ def machine(name: str = "a/web", node: str = "h1", pid: int = 7, accepted: bool 
     ids=["one", "accepted", "all accepted", "another accepted", "no Harvester", "on an agent", "a host is dead"],
 )  # fmt: skip
 def test_running(entries: list[JSON], accepted: object, found: list[JSON]) -> None:
-    assert _watch.running(entries, accepted) == found
+    assert _machines.running(entries, accepted) == found
 
 
 # That they run on
@@ -90,7 +90,7 @@ def test_running(entries: list[JSON], accepted: object, found: list[JSON]) -> No
 )
 def test_a_look(still: list[str], before: list[str], accepted: bool, text: str, ended: list[int]) -> None:
     mine = [machine(accepted=accepted), machine("a/db", pid=8)]
-    said, missed = _watch.result(mine, still, before)
+    said, missed = _machines.result(mine, still, before)
     assert (said, [one["pid"] for one in missed]) == (text, ended)
 
 
@@ -211,23 +211,23 @@ def test_the_export_comes_after_the_proof_and_before_anything_is_touched() -> No
     ids=["known", "accepted", "none runs", "not known", "halted", "two of three"],
 )  # fmt: skip
 def test_refusal(instances: set[str], definitions: set[str], machines: list[JSON], words: str | None) -> None:
-    known = _watch.Known(frozenset(instances), frozenset(definitions))
-    refusal = _watch.refusal(machines, known, "/old.db")
+    known = _machines.Known(frozenset(instances), frozenset(definitions))
+    refusal = _machines.refusal(machines, known, "/old.db")
     if words is None:
         assert refusal is None
         return
     assert refusal and refusal.what.startswith("/old.db does not know") and refusal.what.endswith(words)
     given = json.loads(refusal.next.partition("-e '")[2].rpartition("'")[0])
-    assert given == {"requorum_accept_vm_stop": _watch.unknown(machines, known)}
+    assert given == {"requorum_accept_vm_stop": _machines.unknown(machines, known)}
 
 
 REAL = str(unpacked() / "snapshot.db")
 
 
 def test_what_a_snapshot_knows() -> None:
-    known = _watch.known(REAL)
+    known = _machines.known(REAL)
     assert known.definitions == {"vms/web-1", "vms/web-2"} and known.instances == frozenset()
-    assert {entry.resource for entry in _describe.entries(REAL, b"/registry/kubevirt.io/")} >= {_watch.DEFINITIONS}
+    assert {entry.resource for entry in _describe.entries(REAL, b"/registry/kubevirt.io/")} >= {_machines.DEFINITIONS}
 
 
 @pytest.mark.parametrize(
