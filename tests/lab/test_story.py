@@ -90,10 +90,10 @@ def test_from_a_stuck_upgrade_to_three_healthy_servers(stuck: Lab) -> None:
         well(playbook(lab, "playbooks/join_config.yml", *wishes, *given(join_nodes=[first, fourth])), "join-config")
         home = next((run.folder or Path()).parent.glob("join"))
         joining.install(lab, first, home / first / "config.yaml")
-        well(playbook(lab, "playbooks/await_join.yml", *given(join_nodes=[first])), "await the first")
+        well(playbook(lab, "playbooks/await_join.yml", *wishes, *given(join_nodes=[first])), "await the first")
         assert lab.members(survivor) == {survivor: "voter"}  # two nodes: a worker
         joining.install(lab, third, home / fourth / "config.yaml")
-        well(playbook(lab, "playbooks/await_join.yml", *given(join_nodes=[first, fourth])), "await both")
+        well(playbook(lab, "playbooks/await_join.yml", *wishes, *given(join_nodes=[first, fourth])), "await both")
         assert lab.members(survivor) == dict.fromkeys((survivor, first, fourth), "voter")
         assert hosts.machines(lab, survivor) == [pid]
 
@@ -110,7 +110,7 @@ def test_from_a_stuck_upgrade_to_three_healthy_servers(stuck: Lab) -> None:
         assert not hosts.machines(lab, survivor)
         assert len(hosts.machines(lab, first)) + len(hosts.machines(lab, third)) == 1
         joining.install(lab, survivor, home / survivor / "config.yaml")
-        well(playbook(lab, "playbooks/await_join.yml", *given(join_nodes=[survivor])), "await the survivor")
+        well(playbook(lab, "playbooks/await_join.yml", *wishes, *given(join_nodes=[survivor])), "await the survivor")
         assert lab.members(first) == dict.fromkeys((first, fourth, survivor), "voter")
 
         # 9 Nothing is left.
