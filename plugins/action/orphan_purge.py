@@ -20,6 +20,7 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, append, load, now, write
 
 JSON = dict[str, t.Any]
+REPLICAS = _orphans.KINDS["replicas"][0]
 RENEWS_S = 11
 """A kubelet renews its Lease every 10 s."""
 
@@ -124,12 +125,15 @@ class ActionModule(NodeAction):
         """Save all of them, then do one step after the other; record: a file of the run's folder."""
         for number, step in enumerate({step.uid: step for step in steps}.values()):
             self._save(step, os.path.join(run_dir, "objects", f"{number:03d}-{step.kind.name}-{step.name}.json"))
+        replicas = [step for step in steps if (step.verb, step.kind) == ("delete", REPLICAS)]
         done: list[JSON] = []
         result = {"actions": done, "requorum_run_dir": run_dir, "saved": os.path.join(run_dir, "objects")}
         for number, step in enumerate(steps, 1):
             self.say(f"({number}/{len(steps)}) {_line(step)}")
             started, clock = now(), time.monotonic()
             try:
+                if step in replicas[:1]:
+                    self._ask(replicas)
                 said = self._patch(step) if step.verb == "patch" else self._delete(step)
             except RequorumError as error:
                 said = f"failed: {error}"
@@ -172,6 +176,12 @@ class ActionModule(NodeAction):
                 if attempt == 2 or (step.basis is None and self._there(step)):
                     raise
         raise AssertionError
+
+    def _ask(self, steps: t.Iterable[Step]) -> None:
+        """Longhorn takes seconds for each replica: all are asked to go before the first one is waited for."""
+        for step in steps:
+            if self._there(step):
+                self.api.delete(step.kind, step.name, step.namespace, uid=step.uid)
 
     def _delete(self, step: Step) -> str:
         """Asked for once; a Longhorn node again and again, since Longhorn refuses while it still counts on it."""
