@@ -51,6 +51,7 @@ class Link:
         kind = "application/merge-patch+json" if request.verb == "patch" else "application/json"
         headers = self._headers | ({"Content-Type": kind} if body is not None else {})
         link = self._open()
+        kept = link.sock is not None
         try:
             link.request(METHODS[request.verb], self._root + request.url, body, headers)
             response = link.getresponse()
@@ -58,6 +59,9 @@ class Link:
         except ssl.SSLCertVerificationError as error:
             return self._lost(_api.Answer("Unauthorized", error.verify_message))
         except (OSError, http.client.HTTPException, EOFError, zlib.error) as error:
+            if kept and request.verb == "get" and isinstance(error, ConnectionError):  # closed behind our back
+                link.close()
+                return self(request)
             return self._lost(_api.Answer("NoAnswer", str(error) or type(error).__name__))
         self._used = time.monotonic()
         return _api.answered(response.status, text)
@@ -81,6 +85,7 @@ class Link:
                 raise TimeoutError(f"only a part of the answer came within {self._timeout:.0f} s")
         if response.length:
             raise http.client.IncompleteRead(b"", response.length)
+        response.close()  # or the connection takes no other request
         data = b"".join(parts)
         return gzip.decompress(data) if response.headers.get("Content-Encoding") == "gzip" else data
 

@@ -35,6 +35,7 @@ class Handler(BaseHTTPRequestHandler):
     """One request; `fault` of the server may answer it in its own way."""
 
     server: Server
+    protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
 
     def answer(self) -> None:
@@ -56,6 +57,8 @@ class Handler(BaseHTTPRequestHandler):
         data = (body if isinstance(body, str) else json.dumps(body)).encode()
         self.send_response(code)
         self.send_header("Content-Length", str(len(data) if length is None else length))
+        if self.close_connection:
+            self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(data)
 
@@ -83,12 +86,16 @@ class Server(ThreadingHTTPServer):
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.store = FakeApi()
+        self.store, self.connections = FakeApi(), 0
         self.fault: Callable[[_api.Request], Fault | None] = lambda _request: None
 
     @property
     def address(self) -> str:
         return f"https://127.0.0.1:{self.server_port}"
+
+    def process_request(self, *given: Any) -> None:
+        self.connections += 1
+        super().process_request(*given)
 
     def handle_error(self, *_args: Any) -> None:
         """Who hangs up is a client that has waited long enough."""
@@ -107,8 +114,8 @@ def raw(code: int, text: str, *, length: int | None = None) -> Fault:
     """Anything at all; it may be shorter than it says."""
 
     def answer(handler: Handler) -> None:
-        handler.send(code, text, length=length)
         handler.close_connection = True
+        handler.send(code, text, length=length)
 
     return answer
 
@@ -120,6 +127,7 @@ def hangs(handler: Handler) -> None:
 
 def drips(handler: Handler) -> None:
     """A byte now and then, for ever."""
+    handler.close_connection = True
     handler.send(200, "{", length=1 << 20)
     for _round in range(40):
         time.sleep(0.1)
@@ -127,6 +135,7 @@ def drips(handler: Handler) -> None:
 
 
 def resets(handler: Handler) -> None:
+    handler.close_connection = True
     handler.connection.close()
 
 

@@ -460,3 +460,24 @@ def test_an_object_whose_answer_was_lost_is_the_one_that_was_asked_for(stored: s
         with pytest.raises(RequorumError, match="already exists"):
             api(answer).create(PODS, wanted)
     assert seen[:3] == ["create", "create", "get"]
+
+
+def test_one_connection_for_many_requests(tmp_path: Path) -> None:
+    """Each request is sent once, and what was read is no bar to the next one."""
+    with api_server.serving(tmp_path) as server:
+        link = _kubeconfig.Link(str(tmp_path / "kubeconfig"), timeout=5)
+        asked = _api.Api(link, where="r1", seconds=0)
+        for name in "abc":
+            asked.create(PODS, {"metadata": {"name": name, "namespace": "x"}})
+        assert len(asked.items(PODS) or ()) == 3 and len(server.store.asked) == 4 and server.connections == 1
+        server.fault = lambda request: api_server.raw(200, "{", length=9) if request.name == "a" else None
+        with pytest.raises(RequorumError):
+            asked.get(PODS, "a", "x")
+        assert asked.get(PODS, "b", "x") and server.connections == 2
+
+        def rude(handler: api_server.Handler) -> None:
+            handler.send(200, {"metadata": {}})
+            handler.close_connection = True
+
+        server.fault = lambda _request: rude
+        assert asked.get(PODS, "b", "x") and asked.get(PODS, "b", "x"), "it was closed, and nobody had said so"
