@@ -7,8 +7,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _check_nodes
-from lab.harvester.objects import SYSTEM
+from ansible_collections.requorum.cluster.plugins.module_utils import _api, _check_nodes, _fleet
+from lab.harvester.objects import BUILT_IN, FLEET, SYSTEM
+from lab.harvester.play import settle
 
 JSON = dict[str, Any]
 KINDS = {"deployments": "Deployment", "daemonsets": "DaemonSet", "statefulsets": "StatefulSet"}
@@ -26,6 +27,18 @@ def components(version: str, vip: str) -> Iterator[JSON]:
         "metadata": {"name": "ingress-expose", "namespace": "kube-system", "annotations": marks},
         "spec": {"type": "LoadBalancer", "ports": [{"name": "https", "port": 443}]},
     }  # fmt: skip
+
+
+def images(api: _api.Api) -> None:
+    """Helm gives the Deployment of Harvester the image of the chart that Fleet has brought."""
+    bundle = api.get(_fleet.BUNDLES, "mcc-harvester", FLEET) or {}
+    chart = api.get(_fleet.CHARTS, "harvester", FLEET) or {}
+    ready = ((bundle.get("status") or {}).get("display") or {}) == {"readyClusters": "1/1"}
+    found = api.get(BUILT_IN["Deployment"], "harvester", SYSTEM)
+    if ready and found and not chart["spec"].get("paused"):
+        image = f"x/harvester:v{str(chart['spec']['version']).removeprefix('v')}"
+        template = {"spec": {"containers": [{"name": "x", "image": image}]}}
+        settle(api, BUILT_IN["Deployment"], found, {"spec": {"template": template}})
 
 
 def _workload(kind: str, namespace: str, name: str, version: str) -> JSON:

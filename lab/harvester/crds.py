@@ -56,11 +56,12 @@ KINDS = (
     *_of(
         "harvesterhci.io",
         "v1beta1",
-        "Upgrade/upgrades Version/versions UpgradeLog/upgradelogs VirtualMachineImage/virtualmachineimages "
+        "Version/versions UpgradeLog/upgradelogs VirtualMachineImage/virtualmachineimages "
         "VirtualMachineTemplate/virtualmachinetemplates VirtualMachineTemplateVersion/virtualmachinetemplateversions "
         "VirtualMachineBackup/virtualmachinebackups VirtualMachineRestore/virtualmachinerestores KeyPair/keypairs "
         "Addon/addons Preference/preferences SupportBundle/supportbundles BlockDevice/blockdevices",
     ),
+    *_of("harvesterhci.io", "v1beta1", "Upgrade/upgrades", status=False),
     *_of("harvesterhci.io", "v1beta1", "Setting/settings", namespaced=False),
     *_of("fleet.cattle.io", "v1alpha1", "Bundle/bundles BundleDeployment/bundledeployments Cluster/clusters"),
     *_of("management.cattle.io", "v3", "ManagedChart/managedcharts"),

@@ -230,6 +230,11 @@ def replica(volume: str, on: str, *, healthy: bool = True) -> JSON:
         status={"currentState": "stopped"})  # fmt: skip
 
 
+def _brings(of: Release) -> str:
+    """What the ISO has, as Harvester notes it."""
+    return f"release:\n  harvester: {of.harvester}\n  os: {of.os}\n  kubernetes: {of.kubernetes}\n"
+
+
 def stuck_upgrade(states: Mapping[str, str], *, previous: str = "v1.3.1", target: str = "v1.3.2") -> list[JSON]:
     """An upgrade that was begun anew in phase 4: its nodes wait for ever, and charts and plans of the first are left.
 
@@ -240,7 +245,8 @@ def stuck_upgrade(states: Mapping[str, str], *, previous: str = "v1.3.1", target
         _object("Upgrade", "harvesterhci.io/v1beta1", UPGRADE, SYSTEM, metadata={
             "labels": {"harvesterhci.io/latestUpgrade": "true", "harvesterhci.io/upgradeState": "UpgradingNodes"},
         }, spec={"version": target, "logEnabled": True}, status={
-            "previousVersion": previous, "nodeStatuses": {name: {"state": state} for name, state in states.items()},
+            "previousVersion": previous, "repoInfo": _brings(RELEASES[target]),
+            "nodeStatuses": {name: {"state": state} for name, state in states.items()},
             "conditions": [*({"type": kind, "status": "True"} for kind in done),
                            *({"type": kind, "status": "Unknown"} for kind in ("NodesUpgraded", "Completed"))]}),
         *(_object("Plan", "upgrade.cattle.io/v1", f"{name}-prepare", "cattle-system", spec={"concurrency": 1})
@@ -272,6 +278,12 @@ def kind_of(item: JSON) -> _api.Kind:
     return _api.Kind(found.group, found.version, found.plural, found.namespaced) if found else BUILT_IN[item["kind"]]
 
 
+def _parted(item: JSON) -> bool:
+    """Whether its status is a subresource."""
+    group = item["apiVersion"].rpartition("/")[0]
+    return all(kind.status for kind in KINDS if (kind.group, kind.kind) == (group, item["kind"]))
+
+
 def write(api: _api.Api, items: Sequence[JSON]) -> None:
     """Make them in this order; owners come before what they own, and a status is written after its object.
 
@@ -282,7 +294,7 @@ def write(api: _api.Api, items: Sequence[JSON]) -> None:
         kind, meta = kind_of(item), item["metadata"]
         owners = [{**owner, "uid": uids[owner["kind"], owner["name"]]} for owner in meta.get("ownerReferences", ())]
         body = {**item, "metadata": {**meta, **({"ownerReferences": owners} if owners else {})}}
-        status = body.pop("status", None)
+        status = body.pop("status", None) if _parted(item) else None
         uids[item["kind"], meta["name"]] = _create(api, kind, body)
         if status is not None:
             api.patch(kind, meta["name"], {"status": status}, meta.get("namespace", ""), subresource="status")

@@ -1,14 +1,16 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""What an aborted upgrade of Harvester leaves behind, and what restores it. The Upgrade itself is never touched.
+"""What an aborted upgrade of Harvester leaves behind, and what restores it. The Upgrade itself is never deleted.
 
 While an upgrade works, everything here is as it has to be: so nothing is touched then. One in phase 4 that can never
-go on by itself counts as aborted: a node whose hooks were answered before it was drained, or one that is gone.
+go on by itself counts as aborted: a node whose hooks were answered before it was drained, or one that is gone. It has
+ended when every node has what it brings, by whatever way: then it is told so, as Harvester's controller does it.
 """
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -27,7 +29,9 @@ KINDS: dict[str, tuple[Kind, str]] = {
 CHARTS = ("harvester-crd", "harvester", "rancher-monitoring-crd", "rancher-logging-crd")
 """Those that an upgrade pauses, in the order in which they go on."""
 PREFIX = "hvst-upgrade-"
-LATEST = "harvesterhci.io/latestUpgrade"
+LATEST, STATE = "harvesterhci.io/latestUpgrade", "harvesterhci.io/upgradeState"
+BRINGS = re.compile(r"(?m)^ +(os|kubernetes): *(.+)$")
+"""What the ISO of an upgrade has, in the text of status.repoInfo."""
 INTERVAL, USUAL, RAISED = "replica-replenishment-wait-interval", "600", "1800"
 PRE, POST = (
     ("rke.cattle.io/pre-drain", "harvesterhci.io/pre-hook"),
@@ -98,10 +102,12 @@ def leftovers(seen: Seen, gone: t.Collection[str] = ()) -> tuple[tuple[Step, ...
         *(step for node in living for step in _node(seen, node, latest)),
         *_interval(seen, latest),
         *(_strategy(seen, latest) if done else ()),
+        *(ended := list(_end(seen, latest, living))),
     )
     said = [
         f"Upgrade {latest.name} waits for {node}, which is gone: it stays in status.nodeStatuses."
         for node in latest.waits_for
+        if not ended
     ]
     said += [
         f"{name_of(node)} is cordoned, and no upgrade seems to have done that: it stays so."
@@ -229,3 +235,28 @@ def _strategy(seen: Seen, latest: Upgrade) -> t.Iterator[Step]:
         change = {"spec": {"rkeConfig": {"upgradeStrategy": None}}}
         why = "nobody answers its drain hooks any more; the next change would wait for ever"
         yield _step("patch", "provisioning", cluster, "take spec.rkeConfig.upgradeStrategy away", why, change)
+
+
+def _end(seen: Seen, latest: Upgrade, living: t.Sequence[JSON]) -> t.Iterator[Step]:
+    """Harvester ends it when the last state becomes Succeeded, which nobody sets for a node that was installed anew,
+    or is gone (pkg/controller/master/upgrade/common.go, setNodeUpgradeStatus and markComplete).
+    """
+    for item in seen.get("upgrades", ()) if latest.going and not latest.works else ():
+        brings = {key: word.strip("\"' ") for key, word in BRINGS.findall(str(status(item).get("repoInfo") or ""))}
+        wanted = (brings.get("os"), brings.get("kubernetes"))
+        have = [(status(node).get("nodeInfo") or {}) for node in living]
+        lacks = [info for info in have if (info.get("osImage"), info.get("kubeletVersion")) != wanted]
+        known = name_of(item) == latest.name and all(wanted)
+        if not known or lacks or condition(item, "SystemServicesUpgraded") != "True":
+            continue
+        names = [name_of(node) for node in living]
+        gone = dict.fromkeys(status(item).get("nodeStatuses") or {})
+        states = {**gone, **{name: {"state": "Succeeded"} for name in names}}
+        others = [c for c in status(item).get("conditions") or () if c["type"] not in ("NodesUpgraded", "Completed")]
+        met = [{"type": word, "status": "True"} for word in ("NodesUpgraded", "Completed")]
+        change = {
+            "metadata": {"resourceVersion": meta(item)["resourceVersion"], "labels": {STATE: "Succeeded"}},
+            "status": {"nodeStatuses": states, "conditions": [*others, *met]},
+        }
+        why = f"every node has {brings['os']} and {brings['kubernetes']}; as long as it waits no other one may begin"
+        yield _step("patch", "upgrades", item, "tell it that it has ended: Completed", why, change)

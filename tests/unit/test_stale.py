@@ -176,3 +176,27 @@ def test_nothing_of_a_dead_node_is_restored() -> None:
     fake = aborted(end="False")
     change(fake, "nodes", "n2", objects.leftovers("n2")["node"])
     assert "nodes n2" in found(fake) and "nodes n2" not in found(fake, ("n2",))
+
+
+@pytest.mark.parametrize(
+    ("lacks", "gone", "ends"),
+    [("", (), True), ("", ("n3",), True), ("osImage", (), False), ("kubeletVersion", (), False), ("n3", ("n3",), True)],
+)
+def test_an_upgrade_whose_nodes_have_it_all_has_ended(lacks: str, gone: tuple[str, ...], ends: bool) -> None:
+    """lacks: what n2 has not, or a node that has none of it, and is gone."""
+    fake, of = aborted({"n1": "Images preloaded", "n9": "Pre-draining"}), objects.RELEASES["v1.3.2"]
+    for name in fake.names("nodes"):
+        info = {"osImage": of.os, "kubeletVersion": of.kubernetes}
+        info |= {lacks: "another"} if lacks in info and name == "n2" else {}
+        change(fake, "nodes", name, {"status": {"nodeInfo": {} if lacks == name else info}})
+    assert fake.names("nodes")[:2] == ["n1", "n2"]
+    made = found(fake, gone).get(f"upgrades.harvesterhci.io {objects.UPGRADE}")
+    assert (made is not None) == ends
+    assert ("it stays in status.nodeStatuses" in said(fake, gone)) != ends
+    if made:
+        living = [name for name in fake.names("nodes") if name not in gone]
+        assert made["status"]["nodeStatuses"] == {"n9": None, **{name: {"state": "Succeeded"} for name in living}}
+        states = {c["type"]: c["status"] for c in made["status"]["conditions"]}
+        assert set(states.values()) == {"True"} and {"Completed", "NodesUpgraded", "RepoReady"} <= states.keys()
+        assert made["metadata"]["labels"] == {"harvesterhci.io/upgradeState": "Succeeded"}
+        assert made["metadata"]["resourceVersion"]
