@@ -83,7 +83,8 @@ def upgrade(seen: Seen, gone: t.Collection[str] = ()) -> Upgrade:
         and not {condition(job, "Complete"), condition(job, "Failed")} & {"True"}
     ]
     stuck = [node for node in nodes if states.get(node) == "Images preloaded" and _contradicts(seen, node)]
-    works = going and (not fourth or bool(busy) or not (stuck or waits_for))
+    over = bool(_brought(seen, found, nodes))
+    works = going and (not fourth or bool(busy) or not (stuck or waits_for or over))
     note = notes(found).get(f"harvesterhci.io/{INTERVAL}", "")
     return Upgrade(name_of(found), going, works, waits_for, note)
 
@@ -237,26 +238,31 @@ def _strategy(seen: Seen, latest: Upgrade) -> t.Iterator[Step]:
         yield _step("patch", "provisioning", cluster, "take spec.rkeConfig.upgradeStrategy away", why, change)
 
 
+def _brought(seen: Seen, item: JSON, nodes: t.Collection[str]) -> str:
+    """OS and RKE2 of the ISO of an upgrade, where all these nodes have them; else empty."""
+    brings = {key: word.strip("\"' ") for key, word in BRINGS.findall(str(status(item).get("repoInfo") or ""))}
+    wanted = (brings.get("os"), brings.get("kubernetes"))
+    have = [status(node).get("nodeInfo") or {} for node in seen.get("nodes", ()) if name_of(node) in nodes]
+    there = all((info.get("osImage"), info.get("kubeletVersion")) == wanted for info in have)
+    return " and ".join(map(str, wanted)) if have and all(wanted) and there else ""
+
+
 def _end(seen: Seen, latest: Upgrade, living: t.Sequence[JSON]) -> t.Iterator[Step]:
     """Harvester ends it when the last state becomes Succeeded, which nobody sets for a node that was installed anew,
     or is gone (pkg/controller/master/upgrade/common.go, setNodeUpgradeStatus and markComplete).
     """
-    for item in seen.get("upgrades", ()) if latest.going and not latest.works else ():
-        brings = {key: word.strip("\"' ") for key, word in BRINGS.findall(str(status(item).get("repoInfo") or ""))}
-        wanted = (brings.get("os"), brings.get("kubernetes"))
-        have = [(status(node).get("nodeInfo") or {}) for node in living]
-        lacks = [info for info in have if (info.get("osImage"), info.get("kubeletVersion")) != wanted]
-        known = name_of(item) == latest.name and all(wanted)
-        if not known or lacks or condition(item, "SystemServicesUpgraded") != "True":
+    names = {name_of(node) for node in living}
+    for item in [item for item in seen.get("upgrades", ()) if latest.going and name_of(item) == latest.name]:
+        brought = _brought(seen, item, names)
+        if not brought or condition(item, "SystemServicesUpgraded") != "True":
             continue
-        names = [name_of(node) for node in living]
         gone = dict.fromkeys(status(item).get("nodeStatuses") or {})
-        states = {**gone, **{name: {"state": "Succeeded"} for name in names}}
+        states = {**gone, **{name: {"state": "Succeeded"} for name in sorted(names)}}
         others = [c for c in status(item).get("conditions") or () if c["type"] not in ("NodesUpgraded", "Completed")]
         met = [{"type": word, "status": "True"} for word in ("NodesUpgraded", "Completed")]
         change = {
             "metadata": {"resourceVersion": meta(item)["resourceVersion"], "labels": {STATE: "Succeeded"}},
             "status": {"nodeStatuses": states, "conditions": [*others, *met]},
         }
-        why = f"every node has {brings['os']} and {brings['kubernetes']}; as long as it waits no other one may begin"
+        why = f"every node has {brought}; as long as it waits no other one may begin"
         yield _step("patch", "upgrades", item, "tell it that it has ended: Completed", why, change)

@@ -184,7 +184,7 @@ def test_nothing_of_a_dead_node_is_restored() -> None:
 )
 def test_an_upgrade_whose_nodes_have_it_all_has_ended(lacks: str, gone: tuple[str, ...], ends: bool) -> None:
     """lacks: what n2 has not, or a node that has none of it, and is gone."""
-    fake, of = aborted({"n1": "Images preloaded", "n9": "Pre-draining"}), objects.RELEASES["v1.3.2"]
+    fake, of = aborted({"n1": "Images preloaded", "n9": "Pre-draining"}, marks=False), objects.RELEASES["v1.3.2"]
     for name in fake.names("nodes"):
         info = {"osImage": of.os, "kubeletVersion": of.kubernetes}
         info |= {lacks: "another"} if lacks in info and name == "n2" else {}
@@ -200,3 +200,13 @@ def test_an_upgrade_whose_nodes_have_it_all_has_ended(lacks: str, gone: tuple[st
         assert set(states.values()) == {"True"} and {"Completed", "NodesUpgraded", "RepoReady"} <= states.keys()
         assert made["metadata"]["labels"] == {"harvesterhci.io/upgradeState": "Succeeded"}
         assert made["metadata"]["resourceVersion"]
+
+
+def test_an_upgrade_that_still_works_on_its_last_node_ends_by_itself() -> None:
+    fake, of = aborted({"n1": "Waiting Reboot"}, marks=False), objects.RELEASES["v1.3.2"]
+    for name in fake.names("nodes"):
+        info = {"osImage": of.os, "kubeletVersion": of.kubernetes}
+        change(fake, "nodes", name, {"status": {"nodeInfo": info}})
+    assert not found(fake)
+    change(fake, "upgrades", objects.UPGRADE, {"status": {"nodeStatuses": {"n1": {"state": "Images preloaded"}}}})
+    assert f"upgrades.harvesterhci.io {objects.UPGRADE}" in found(fake)
