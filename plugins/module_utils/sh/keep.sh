@@ -39,6 +39,7 @@ if [ -e /etc/harvester-release.yaml ]; then
   done
 fi
 # A file of the installer that cannot be read must not cost a recovery.
+# shellcheck disable=SC2086  # one word for each path
 if ! tar -cf "$to/files.part" "$@" $more; then
   [ -n "$more" ] && printf 'without=%s\n' "$more"
   [ -n "$more" ] && tar -cf "$to/files.part" "$@" || die "tar could not read everything"
