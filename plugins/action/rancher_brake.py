@@ -38,11 +38,15 @@ class ActionModule(PlanAction):
         return f"{WHERE} goes on"
 
     def _found(self) -> dict[str, object] | None:
-        return _harvester.capi(_node_api.on_host(self).get(_harvester.CAPI, _harvester.CLUSTER, _harvester.NAMESPACE))
+        api = _node_api.on_host(self)
+        for self.kind in _harvester.STORED:
+            if document := api.get(self.kind, _harvester.CLUSTER, _harvester.NAMESPACE):
+                return _harvester.capi(document)
+        return None
 
     def _set(self, paused: bool, stamp: str | None) -> None:
         change = {"spec": {"paused": paused}, "metadata": {"annotations": {_harvester.BRAKED: stamp}}}
-        _node_api.on_host(self).patch(_harvester.CAPI, _harvester.CLUSTER, change, _harvester.NAMESPACE)
+        _node_api.on_host(self).patch(self.kind, _harvester.CLUSTER, change, _harvester.NAMESPACE)
         seen = self._found()
         if seen is None or seen["paused"] != paused:
             raise RequorumError(

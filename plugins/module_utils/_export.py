@@ -76,7 +76,7 @@ _TABLE = (
     ("fleet.cattle.io", "v1alpha1", "bundles bundledeployments clusters"),
     ("provisioning.cattle.io", "v1", "clusters"),
     ("rke.cattle.io", "v1", "rkebootstraps custommachines rkecontrolplanes rkeclusters"),
-    ("cluster.x-k8s.io", "v1beta1 v1beta2", "clusters machines"),
+    ("cluster.x-k8s.io", "v1beta2 v1beta1", "clusters machines"),
 )
 WANTED = tuple(
     Wanted(

@@ -12,11 +12,14 @@ from __future__ import annotations
 
 import re
 import typing as t
+from dataclasses import replace
 
 from ._api import Kind
 
 JSON = t.Mapping[str, t.Any]
 CAPI = Kind("cluster.x-k8s.io", "v1beta1", "clusters")
+STORED = (replace(CAPI, version="v1beta2"), CAPI)
+"""CAPI of Harvester 1.8 stores the newer one; there the older one needs its webhook, which is away after a reset."""
 NAMESPACE, CLUSTER = "fleet-local", "local"
 BRAKED = "requorum.io/braked"
 """Annotation of a CAPI cluster that a run has paused: the stamp of that run."""

@@ -437,3 +437,14 @@ def test_a_whole_export(cluster: Make, tmp_path: Path, capsys: pytest.CaptureFix
     document = json.loads(capsys.readouterr().out)
     assert document["counts"] == {"namespaces": 1} and document["warnings"] == []
     assert [entry["kind"] for entry in document["left_out"]] == ["secrets"]
+
+
+def test_the_brake_needs_no_webhook_of_capi(cluster: Make) -> None:
+    """Of Harvester 1.8: what is stored in another version than the one that is asked for has to be converted."""
+    api = cluster("brake")
+    away = bad.says(500, "InternalError", "conversion webhook for cluster.x-k8s.io: connection refused")
+    api.server.fault = lambda request: away if request.kind.version == "v1beta1" else None
+    ended = api.run("brake")
+    assert not ended.failed, ended.msg
+    held = api.server.store.api.get(_harvester.STORED[0], _harvester.CLUSTER, _harvester.NAMESPACE)
+    assert held and held["spec"]["paused"]
