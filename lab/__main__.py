@@ -12,6 +12,7 @@ import textwrap
 from pathlib import Path
 
 from lab import faketime, faults, spoil
+from lab.harvester import crds
 from lab.labs import Lab, labs, prepare
 from lab.objects import write_objects, write_workloads
 from lab.progress import LabError, say
@@ -93,6 +94,7 @@ def _run(args: argparse.Namespace) -> int:
     elif args.command == "prepare":
         prepare(Spec("prepare", etcd=args.etcd, strict=not args.relaxed))
         faketime.library()
+        crds.of_capi()
     elif args.command == "list":
         print("\n".join(labs()) or "no labs")
     elif args.command == "down":

@@ -11,6 +11,7 @@ gives up on the pods of a silent node after five minutes, and waits for volumes 
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
@@ -140,6 +141,8 @@ def _deleted(api: _api.Api, kind: _api.Kind, name: str) -> JSON | None:
 
 def _condition(api: _api.Api, machine: JSON, kind: str, message: str) -> None:
     said = {"type": kind, "status": "False", "message": message}
-    if said not in machine["status"].get("conditions", ()):
-        change = {"status": {"phase": "Deleting", "conditions": [said]}}
+    known = [{key: each.get(key) for key in said} for each in machine["status"].get("conditions", ())]
+    if said not in known:
+        dated = {**said, "lastTransitionTime": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}
+        change = {"status": {"phase": "Deleting", "conditions": [dated]}}
         api.patch(MACHINES, machine["metadata"]["name"], change, objects.FLEET, subresource="status")

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Definitions of the kinds that a Harvester serves: right names, scopes and subresources, any fields."""
+"""The kinds that a Harvester serves: CAPI's own definitions; of others right names, scopes and subresources."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import yaml
+
+from lab import gobuild
 from lab.labs import Lab
 from lab.progress import wait_for
 
@@ -46,12 +49,26 @@ class Defined:
         }
 
 
+def of_capi() -> list[dict[str, Any]]:
+    """CAPI's own, with their schemas; a version that is not the stored one needs its webhook, and is left out."""
+    found = []
+    for path in sorted(gobuild.files(*CAPI).iterdir()):
+        document = yaml.safe_load(path.read_text())
+        document["spec"]["versions"] = [v for v in document["spec"]["versions"] if v["storage"]]
+        found.append(document)
+    return found
+
+
 def _of(group: str, version: str, kinds: str, *, namespaced: bool = True, status: bool = True) -> Iterator[Defined]:
     """Kinds as `Kind/plural`, parted by blanks."""
     for kind, plural in (word.split("/") for word in kinds.split()):
         yield Defined(group, version, kind, plural, namespaced, status)
 
 
+CAPI = (
+    *("sigs.k8s.io/cluster-api", "v1.5.3", "h1:TtxneDCps14sZ9bNr515ivBRMj9OwUE6mRUr6l7fSBA="),
+    *(f"config/crd/bases/cluster.x-k8s.io_{plural}.yaml" for plural in ("clusters", "machines")),
+)
 KINDS = (
     *_of(
         "harvesterhci.io",
@@ -107,7 +124,8 @@ def define(lab: Lab) -> None:
     """Make namespaces and kinds on a lab's cluster, and wait until the API serves them."""
     first = lab.answering()
     items = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}} for name in NAMESPACES]
-    document = {"apiVersion": "v1", "kind": "List", "items": [*items, *(kind.manifest() for kind in KINDS)]}
+    ours = [kind.manifest() for kind in KINDS if kind.group != "cluster.x-k8s.io"]
+    document = {"apiVersion": "v1", "kind": "List", "items": [*items, *ours, *of_capi()]}
     lab.kubectl(first, "apply", "--server-side", "-f", "-", timeout=120, stdin=json.dumps(document)).ok("kinds")
 
     def served() -> tuple[bool, str]:
