@@ -42,7 +42,7 @@ def playbook(lab: Lab, name: str, *arguments: str, show: bool = False, deadline:
     """Run a playbook of the collection against a lab, as a person would; what it writes outlives the lab."""
     before = runs(lab)
     begun, lines = time.monotonic(), []
-    with _started(lab, name, *arguments) as run:
+    with started(lab, name, *arguments) as run:
         assert run.stdout is not None
         for line in run.stdout:
             lines.append(line)
@@ -56,7 +56,7 @@ def playbook(lab: Lab, name: str, *arguments: str, show: bool = False, deadline:
 def killed(lab: Lab, name: str, verb: str, *arguments: str, deadline: float = 300) -> Path:
     """Start a playbook and kill it with all its children as soon as an action of that verb is recorded; its folder."""
     before = runs(lab)
-    with _started(lab, name, *arguments, alone=True) as run:
+    with started(lab, name, *arguments, alone=True) as run:
         try:
 
             def probe() -> tuple[bool, str]:
@@ -78,8 +78,8 @@ def runs(lab: Lab) -> set[Path]:
     return set((ROOT / "recoveries").glob(f"{lab.name}/*"))
 
 
-def _started(lab: Lab, name: str, *arguments: str, alone: bool = False) -> subprocess.Popen[str]:
-    """alone: its output is thrown away, and it leads a process group, which can be killed as a whole."""
+def started(lab: Lab, name: str, *arguments: str, alone: bool = False) -> subprocess.Popen[str]:
+    """A playbook that goes on by itself. alone: its output is thrown away, and it leads a process group, which can be killed as a whole."""
     programs = Path(sys.executable).parent
     return subprocess.Popen(
         [
