@@ -79,7 +79,7 @@ def runs(lab: Lab) -> set[Path]:
 
 
 def started(lab: Lab, name: str, *arguments: str, alone: bool = False) -> subprocess.Popen[str]:
-    """A playbook that goes on by itself. alone: its output is thrown away, and it leads a process group, which can be killed as a whole."""
+    """A playbook at work. alone: its output is thrown away, and its process group can be killed as a whole."""
     programs = Path(sys.executable).parent
     return subprocess.Popen(
         [
