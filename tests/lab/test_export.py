@@ -232,13 +232,14 @@ def test_a_lost_machine_comes_back_halted(lab: Lab, tmp_path: Path, passphrase: 
     assert api.get(VM, "web-1", "vms") is None
     given = json.dumps({f"requorum_{key}": value for key, value in {**variables, "confirm": lab.name}.items()})
     cut = drill.started(lab, "playbooks/import.yml", "-e", given, alone=True)
-    wait_for("its first object", lambda: (api.get(ATTACHMENT, "vlan10", "default") is not None, ""), 60, poll=0.02)
+    first = kind("clusternetworks.network.harvesterhci.io")
+    wait_for("its first object", lambda: (api.get(first, "vlan") is not None, ""), 60, poll=0)
     os.killpg(cut.pid, signal.SIGKILL)
     cut.wait()
     wet = run("import", lab, tmp_path, **variables, confirm=lab.name)
     assert not wet.failures, wet.failures
     left = wet.results["cluster_import"]["requorum_actions"]
-    assert left == shown["requorum_actions"][-len(left) :] and 0 < len(left) < len(shown["requorum_actions"])
+    assert 0 < len(left) < len(shown["requorum_actions"]) and left == shown["requorum_actions"][-len(left) :]
 
     back = _export.strip(VM.name, api.get(VM, "web-1", "vms") or {})
     assert back == {**whole, "spec": {**whole["spec"], **HALTED}}
