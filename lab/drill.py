@@ -73,6 +73,18 @@ def killed(lab: Lab, name: str, verb: str, *arguments: str, deadline: float = 30
     return max(runs(lab) - before)
 
 
+def kill_family(pid: int) -> None:
+    """Kill a process with all that came of it: a worker of Ansible leads a session of its own, and would go on."""
+    os.kill(pid, signal.SIGSTOP)
+    rows = [line.split() for line in subprocess.check_output(["ps", "-e", "-o", "pid=,ppid="], text=True).splitlines()]
+    family = [pid]
+    for member in family:
+        family += [int(child) for child, parent in rows if int(parent) == member]
+    for member in family:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(member, signal.SIGKILL)
+
+
 def runs(lab: Lab) -> set[Path]:
     """Folders of all runs against this lab."""
     return set((ROOT / "recoveries").glob(f"{lab.name}/*"))

@@ -8,7 +8,6 @@ import base64
 import csv
 import json
 import os
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -234,7 +233,7 @@ def test_a_lost_machine_comes_back_halted(lab: Lab, tmp_path: Path, passphrase: 
     cut = drill.started(lab, "playbooks/import.yml", "-e", given, alone=True)
     first = kind("clusternetworks.network.harvesterhci.io")
     wait_for("its first object", lambda: (api.get(first, "vlan") is not None, ""), 60, poll=0)
-    os.killpg(cut.pid, signal.SIGKILL)
+    drill.kill_family(cut.pid)
     cut.wait()
     wet = run("import", lab, tmp_path, **variables, confirm=lab.name)
     assert not wet.failures, wet.failures
