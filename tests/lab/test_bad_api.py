@@ -48,7 +48,7 @@ def harvester() -> Iterator[tuple[Lab, _api.Api]]:
         api = play.client(lab)
         fleet.install(api)
         with play.playing(lab, [fleet.fleet]):
-            wait_for("the bundles", lambda: (len(api.items(BUNDLES) or ()) >= 2, ""), 30)
+            wait_for("the bundles", lambda: (len(api.items(BUNDLES) or ()) >= 2, ""), 120)
             api.patch(CHARTS, "harvester", {"spec": {"paused": True}}, "fleet-local")
             yield lab, api
     finally:

@@ -69,7 +69,7 @@ def synced(api: _api.Api) -> None:
         states = [(there.get(name) or {}).get("status", {}).get("display") for name in (f"{NAME}-crd", NAME)]
         return states == [{"readyClusters": "1/1"}] * 2, str(states)
 
-    wait_for("the bundles", probe, 30)
+    wait_for("the bundles", probe, 120)
 
 
 def words(lab: Lab, *arguments: str) -> list[str]:
@@ -127,7 +127,7 @@ def test_charts_that_an_upgrade_left_paused(harvester: tuple[Lab, _api.Api]) -> 
     for name in ("harvester-crd", "harvester"):
         patch(api, CHARTS, name, {"paused": True})
     patch(api, BUNDLES, NAME, {"forceSyncGeneration": 1})
-    wait_for("OutOfSync", lambda: (state(api) == "OutOfSync", state(api)), 30)
+    wait_for("OutOfSync", lambda: (state(api) == "OutOfSync", state(api)), 120)
     refused = run(lab)
     assert refused.rc == 3 and "Nothing was changed" in refused.said
     assert state(api) == "OutOfSync"
@@ -180,7 +180,7 @@ def test_drift(harvester: tuple[Lab, _api.Api]) -> None:
     synced(api)
     value = forced(api)
     api.patch(fleet.CONFIGMAPS, "harvester-demo", {"data": {"answer": "43"}}, "harvester-system")
-    wait_for("Modified", lambda: (state(api) == "Modified", state(api)), 30)
+    wait_for("Modified", lambda: (state(api) == "Modified", state(api)), 120)
     done = told_and_done(lab)
     assert done.rc == 0 and done.what == [f"{NAME} forceSyncGeneration: {value + 1}"]
     assert (api.get(fleet.CONFIGMAPS, "harvester-demo", "harvester-system") or {})["data"] == {"answer": "42"}

@@ -227,7 +227,7 @@ def test_leftovers_of_an_upgrade_that_never_goes_on(harvester: tuple[Lab, _api.A
             good = [r["metadata"]["name"] for r in api.items(replicas, there) or () if r["spec"]["healthyAt"]]
             return len(good) == 6, " ".join(good)
 
-        wait_for("Longhorn to rebuild", rebuilt, 30)
+        wait_for("Longhorn to rebuild", rebuilt, 120)
     now = api.get(upgrades, objects.UPGRADE, objects.SYSTEM)
     assert now == upgrade
     node = api.get(NODES, first)
