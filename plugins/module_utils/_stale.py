@@ -96,6 +96,8 @@ def leftovers(seen: Seen, gone: t.Collection[str] = ()) -> tuple[tuple[Step, ...
         return (), (f"Upgrade {latest.name} goes on: what belongs to it is left alone.",)
     living = [node for node in seen.get("nodes", ()) if name_of(node) not in gone]
     done = _done(seen, living)
+    if ended := tuple(_end(seen, latest, living)):
+        latest = replace(latest, going=False)
     steps = (
         *_charts(seen),
         *_plans(seen, latest),
@@ -103,7 +105,7 @@ def leftovers(seen: Seen, gone: t.Collection[str] = ()) -> tuple[tuple[Step, ...
         *(step for node in living for step in _node(seen, node, latest)),
         *_interval(seen, latest),
         *(_strategy(seen, latest) if done else ()),
-        *(ended := list(_end(seen, latest, living))),
+        *ended,
     )
     said = [
         f"Upgrade {latest.name} waits for {node}, which is gone: it stays in status.nodeStatuses."

@@ -190,8 +190,10 @@ def test_an_upgrade_whose_nodes_have_it_all_has_ended(lacks: str, gone: tuple[st
         info |= {lacks: "another"} if lacks in info and name == "n2" else {}
         change(fake, "nodes", name, {"status": {"nodeInfo": {} if lacks == name else info}})
     assert fake.names("nodes")[:2] == ["n1", "n2"]
-    made = found(fake, gone).get(f"upgrades.harvesterhci.io {objects.UPGRADE}")
-    assert (made is not None) == ends
+    every = found(fake, gone)
+    made = every.get(f"upgrades.harvesterhci.io {objects.UPGRADE}")
+    assert (made is not None) == ends == (f"plans.upgrade.cattle.io {objects.UPGRADE}-prepare" in every)
+    assert not made or list(every.values())[-1] is made
     assert ("it stays in status.nodeStatuses" in said(fake, gone)) != ends
     if made:
         living = [name for name in fake.names("nodes") if name not in gone]
