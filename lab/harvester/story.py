@@ -112,8 +112,10 @@ def play_version(lab: Lab, name: str, wanted: str) -> None:
 
     def probe() -> tuple[bool, str]:
         path = "jsonpath={.status.nodeInfo.kubeletVersion}"
+        # The API server of before goes on while the unit starts, and is replaced before it is active.
+        unit = lab.sh(name, f"systemctl is-active {lab.spec.unit(name)}").out.strip()
         seen = lab.kubectl(name, "get", "node", name, "-o", path).out.strip()
-        return seen == wanted and lab.members(name).get(name) == "voter", seen
+        return (unit, seen) == ("active", wanted) and lab.members(name).get(name) == "voter", f"{unit}, {seen}"
 
     wait_for(f"kubelet {wanted} on {name}", probe, 120)
 
