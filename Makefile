@@ -13,12 +13,9 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 pytest = $(if $(shell find $(1) -name 'test_*.py' 2>/dev/null | head -1),$(PYTHON) -m pytest $(1) $(2))
 # Lab tests take minutes and say what they wait for.
 LIVE := --verbose --capture=no
-# $(call beside,folder,options,lane...): a lab waits most of its time, so the labs of some lanes go side by side.
-beside = $(foreach lane,$(3),$(call pytest,$(1),$(LIVE) $(2) -k $(lane)) & pids="$$pids $$!";) \
+# $(call both,folder,options): a lab waits most of its time, so RKE2 and the rest go side by side.
+both = $(foreach lane,"rke2" "not(rke2)",$(call pytest,$(1),$(LIVE) $(2) -k $(lane)) & pids="$$pids $$!";) \
 	for pid in $$pids; do wait $$pid || failed=1; done; test -z "$$failed"
-TWO := "rke2" "not(rke2)"
-# Harvesters are labs of their own: tests/lab/conftest.py.
-THREE := "(rke2)and(not(ownlab))" "not(rke2)and(not(ownlab))" "ownlab"
 
 .DEFAULT_GOAL := help
 .PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-slow test-molecule test-oracle \
@@ -39,16 +36,16 @@ test-unit: setup-test ## unit tests only
 	$(call pytest,tests/unit)
 
 test-conformance: lab-parts ## does the stand-in behave like the real programs?
-	$(call beside,tests/conformance,,$(TWO))
+	$(call both,tests/conformance)
 
 test-recovery: lab-parts ## one whole recovery of each distribution in the lab
-	$(call beside,tests/lab,-m recovery,$(TWO))
+	$(call both,tests/lab,-m recovery)
 
 test-faults: lab-parts ## every other ending of a recovery
-	$(call beside,tests/lab,-m "not recovery and not slow",$(THREE))
+	$(call both,tests/lab,-m "not recovery and not slow")
 
 test-slow: lab-parts ## lab tests that CI has no time for: the other distribution, 50 agents in one run
-	$(call beside,tests/lab,-m slow,$(THREE))
+	$(call both,tests/lab,-m slow)
 
 test-molecule: lab-parts ## converge, idempotence and verify of all scenarios
 	$(if $(wildcard molecule/*/molecule.yml),NO_COLOR=1 MOLECULE_GLOB='molecule/*/molecule.yml' sh -c 'molecule destroy -s default && molecule test --all')

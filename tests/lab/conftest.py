@@ -18,12 +18,10 @@ from lab.progress import LabError, say
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """What a module lists in SLOW, as patterns of names, is left to `make test-slow`: CI ends in 90 minutes.
 
-    `-k rke2` finds the tests of its fixture too, and `-k ownlab` those that share no lab with other modules.
+    `-k rke2` finds the tests of its fixture too.
     """
     for item in items:
-        fixtures = set(getattr(item, "fixturenames", ()))
-        item.extra_keyword_matches |= {"rke2", "k3s"} & fixtures
-        item.extra_keyword_matches |= set() if "clusters" in fixtures else {"ownlab"}
+        item.extra_keyword_matches |= {"rke2", "k3s"} & set(getattr(item, "fixturenames", ()))
         slow = getattr(getattr(item, "module", None), "SLOW", ())
         if any(fnmatch(item.name, pattern) for pattern in slow):
             item.add_marker(pytest.mark.slow)

@@ -28,7 +28,7 @@ from lab.progress import wait_for
 from tests.lab import story as words
 from tests.lab.test_joining import RELEASE, Alone, written
 
-SLOW = ("*older_host*", "*not_waited_for*")
+SLOW = ("*older_host*", "*not_waited_for*", "*after_the_purge*")
 JSON = dict[str, Any]
 TOKEN_LINE = 'level=error msg=\\"generating plan: insecure cacerts download from https://10.0.0.10:443/cacerts: EOF\\"'
 

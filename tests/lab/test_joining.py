@@ -25,6 +25,8 @@ RELEASE = "v1.7.1"
 NEW = "node-9"
 """Name under which the third host joins."""
 
+SLOW = ("*two_hosts_join*", "*server_leaves*")
+
 
 class Alone(Lab):
     """Only the first server is started; the other hosts are there, and idle."""
