@@ -71,7 +71,7 @@ def classify(servers: t.Sequence[Server], *, survivor: str = "") -> Case:
 
     survivor: the user's own choice; it decides between two clusters and comes first in the ranking.
     """
-    case = _classify(servers, survivor)
+    case = _classify([_of_its_own(server, servers) for server in servers], survivor)
     odd = _clocks.odd({server.name: server.skew for server in servers if server.reachable})
     if odd and case.kind != "healthy":
         why = "Certificates then look expired or not yet valid, and members do not reach each other."
@@ -114,6 +114,18 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
         case = _standing(servers, _steady(base, survivor), members, refusals)
         return _full(case) if any("NOSPACE" in server.alarms for server in base) else case
     return _fallen(servers, base, members, refusals, named=survivor)
+
+
+def _of_its_own(server: Server, servers: t.Sequence[Server]) -> Server:
+    """A cluster that was made anew on the first server of the old one has the old ID: etcd makes IDs of peer URLs. It
+    is known by its list: only itself, while others list it under the name that it had before. Where they run, they
+    bring its etcd down, since their term is higher, and their quorum is the old one's.
+    """
+    alone = len(server.members) == 1 and server.members[0].id == server.member_id and server.etcd != "voting"
+    known = {m.name for other in servers if len(other.members) > 1 for m in other.members if m.id == server.member_id}
+    if not alone or not known - {"", server.members[0].name}:
+        return server
+    return replace(server, cluster_id=f"{server.cluster_id}, made anew as {server.members[0].name},")
 
 
 def rank(servers: t.Sequence[Server], *, prefer: str = "") -> tuple[Server, ...]:

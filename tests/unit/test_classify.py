@@ -43,6 +43,8 @@ EMPTY = {
     "revision": 9,
 }
 """A normal start without a datastore makes an empty cluster."""
+ANEW = {"members": (Member("m1", "r1-00000000", "10.0.0.11", False),), "term": 3, "index": 78, "revision": 168}
+"""A reset of the server on which the cluster was begun has its old ID, and a new name."""
 BEHIND = {"index": 90, "revision": 90}
 
 
@@ -187,6 +189,15 @@ STATES = (
           (voting("r1", **NEW, replaced=frozenset("A")), leaderless("r2"), wiped("r3")),
           "member_lost", "r1", "nothing rejoin rejoin"),
     State("the old one is back after a reset in place", (voting("r1", **AFTER_PLAIN), stopped("r2"), leaderless("r3")),
+          "member_lost", "r1", "nothing rejoin rejoin"),
+    State("old peers run again and have brought the new cluster of the same ID down",
+          (stopped("r1", **ANEW, replaced=frozenset("A")), voting("r2"), voting("r3")), "split_brain", refused=True),
+    State("the same, they are stopped",
+          (stopped("r1", **ANEW, replaced=frozenset("A")), stopped("r2"), stopped("r3")),
+          "quorum_recoverable", "r1", "start rejoin rejoin"),
+    State("the same, reset by hand",
+          (stopped("r1", **ANEW), stopped("r2"), stopped("r3")), "split_brain", refused=True),
+    State("the same, it leads", (voting("r1", **ANEW), stopped("r2"), leaderless("r3")),
           "member_lost", "r1", "nothing rejoin rejoin"),
     State("the journal names one of two other clusters",
           (voting("r1", **NEW, replaced=frozenset("A")), stopped("r2"), stopped("r3", cluster_id="C")),
