@@ -41,7 +41,7 @@ from tests.unit.test_orphans import world
 
 JSON = dict[str, Any]
 SECRET = "sekret-4711"
-SHORT, LONGEST = 0.7, 8.0
+SHORT, LONGEST = 0.7, 30.0
 """Seconds for a request, where the answer is late; for a command, whose requests are never repeated here."""
 BUILT_IN = ("storage.k8s.io", "coordination.k8s.io", "snapshot.storage.k8s.io")
 

@@ -74,7 +74,7 @@ def test_run_returns_what_was_said_and_never_hangs() -> None:
 
 def test_waiting_tells_what_is_seen_and_explains_its_end(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(LabError, match=r"(?s)r1 to boot: not within 0 s; last seen: starting\nthe log"):
-        wait_for("r1 to boot", lambda: (False, "starting"), 0.3, poll=0.05, tell=0.1, explain=lambda: "the log")
+        wait_for("r1 to boot", lambda: (False, "starting"), 0.3, poll=0.05, tell=0, explain=lambda: "the log")
     assert "waiting for r1 to boot (0 s of 0 s): starting" in capsys.readouterr().err
 
 
