@@ -14,7 +14,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _api, _orp
 from ansible_collections.requorum.cluster.plugins.module_utils._fleet import CHARTS
 from lab import fingerprint
 from lab.drill import confirm, playbook
-from lab.harvester import host, objects, parts, play
+from lab.harvester import fleet, host, objects, play
 from lab.harvester import story as told
 from lab.labs import Lab
 from lab.progress import wait_for
@@ -96,7 +96,7 @@ def harvester(one: Callable[[str], Lab]) -> Iterator[tuple[Lab, _api.Api]]:
     lab = one("rke2")
     api = told.become(lab, lab.servers, release=RELEASE)
     told.play_version(lab, lab.servers[0], objects.RELEASES[RELEASE].kubernetes)
-    with play.playing(lab, parts.everything(lab)):
+    with play.playing(lab, [fleet.fleet]):
         synced(api)
         yield lab, api
 
