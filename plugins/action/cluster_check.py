@@ -23,7 +23,6 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _node_api
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, load, recorded
 
-SYSTEM = _api.Kind("", "v1", "namespaces", namespaced=False)
 MARKS = {"holds": "ok", "wrong": "WRONG", "unknown": "NOT CHECKED", "absent": "not installed"}
 
 
@@ -36,7 +35,7 @@ class ActionModule(NodeAction):
         args = self._task.args
         entries = _inspected.entries(self.vars["hostvars"], [*args["servers"], *(args.get("agents") or ())])
         state = _state.cluster(args["cluster"], entries)
-        read = _Reader(self, entries)
+        read = _Reader(self)
         found = _verify.standing(state, args["servers"], args.get("powered_off") or ())
         found += _harvester_checks.checks(read.of(_harvester_checks.EVERY), _harvester_checks.EVERY)
         harvester = self._is_harvester(entries, read)
@@ -82,24 +81,23 @@ class ActionModule(NodeAction):
 class _Reader:
     """Objects by name of kind, each read once; all of it within a deadline."""
 
-    def __init__(self, action: ActionModule, entries: t.Sequence[JSON]) -> None:
+    def __init__(self, action: ActionModule) -> None:
         self._seconds = float((action.settings.get("requorum_timeouts") or {}).get("verify", 120))
         self._until = time.monotonic() + self._seconds
         self._read: dict[str, list[JSON] | str | None] = {}
         self.where: str | None = None
         self._why = "no API server answers" if not action._task.args.get("api") else ""
         if not self._why:
-            self._api = _node_api.of(action)
+            self._api = _node_api.of(action, proved=False)
             self.where = self._api.where
-            self._why = self._foreign({(entry.get("api") or {}).get("system_uid") for entry in entries} - {None})
+            self._why = self._foreign(_node_api.told_by(action))
 
     def _foreign(self, told: t.Collection[str]) -> str:
         """Why this API is not asked any further."""
         try:
-            found = self._api.get(SYSTEM, "kube-system") or {}
+            refusal = _orphans.foreign(_node_api.system_uid(self._api), told)
         except RequorumError as error:
             return str(error)
-        refusal = _orphans.foreign(str(_orphans.meta(found).get("uid", "")), told)
         return str(refusal) if refusal else ""
 
     def of(self, topics: t.Iterable[t.Any]) -> dict[str, list[JSON] | str | None]:

@@ -111,7 +111,7 @@ def qemu(item: JSON, guest: str) -> None:
 def act(store: FakeApi, entries: list[JSON], folder: Path, **args: Any) -> tuple[JSON, dict[str, JSON], Acting]:
     action = Acting(entries, output=str(folder), **args)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_node_api, "of", lambda _action: store.api)
+        patch.setattr(_node_api, "of", lambda _action, **_how: store.api)
         result = action.act()
     assert not result["changed"] and store.changes == []
     return result, {check["name"]: check for check in result["checks"] if not check["ok"]}, action
