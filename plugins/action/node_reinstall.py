@@ -96,7 +96,7 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
                 "accept_loss": args.get("accept_loss") or [],
             },
         }
-        for line in (*(f"{a['id']} {_line(a)}" for a in actions), *result["notes"]):
+        for line in (*(f"{a['id']} {_orphans.line(a)}" for a in actions), *result["notes"]):
             Display().display(f"  {line}")
         if made.refusals:
             return result | {"failed": True, "msg": " ".join(result["refusals"])}
@@ -134,8 +134,8 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
         answers = [(look.get("requorum_look") or {}).get("out") for look in looks]
         margin = _margin.margin([_look.parse(out) for out in answers if out])
         made = _reinstall.reinstall(seen, wish, margin, entries=entries, before=before)
-        told = {e["api"]["system_uid"] for e in entries.values() if (e.get("api") or {}).get("system_uid")}
-        refusals = [_orphans.foreign(_node_api.system_uid(self.api), told), _itself(made, self.host, self.api.where)]
+        foreign = _orphans.foreign(_node_api.system_uid(self.api), _node_api.told_by(self))
+        refusals = [foreign, _itself(made, self.host, self.api.where)]
         more = tuple(refusal for refusal in refusals if refusal)
         return replace(made, actions=(), refusals=(*more, *made.refusals)) if more else made
 
@@ -340,8 +340,3 @@ def _itself(made: _reinstall.Reinstall, host: str, where: str) -> _orphans.Refus
     return _orphans.Refusal(
         f"{made.node} itself would be asked, and it leaves.", made.node, "Let another server speak for the cluster."
     )
-
-
-def _line(action: JSON) -> str:
-    where = f"{action['namespace']}/" if action["namespace"] else ""
-    return f"{action['verb']} {action['kind']} {where}{action['name']}: {action['what']}; {action['why']}."

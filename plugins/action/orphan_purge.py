@@ -42,7 +42,8 @@ class ActionModule(NodeAction):
             "notes": [*made.notes, *leftovers[1]],
             "refusals": [str(refusal) for refusal in made.refusals],
         }
-        for line in (*map(_line, steps), *result["notes"]) if self._task.check_mode else ():
+        shown = [*map(_orphans.line, result["actions"]), *result["notes"]]
+        for line in shown if self._task.check_mode else ():
             Display().display(f"  {line}")
         if made.refusals:
             return result | {"failed": True, "changed": False, "actions": [], "msg": " ".join(result["refusals"])}
@@ -129,7 +130,7 @@ class ActionModule(NodeAction):
         done: list[JSON] = []
         result = {"actions": done, "requorum_run_dir": run_dir, "saved": os.path.join(run_dir, "objects")}
         for number, step in enumerate(steps, 1):
-            self.say(f"({number}/{len(steps)}) {_line(step)}")
+            self.say(f"({number}/{len(steps)}) {_orphans.line(step.document)}")
             started, clock = now(), time.monotonic()
             try:
                 if step in replicas[:1]:
@@ -141,7 +142,7 @@ class ActionModule(NodeAction):
             entry = {"id": f"0.{number}", "phase": 0, "node": self.host, "turn": "", **step.document, **times}
             append(os.path.join(run_dir, record), {**entry, "result": said})
             if said.startswith("failed"):
-                return {**result, "failed": True, "msg": f"{_line(step)} {said}"}
+                return {**result, "failed": True, "msg": f"{_orphans.line(step.document)} {said}"}
             done.append(step.document)
         return result
 
@@ -233,11 +234,6 @@ def _names(args: t.Mapping[str, t.Any], option: str) -> list[str]:
             f"{option} is {found!r}, and no list.", f'Give it as JSON: {{"requorum_{option}": ["{found}"]}}.'
         )
     return [str(name) for name in found]
-
-
-def _line(step: Step) -> str:
-    where = f"{step.namespace}/" if step.namespace else ""
-    return f"{step.verb} {step.kind.name} {where}{step.name}: {step.what}; {step.why}."
 
 
 def _held(item: JSON) -> str:

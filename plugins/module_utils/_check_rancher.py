@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import _fleet, _stale, _stuck
+from . import _fleet, _harvester, _stale, _stuck
 from ._check import JSON, Fault, Seen, Verdict
 from ._harvester import BRAKED
 from ._orphans import HELD, PAUSED, labels, meta, name_of, notes, spec, status
@@ -111,9 +111,7 @@ def kubeconfig(seen: Seen) -> Verdict:
 
 
 def server_version(seen: Seen) -> str:
-    """Harvester writes it when its new version runs; empty where it is not there."""
-    setting = next((s for s in seen["config"] if name_of(s) == "server-version"), {})
-    return str(setting.get("value") or setting.get("default") or "")
+    return _harvester.version(next((s for s in seen["config"] if name_of(s) == "server-version"), None))
 
 
 def versions(seen: Seen) -> Verdict:

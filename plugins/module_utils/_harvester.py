@@ -19,7 +19,7 @@ from ._api import Kind
 JSON = t.Mapping[str, t.Any]
 CAPI = Kind("cluster.x-k8s.io", "v1beta1", "clusters")
 STORED = (replace(CAPI, version="v1beta2"), CAPI)
-"""CAPI of Harvester 1.8 stores the newer one; there the older one needs its webhook, which is away after a reset."""
+"""CAPI stores v1beta2 since 1.11, so of Harvester 1.8: there the older one needs its webhook, which may be away."""
 NAMESPACE, CLUSTER = "fleet-local", "local"
 BRAKED = "requorum.io/braked"
 """Annotation of a CAPI cluster that a run has paused: the stamp of that run."""
@@ -33,6 +33,11 @@ def release(about: JSON) -> dict[str, str] | None:
     """
     found = {key[8:]: str(value) for key, value in about.items() if key.startswith("release_") and value}
     return found if found.get("harvester") else None
+
+
+def version(setting: JSON | None) -> str:
+    """Of the setting server-version, which Harvester writes when its new version runs; empty where it is missing."""
+    return str((setting or {}).get("value") or (setting or {}).get("default") or "")
 
 
 def capi(document: JSON | None) -> dict[str, t.Any] | None:

@@ -9,9 +9,9 @@ The first one holds for every cluster; the others are those of a Harvester (fact
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from . import _check_nodes, _check_rancher, _check_storage, _fleet, _orphans, _stale
+from . import _check_nodes, _check_rancher, _check_storage, _fleet, _harvester, _orphans, _stale
 from ._api import Kind
 from ._check import JSON, Check, Read, Seen, Topic, judged
 
@@ -35,10 +35,7 @@ def _slim(pod: JSON) -> JSON:
 
 
 def _capi(plural: str) -> Asked:
-    """As CAPI stores it (v1beta2 since 1.11, so of Harvester 1.8): the other version needs its webhook, which may be
-    down.
-    """
-    return Asked(tuple(Kind("cluster.x-k8s.io", version, plural) for version in ("v1beta2", "v1beta1")), _orphans.FLEET)
+    return Asked(tuple(replace(kind, plural=plural) for kind in _harvester.STORED), _orphans.FLEET)
 
 
 _APPS = {name: Asked((Kind("apps", "v1", name),)) for name in ("deployments", "daemonsets", "statefulsets")}

@@ -11,6 +11,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
+from . import _harvester
 from . import _join_wish as wishes
 from ._versions import minor, numbers
 
@@ -85,9 +86,8 @@ def cluster(
             left(_name(job).removeprefix("harvester-promote-"), f"Job harvester-system/{_name(job)}")
     for name in passwords:
         left(name, f"Secret kube-system/{name}.node-password.rke2")
-    setting = setting or {}
     return Cluster(
-        version=str(setting.get("value") or setting.get("default") or ""),
+        version=_harvester.version(setting),
         vip=str(((vip or {}).get("data") or {}).get("ip") or ""),
         nodes=tuple(map(_node, nodes)),
         traces=traces,

@@ -8,20 +8,17 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from . import _harvester, _promotion, _why_joining
-from ._api import Kind
+from . import _fleet, _harvester, _promotion, _stale, _why_joining
+from ._orphans import JSON, KINDS, inner, labels, meta, name_of, status
 from ._server import Member
 from ._why_joining import Cause
 
-JSON = t.Mapping[str, t.Any]
 Objects = t.Sequence[JSON]
-NODE = Kind("", "v1", "nodes", namespaced=False)
-SECRET = Kind("", "v1", "secrets")
-JOB = Kind("batch", "v1", "jobs")
-MACHINE = Kind("cluster.x-k8s.io", "v1beta1", "machines")
-PLANE = Kind("rke.cattle.io", "v1", "rkecontrolplanes")
-LONGHORN = Kind("longhorn.io", "v1beta2", "nodes")
-SETTING = Kind("harvesterhci.io", "v1beta1", "settings", namespaced=False)
+NODE, SECRET, MACHINE, PLANE, LONGHORN = (
+    KINDS[name][0] for name in ("nodes", "secrets", "machines", "planes", "storage")
+)
+JOB = _stale.KINDS["jobs"][0]
+SETTING = _fleet.SETTINGS
 
 ARRIVAL = ("reachable", "registered", "running", "ready", "storage")
 """What a host comes to by itself; the next one is installed after it."""
@@ -137,32 +134,30 @@ class _Way:
 
 
 def _way(name: str, seen: Seen, host: Host) -> _Way:
-    node = next((n for n in seen.nodes if _named(n) == name), None)
+    node = next((n for n in seen.nodes if name_of(n) == name), None)
     living = [m for m in seen.machines if not m["metadata"].get("deletionTimestamp")]
     newest = sorted(living, key=_made, reverse=True)
     theirs = [m for m in newest if name in (node_of(m), _wished(m))]
     if host.machine and not (node and _promotion.ready(node)):  # what reports as Ready is no Machine of before
-        own = [m for m in newest if _named(m) == host.machine]
+        own = [m for m in newest if name_of(m) == host.machine]
     else:
         own = theirs[:1] or [m for m in newest if not node_of(m) and not _wished(m)]
-    return _Way(name, seen, host, node, tuple(own), tuple(_named(m) for m in theirs if m not in own))
+    return _Way(name, seen, host, node, tuple(own), tuple(name_of(m) for m in theirs if m not in own))
 
 
 def node_of(machine: JSON) -> str:
     """Name of the Node of a Machine; empty while it has none."""
-    return str(((machine.get("status") or {}).get("nodeRef") or {}).get("name") or "")
+    return str((status(machine).get("nodeRef") or {}).get("name") or "")
 
 
 def _wished(machine: JSON) -> str:
     """The name that a host asked for; Rancher's agent of many releases names none."""
-    return str((machine["metadata"].get("labels") or {}).get("rke.cattle.io/node-name") or "")
+    return str(labels(machine).get("rke.cattle.io/node-name") or "")
 
 
 def addresses(name: str, seen: Seen) -> list[str]:
     """Under which the API knows a host."""
-    nodes = [n for n in seen.nodes if _named(n) == name]
-    found = [a for item in nodes for a in (item.get("status") or {}).get("addresses") or ()]
-    return [str(a["address"]) for a in found if a["type"] == "InternalIP"]
+    return [address for node in seen.nodes if name_of(node) == name for address in inner(node)]
 
 
 def stages(name: str, seen: Seen, host: Host) -> tuple[Stage, ...]:
@@ -186,7 +181,7 @@ def _registered(way: _Way) -> Stage:
     if way.machine is None:
         seen = "no Machine has its Node, and none is without a Node"
         return Stage("registered", False, f"there is no Machine {way.host.machine}" if way.host.machine else seen)
-    it = f"Machine {_named(way.machine)}"
+    it = f"Machine {name_of(way.machine)}"
     if way.host.machine or way.name in (node_of(way.machine), _wished(way.machine)):
         return Stage("registered", True, it)
     others = len(way.machines) - 1
@@ -196,11 +191,11 @@ def _registered(way: _Way) -> Stage:
 def _running(way: _Way) -> Stage:
     if way.machine is None:
         return Stage("running", False, "there is no Machine")
-    phase = str((way.machine.get("status") or {}).get("phase") or "without a phase")
+    phase = str(status(way.machine).get("phase") or "without a phase")
     done = phase == "Running" and node_of(way.machine) == way.name
     said = next((c["message"] for c in _open(way.machine) if c.get("message")), "")
     why = f": {said}" if said and not done else ""
-    return Stage("running", done, f"Machine {_named(way.machine)} is {phase}{why}")
+    return Stage("running", done, f"Machine {name_of(way.machine)} is {phase}{why}")
 
 
 def _ready(way: _Way) -> Stage:
@@ -214,7 +209,7 @@ def _ready(way: _Way) -> Stage:
 def _storage(way: _Way) -> Stage:
     if way.seen.longhorn is None:
         return Stage("storage", False, "the cluster has no nodes.longhorn.io: skipped", due=False)
-    found = next((n for n in way.seen.longhorn if _named(n) == way.name), None)
+    found = next((n for n in way.seen.longhorn if name_of(n) == way.name), None)
     if found is None:
         witness = way.node is not None and _promotion.role(way.node) == "witness"
         seen = "there is no Longhorn node of this name"
@@ -258,7 +253,7 @@ def _explained(way: _Way, stage: Stage) -> Stage:
     seen = _why_joining.Facts(
         name=way.name,
         stage=stage.name,
-        machine=_named(way.machine) if way.machine is not None else "",
+        machine=name_of(way.machine) if way.machine is not None else "",
         stale=way.stale,
         node_silent=way.silent and bool(way.host.answers),
         node=way.node is not None,
@@ -275,22 +270,18 @@ def _explained(way: _Way, stage: Stage) -> Stage:
 
 
 def _made(machine: JSON | None) -> str:
-    return str(((machine or {}).get("metadata") or {}).get("creationTimestamp") or "")
+    return str(meta(machine or {}).get("creationTimestamp") or "")
 
 
 def _os(node: JSON | None) -> str:
     """Harvester's version as a Node says it."""
-    image = str((((node or {}).get("status") or {}).get("nodeInfo") or {}).get("osImage") or "")
+    image = str((status(node or {}).get("nodeInfo") or {}).get("osImage") or "")
     return image.removeprefix("Harvester ") if image.startswith("Harvester ") else ""
 
 
 def _open(document: JSON) -> list[JSON]:
     """Conditions that are not met."""
-    return [c for c in (document.get("status") or {}).get("conditions") or () if c.get("status") != "True"]
-
-
-def _named(document: JSON) -> str:
-    return str(document["metadata"]["name"])
+    return [c for c in status(document).get("conditions") or () if c.get("status") != "True"]
 
 
 def _plural(number: int, word: str) -> str:

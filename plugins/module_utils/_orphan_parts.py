@@ -84,3 +84,8 @@ def condition(item: JSON, kind: str) -> str:
 def node_of(which: str, item: JSON) -> str:
     """Node of a pod, attachment, replica, engine or block device."""
     return str(spec(item).get("nodeID" if which in ("replicas", "engines") else "nodeName") or "")
+
+
+def inner(item: JSON) -> list[str]:
+    """Addresses of a Node or a Machine within its network."""
+    return [str(a.get("address")) for a in status(item).get("addresses") or () if a.get("type") == "InternalIP"]

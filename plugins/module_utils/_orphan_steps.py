@@ -62,6 +62,12 @@ class Step:
         }
 
 
+def line(action: t.Mapping[str, str]) -> str:
+    """An action as it is shown: a step's document, or one with the same words."""
+    where = f"{action['namespace']}/" if action["namespace"] else ""
+    return f"{action['verb']} {action['kind']} {where}{action['name']}: {action['what']}; {action['why']}."
+
+
 def patch(which: str, item: JSON, change: JSON, what: str, why: str) -> Step:
     kind, _where = KINDS[which]
     return Step("patch", kind, meta(item).get("namespace", ""), name_of(item), what, why, meta(item)["uid"], change)

@@ -33,6 +33,7 @@ from ._orphan_parts import (
     PINNED,
     Seen,
     condition,
+    inner,
     labels,
     meta,
     name_of,
@@ -40,13 +41,13 @@ from ._orphan_parts import (
     spec,
     status,
 )
-from ._orphan_steps import Step, delete, in_order, patch, unpin
+from ._orphan_steps import Step, delete, in_order, line, patch, unpin
 
 __all__ = [
     "EASE", "FLEET", "FORCE", "FRESH_S", "HELD", "JSON", "KINDS", "LONGHORN", "MACHINE_ID", "MACHINE_NAME",
     "MACHINE_OF_NODE", "PASSWORDS", "PAUSED", "PINNED", "Dead", "Purge", "Refusal", "Seen", "Step", "answering",
-    "condition", "delete", "foreign", "healthy_copies", "labels", "meta", "name_of", "notes", "patch", "purge",
-    "spec", "status", "unpin",
+    "condition", "delete", "foreign", "healthy_copies", "inner", "labels", "line", "meta", "name_of", "notes",
+    "patch", "purge", "spec", "status", "unpin",
 ]  # fmt: skip
 
 

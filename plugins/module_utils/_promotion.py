@@ -12,9 +12,9 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from ._orphans import JSON, labels, name_of, notes
 from ._why_joining import Cause
 
-JSON = t.Mapping[str, t.Any]
 MANAGERS = 3
 STATUS = "harvesterhci.io/promote-status"
 ROLES = ("management", "witness", "worker")
@@ -43,18 +43,18 @@ def ready(node: JSON) -> bool:
 
 def role(node: JSON) -> str:
     """As it was installed."""
-    return next((r for r in ROLES if f"node-role.harvesterhci.io/{r}" in _labels(node)), "default")
+    return next((r for r in ROLES if f"node-role.harvesterhci.io/{r}" in labels(node)), "default")
 
 
 def manages(node: JSON) -> bool:
     """Also where it is dead: a Node that is listed counts."""
     keys = [f"node-role.kubernetes.io/{word}" for word in ("master", "control-plane", "etcd")]
-    return next((_labels(node)[key] == "true" for key in keys if key in _labels(node)), False)
+    return next((labels(node)[key] == "true" for key in keys if key in labels(node)), False)
 
 
 def outlook(name: str, nodes: t.Sequence[JSON], jobs: t.Sequence[JSON] = ()) -> Outlook:
     """What becomes of a node."""
-    node = next((n for n in nodes if _name(n) == name), None)
+    node = next((n for n in nodes if name_of(n) == name), None)
     if node is None:
         return Outlook(False, True, "there is no Node of this name")
     managers = [n for n in nodes if manages(n)]
@@ -70,9 +70,9 @@ def outlook(name: str, nodes: t.Sequence[JSON], jobs: t.Sequence[JSON] = ()) -> 
     if held := _held(node, nodes, jobs):
         return held
     able = _able(nodes)
-    willing = [n for n in nodes if not manages(n) and role(n) != "worker" and MANAGED in _labels(n)]
+    willing = [n for n in nodes if not manages(n) and role(n) != "worker" and MANAGED in labels(n)]
     if node not in able:
-        if ready(node) and MANAGED not in _labels(node):
+        if ready(node) and MANAGED not in labels(node):
             return Outlook(False, False, f"it stays a worker: its Node lacks the label {MANAGED}")
         if ready(node) and role(node) == "witness":
             return Outlook(False, False, "it stays a worker: there is one witness already")
@@ -90,17 +90,17 @@ def _held(node: JSON, nodes: t.Sequence[JSON], jobs: t.Sequence[JSON]) -> Outloo
         if other is node:
             continue
         if _status(other) == "running":
-            return Outlook(False, True, f"{_name(other)} is being promoted, one at a time", _cause(other, jobs))
+            return Outlook(False, True, f"{name_of(other)} is being promoted, one at a time", _cause(other, jobs))
         if _status(other) in ("failed", "unknown") or (_status(other) == "complete" and not manages(other)):
-            seen = f"nobody is promoted while the promotion of {_name(other)} is {_status(other)}"
+            seen = f"nobody is promoted while the promotion of {name_of(other)} is {_status(other)}"
             return Outlook(False, True, seen, _cause(other, jobs))
     return None
 
 
 def _turn(node: JSON, managers: list[JSON], able: list[JSON], jobs: t.Sequence[JSON]) -> Outlook:
     """Three can manage: is it this one's turn?"""
-    zones = {_labels(n).get(ZONE, "") for n in managers} - {""}
-    if zones and len(zones | ({_labels(n).get(ZONE, "") for n in able} - {""})) < MANAGERS:
+    zones = {labels(n).get(ZONE, "") for n in managers} - {""}
+    if zones and len(zones | ({labels(n).get(ZONE, "") for n in able} - {""})) < MANAGERS:
         why = "Nodes that manage are in zones, and the nodes that could manage are not in three zones."
         fix = f"Label them: kubectl label node NAME {ZONE}=ZONE; or take the label from all of them."
         return Outlook(False, True, "nobody is promoted", Cause("zones", why, fix, final=True))
@@ -108,7 +108,7 @@ def _turn(node: JSON, managers: list[JSON], able: list[JSON], jobs: t.Sequence[J
     place, free = queue.index(node), MANAGERS - len(managers)
     if place >= free:
         return Outlook(False, False, f"it stays a worker: {_of(queue[:free])} will be promoted, and then three manage")
-    seen = "it is the next to be promoted" if place == 0 else f"{_name(queue[0])} is promoted before it"
+    seen = "it is the next to be promoted" if place == 0 else f"{name_of(queue[0])} is promoted before it"
     return Outlook(False, True, seen, _cause(node, jobs) if place == 0 and _clash(node, jobs) else None)
 
 
@@ -119,7 +119,7 @@ def _able(nodes: t.Sequence[JSON]) -> list[JSON]:
     for node in nodes:
         if manages(node) or not _healthy(node) or role(node) == "worker":
             continue
-        if MANAGED not in _labels(node):
+        if MANAGED not in labels(node):
             continue
         if role(node) == "witness":
             if witness:
@@ -144,7 +144,7 @@ def _too_few(count: int) -> str:
 
 def _dead(managers: list[JSON]) -> Cause | None:
     """A Node that manages and does not report holds a place."""
-    silent = [_name(n) for n in managers if not ready(n)]
+    silent = [name_of(n) for n in managers if not ready(n)]
     if not silent:
         return None
     return Cause(
@@ -156,7 +156,7 @@ def _dead(managers: list[JSON]) -> Cause | None:
 
 def _cause(node: JSON, jobs: t.Sequence[JSON]) -> Cause | None:
     """Why the promotion of a node does not end."""
-    name, status = _name(node), _status(node)
+    name, status = name_of(node), _status(node)
     job = f"harvester-promote-{name}"
     if _clash(node, jobs):
         return Cause(
@@ -185,7 +185,7 @@ def _cause(node: JSON, jobs: t.Sequence[JSON]) -> Cause | None:
 def _clash(node: JSON, jobs: t.Sequence[JSON]) -> bool:
     """Whether there is a Job for this name that belongs to another Node, which was deleted."""
     uid = node["metadata"].get("uid")
-    theirs = [job for job in jobs if _name(job) == f"harvester-promote-{_name(node)}"]
+    theirs = [job for job in jobs if name_of(job) == f"harvester-promote-{name_of(node)}"]
     owners = [owner.get("uid") for job in theirs for owner in job["metadata"].get("ownerReferences") or ()]
     return bool(owners) and uid is not None and uid not in owners
 
@@ -195,16 +195,8 @@ def _preference(node: JSON) -> int:
 
 
 def _of(nodes: t.Iterable[JSON]) -> str:
-    return ", ".join(sorted(map(_name, nodes))) or "nobody"
-
-
-def _name(document: JSON) -> str:
-    return str(document["metadata"]["name"])
-
-
-def _labels(node: JSON) -> JSON:
-    return node["metadata"].get("labels") or {}
+    return ", ".join(sorted(map(name_of, nodes))) or "nobody"
 
 
 def _status(node: JSON) -> str:
-    return str((node["metadata"].get("annotations") or {}).get(STATUS) or "")
+    return str(notes(node).get(STATUS) or "")

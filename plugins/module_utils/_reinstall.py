@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from . import _orphans, _stale
 from ._classify import Refusal
 from ._margin import Margin
-from ._orphans import JSON, LONGHORN, Dead, Seen, meta, name_of, notes, spec, status
+from ._orphans import JSON, LONGHORN, Dead, Seen, inner, meta, name_of, notes, spec, status
 from ._reinstall_gates import PROMOTE, forbidden
 from ._reinstall_parts import (
     KINDS,
@@ -23,7 +23,6 @@ from ._reinstall_parts import (
     Stage,
     Wish,
     evictable,
-    inner,
     joined,
     listed,
     machines,

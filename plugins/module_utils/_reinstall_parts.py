@@ -75,7 +75,8 @@ def skew(seen: Seen, node: JSON, release: t.Mapping[str, str] | None) -> list[st
     info, others = status(node).get("nodeInfo") or {}, [n for n in seen.get("nodes", ()) if name_of(n) != name_of(node)]
     kubelet, system = str(info.get("kubeletVersion") or ""), str(info.get("osImage") or "")
     brought = (release or {}).get("kubernetes", "")
-    cluster = next((str(s.get("value")) for s in seen.get("harvester", ()) if name_of(s) == "server-version"), "")
+    setting = next((s for s in seen.get("harvester", ()) if name_of(s) == "server-version"), None)
+    cluster = _harvester.version(setting)
     found = []
     if brought and kubelet and brought != kubelet:
         found.append(f"its OS brings RKE2 {brought}, and its kubelet is {kubelet}")
@@ -146,10 +147,6 @@ def _open(node: JSON) -> bool:
         and not spec(node).get("unschedulable")
         and labels(node).get("kubevirt.io/schedulable") != "false"
     )
-
-
-def inner(item: JSON) -> list[str]:
-    return [str(a.get("address")) for a in status(item).get("addresses") or () if a.get("type") == "InternalIP"]
 
 
 def listed(names: t.Sequence[str]) -> str:

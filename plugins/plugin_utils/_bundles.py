@@ -9,7 +9,7 @@ import time
 import typing as t
 from dataclasses import dataclass
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _api, _fleet, _stuck, _wait
+from ansible_collections.requorum.cluster.plugins.module_utils import _api, _fleet, _harvester, _stuck, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._api import JSON
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._changes import Changes
@@ -152,6 +152,5 @@ class Bundles:
         return self.api.items(_fleet.SECRETS, release[0], selector=f"owner=helm,name={release[1]},status!=superseded")
 
     def _server_version(self) -> str:
-        """Not remembered: Harvester writes it anew when its new version runs."""
-        setting = self.api.get(_fleet.SETTINGS, "server-version") or {}
-        return str(setting.get("value") or setting.get("default") or "")
+        """Not remembered: it changes while an upgrade goes on."""
+        return _harvester.version(self.api.get(_fleet.SETTINGS, "server-version"))

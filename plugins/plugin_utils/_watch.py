@@ -7,12 +7,12 @@ from __future__ import annotations
 
 import time
 import typing as t
+from dataclasses import replace
 
 from ansible.errors import AnsibleConnectionFailure
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _joining, _look, _server, _wait
+from ansible_collections.requorum.cluster.plugins.module_utils import _harvester, _joining, _look, _server, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.module_utils._harvester import CAPI, CLUSTER, NAMESPACE
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _joiner, _node_api
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction
 
@@ -42,16 +42,16 @@ class Watch:
 
     def look_at_all(self) -> None:
         """Raises RequorumError where the cluster cannot be asked, is no Harvester, or does not know a name at all."""
-        seen = {name: self._cluster(name) for name in self.stages}
+        look = self._cluster()
         known = {**self.wishes, **dict.fromkeys(self.action.vars.get("hostvars") or ())}
-        for name, look in seen.items():
-            there = {*(n["metadata"]["name"] for n in look.nodes), *map(_joining.node_of, look.machines)}
+        there = {*(n["metadata"]["name"] for n in look.nodes), *map(_joining.node_of, look.machines)}
+        for name in self.stages:
             if name not in known and name not in there:
                 raise RequorumError(
                     f"{name} is neither in requorum_join, nor in the inventory, nor a Node of the cluster.",
                     "Name it as it was installed: its hostname.",
                 )
-        for name, look in seen.items():
+        for name in self.stages:
             self._judge(name, look)
 
     def until(self, name: str, wanted: str, seconds: float, end: float) -> None:
@@ -92,7 +92,7 @@ class Watch:
         unseen = ""
         try:
             if self.clock() - self._looked[name] >= PAUSE:
-                self._judge(name, self._cluster(name))
+                self._judge(name, self._cluster())
         except RequorumError as error:
             unseen = f"; now the API cannot be asked: {error}"
         except AnsibleConnectionFailure as error:
@@ -100,14 +100,16 @@ class Watch:
         return self._of(name, wanted), unseen
 
     def _judge(self, name: str, seen: _joining.Seen) -> None:
+        stored = self.api.get(_joining.SECRET, f"{name}.node-password.rke2", "kube-system") or {}
+        seen = replace(seen, password=str((stored.get("metadata") or {}).get("creationTimestamp") or ""))
         self.stages[name] = _joining.stages(name, seen, self._host(name, seen))
         self._looked[name] = self.clock()
 
     def _of(self, name: str, wanted: str) -> _joining.Stage:
         return next(stage for stage in self.stages[name] if stage.name == wanted)
 
-    def _cluster(self, name: str) -> _joining.Seen:
-        api, fleet = self.api, NAMESPACE
+    def _cluster(self) -> _joining.Seen:
+        api, fleet = self.api, _harvester.NAMESPACE
         machines = api.items(_joining.MACHINE, fleet)
         if machines is None:
             raise RequorumError(
@@ -115,23 +117,17 @@ class Watch:
                 "Servers of RKE2 and K3s join by requorum rejoin, which waits for them.",
             )
         members, etcd = self._members()
-        password = api.get(_joining.SECRET, f"{name}.node-password.rke2", "kube-system")
         return _joining.Seen(
             nodes=api.items(_joining.NODE) or [],
             machines=machines,
-            cluster=api.get(CAPI, CLUSTER, fleet),
-            plane=api.get(_joining.PLANE, CLUSTER, fleet),
+            cluster=api.get(_harvester.CAPI, _harvester.CLUSTER, fleet),
+            plane=api.get(_joining.PLANE, _harvester.CLUSTER, fleet),
             jobs=api.items(_joining.JOB, "harvester-system") or [],
             longhorn=api.items(_joining.LONGHORN, "longhorn-system"),
-            password=str(((password or {}).get("metadata") or {}).get("creationTimestamp") or ""),
             members=members,
             etcd=etcd,
-            version=self._version(),
+            version=_harvester.version(api.get(_joining.SETTING, "server-version")),
         )
-
-    def _version(self) -> str:
-        setting = self.api.get(_joining.SETTING, "server-version") or {}
-        return str(setting.get("value") or setting.get("default") or "")
 
     def _members(self) -> tuple[tuple[_server.Member, ...] | None, str]:
         """As the etcd of the server that speaks lists them; nobody is asked where only a kubeconfig is there."""

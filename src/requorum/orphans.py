@@ -7,6 +7,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _orphans
+
 from . import output, remote, turns
 from .inputs import Usage
 from .output import Result
@@ -48,7 +50,7 @@ def purge(arguments: argparse.Namespace) -> Result:
     document: JSON = {"schema": 1, **{name: made.get(name) for name in names if made.get(name) is not None}}
     began = "requorum_run_dir" in made
     document["done"] = began and not outcome.failures
-    lines = [_line(action) for action in made.get("actions") or ()] + list(made.get("notes") or ())
+    lines = [_orphans.line(action) for action in made.get("actions") or ()] + list(made.get("notes") or ())
     lines += [f"The objects as they were: {made['saved']}"] if began else []
     refused = bool(made.get("refusals")) or not made.get("failed")  # by the module, or by the gate behind it
     code = (REFUSED if refused else FAILED) if outcome.failures else 0
@@ -56,8 +58,3 @@ def purge(arguments: argparse.Namespace) -> Result:
         lines = ["Nothing of them is left."]
     text = "".join(f"{row}\n" for line in lines for row in output.wrapped(line))
     return Result([text] if text else [], document, outcome.failures, code)
-
-
-def _line(action: JSON) -> str:
-    where = f"{action['namespace']}/" if action["namespace"] else ""
-    return f"{action['verb']} {action['kind']} {where}{action['name']}: {action['what']}; {action['why']}."

@@ -7,6 +7,8 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _orphans
+
 from . import output, remote, turns
 from .output import Result
 
@@ -44,15 +46,13 @@ def reinstall(arguments: argparse.Namespace) -> Result:
     if made is None:
         notes = outcome.failures or ["Nothing came back."]
         return Result([], {"schema": 1, "errors": notes}, notes, FAILED)
-    began = not arguments.check and bool(
-        made.get("requorum_planned")
-    )  # the first phase was reached, so it was confirmed
+    began = not arguments.check and bool(made.get("requorum_planned"))  # the first phase was reached: confirmed
     actions = made.get("requorum_planned", made.get("requorum_actions")) or []
     names = ("notes", "refusals", "moves", "stops", "requorum_run_dir")
     document: JSON = {"schema": 1, "actions": [{word: a[word] for word in WORDS} for a in actions]}
     document |= {name: made[name] for name in names if made.get(name) is not None}
     document["done"] = began and not outcome.failures
-    lines = [_line(action) for action in actions] + list(made.get("notes") or ())
+    lines = [f"{action['id']} {_orphans.line(action)}" for action in actions] + list(made.get("notes") or ())
     for name, host in ((outcome.results.get("join_config") or {}).get("hosts") or {}).items():
         lines.append(f"{name} joins again by the files in {host['folder']}; begin with README.md.")
     code = 0 if not outcome.failures else FAILED if began else REFUSED
@@ -60,10 +60,3 @@ def reinstall(arguments: argparse.Namespace) -> Result:
         lines = ["There is nothing to do."]
     text = "".join(f"{row}\n" for line in lines for row in output.wrapped(line))
     return Result([text] if text else [], document, outcome.failures, code)
-
-
-def _line(action: JSON) -> str:
-    where = f"{action['namespace']}/" if action["namespace"] else ""
-    return (
-        f"{action['id']} {action['verb']} {action['kind']} {where}{action['name']}: {action['what']}; {action['why']}."
-    )
