@@ -13,8 +13,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _api
 from lab import fingerprint, objects
 from lab.drill import Run
+from lab.harvester import crds, fleet, play
 from lab.labs import Lab
 
 ROOT = Path(__file__).parents[2]
@@ -29,6 +31,22 @@ def command(lab: Lab, *words: str) -> tuple[int, dict[str, Any], str]:
     done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, env=environment, timeout=600)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout), done.stdout + done.stderr
+
+
+@contextmanager
+def with_fleet(name: str) -> Iterator[tuple[Lab, _api.Api]]:
+    """One server with the kinds of a Harvester, its bundles, and a Fleet that works all the time."""
+    lab = Lab(f"{name}-{os.getpid()}", "rke2", 1, 0)
+    try:
+        lab.up()
+        crds.define(lab)
+        api = play.client(lab)
+        fleet.install(api)
+        with play.playing(lab, [fleet.fleet]):
+            yield lab, api
+    finally:
+        if not os.environ.get("REQUORUM_KEEP_LABS"):
+            lab.down()
 
 
 def stop(lab: Lab, host: str) -> None:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,7 +19,7 @@ from ansible.plugins.loader import become_loader, connection_loader
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._fleet import BUNDLES, CHARTS
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import ConnectionNode, NodeAction
-from lab.harvester import crds, fleet, many, play
+from lab.harvester import fleet, many
 from lab.labs import Lab
 from lab.progress import wait_for
 from tests.lab import story
@@ -41,19 +40,10 @@ NAMESPACE = _api.Kind("", "v1", "namespaces", namespaced=False)
 @pytest.fixture(scope="module")
 def harvester() -> Iterator[tuple[Lab, _api.Api]]:
     """One server with the kinds of a Harvester, and a chart that an upgrade has left paused."""
-    lab = Lab(f"test-bad-{os.getpid()}", "rke2", 1, 0)
-    try:
-        lab.up()
-        crds.define(lab)
-        api = play.client(lab)
-        fleet.install(api)
-        with play.playing(lab, [fleet.fleet]):
-            wait_for("the bundles", lambda: (len(api.items(BUNDLES) or ()) >= 2, ""), 120)
-            api.patch(CHARTS, "harvester", {"spec": {"paused": True}}, "fleet-local")
-            yield lab, api
-    finally:
-        if not os.environ.get("REQUORUM_KEEP_LABS"):
-            lab.down()
+    with story.with_fleet("test-bad") as (lab, api):
+        wait_for("the bundles", lambda: (len(api.items(BUNDLES) or ()) >= 2, ""), 120)
+        api.patch(CHARTS, "harvester", {"spec": {"paused": True}}, "fleet-local")
+        yield lab, api
 
 
 def paused(api: _api.Api) -> bool:

@@ -21,9 +21,10 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _api
 from ansible_collections.requorum.cluster.plugins.module_utils._fleet import BUNDLES, CHARTS, DEPLOYMENTS, SECRETS
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _bundles
 from lab.drill import ROOT, confirm, playbook
-from lab.harvester import crds, fleet, play
+from lab.harvester import fleet
 from lab.labs import Lab
 from lab.progress import wait_for
+from tests.lab import story
 
 SLOW = ("*webhook*", "*drift*", "*kubeconfig*", "*helm*", "*left_paused*", "*killed*")
 
@@ -46,19 +47,10 @@ class Ended:
 
 @pytest.fixture(scope="module")
 def harvester() -> Iterator[tuple[Lab, _api.Api]]:
-    """One server with the kinds of a Harvester, its bundles, and a Fleet that works all the time."""
-    lab = Lab(f"test-sync-{os.getpid()}", "rke2", 1, 0)
-    try:
-        lab.up()
-        crds.define(lab)
-        api = play.client(lab)
-        fleet.install(api)
-        with play.playing(lab, [fleet.fleet]):
-            synced(api)
-            yield lab, api
-    finally:
-        if not os.environ.get("REQUORUM_KEEP_LABS"):
-            lab.down()
+    """Its bundles are synced."""
+    with story.with_fleet("test-sync") as (lab, api):
+        synced(api)
+        yield lab, api
 
 
 def synced(api: _api.Api) -> None:

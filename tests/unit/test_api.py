@@ -11,7 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import yaml
@@ -19,6 +19,7 @@ import yaml
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _kubeconfig, _node_api
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 from lab.supervisor import pki
 from tests.unit import api_server
 from tests.unit.local_node import LocalNode
@@ -400,7 +401,7 @@ def test_many_lists_in_one_round_trip_of_a_server(tmp_path: Path, curl: bool) ->
             server.store.api.create(kind, {"metadata": {"name": "a", "namespace": "x"}})
         host = Host(tmp_path, server, curl=curl)
         found: list[tuple[str, str]] = []
-        asked = _node_api.of(host)  # type: ignore[arg-type]
+        asked = _node_api.of(cast("NodeAction", host))
         counts = asked.counts(kinds)
         asked.every(counts, lambda kind, item: found.append((kind.plural, item["metadata"]["name"])), {})
         assert counts == {PODS: 1, BUNDLES: 1} and found == [("pods", "a"), ("bundles", "a")]

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 
 import pytest
 
@@ -30,6 +30,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _api, _exp
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._fleet import CHARTS, DEPLOYMENTS
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _exporter, _kubeconfig, _node_api
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 from lab.harvester import fleet
 from requorum import cli
 from tests.unit import api_server as bad
@@ -346,7 +347,7 @@ def test_no_kubeconfig_leads_the_brake_elsewhere(monkeypatch: pytest.MonkeyPatch
     """In the middle of a recovery nobody can prove whose it is, so the host that was reset is asked."""
     action = SimpleNamespace(settings={"requorum_kubeconfig": "/of/another/cluster"}, host="r1")
     monkeypatch.setattr(_node_api, "of", None)
-    assert _node_api.on_host(action).where == "r1"  # type: ignore[arg-type]
+    assert _node_api.on_host(cast("NodeAction", action)).where == "r1"
 
 
 MISSING = {

@@ -19,6 +19,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _api, _joi
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._harvester import CAPI
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside, _joiner, _node_api, _watch
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 from requorum import await_join, cli, remote
 from tests.unit.fake_api import FakeApi
 from tests.unit.test_joining import BRAKED, PAUSED, job, machine, node, storage
@@ -339,7 +340,7 @@ def test_by_a_kubeconfig_the_condition_stands_for_etcd(cluster: Cluster) -> None
 # --- one look at a host
 
 
-class Other:
+class Other(NodeAction):
     """An action as it would be on another host."""
 
     def __init__(self, said: str | Exception, address: str = "10.0.0.4") -> None:
@@ -377,7 +378,7 @@ READ = (
 )  # fmt: skip
 def test_a_host_of_the_inventory(monkeypatch: pytest.MonkeyPatch, said: Any, answers: bool, word: str) -> None:
     monkeypatch.setattr(_beside, "beside", lambda action, _name: action)
-    found = _joiner.look(Other(said), "n4", [])  # type: ignore[arg-type]
+    found = _joiner.look(Other(said), "n4", [])
     assert found.answers is answers and word in found.seen
     if said is READ:
         assert (found.release, found.machine, found.symptoms) == ("v1.3.2", "custom-0123456789ab", ("token",))
@@ -395,7 +396,7 @@ def test_a_host_of_the_inventory(monkeypatch: pytest.MonkeyPatch, said: Any, ans
 )
 def test_any_other_host(monkeypatch: pytest.MonkeyPatch, places: list[str], answers: bool | None, seen: str) -> None:
     monkeypatch.setattr(_beside, "beside", lambda _action, _name: None)
-    assert _joiner.look(Other(""), "n4", places) == _joining.Host(answers, seen)  # type: ignore[arg-type]
+    assert _joiner.look(Other(""), "n4", places) == _joining.Host(answers, seen)
 
 
 def test_from_this_machine_where_only_a_kubeconfig_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -403,7 +404,7 @@ def test_from_this_machine_where_only_a_kubeconfig_is_there(monkeypatch: pytest.
     monkeypatch.setattr(_joiner, "SSH_PORT", 1)
     action = Other("")
     action.host = "localhost"
-    found = _joiner.look(action, "n4", ["127.0.0.1"])  # type: ignore[arg-type]
+    found = _joiner.look(action, "n4", ["127.0.0.1"])
     assert found == _joining.Host(True, "127.0.0.1 is refused at port 1, seen from this machine")
 
 

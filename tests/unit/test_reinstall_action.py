@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -108,7 +108,7 @@ def acting(cluster: Cluster, patch: pytest.MonkeyPatch, host: str, args: JSON, e
     patch.setattr(node_reinstall._node_api, "of", lambda action: _api.Api(cluster.transport, where=host, seconds=0))
 
     class Acting(node_reinstall.ActionModule):
-        settings = {"requorum_timeouts": dict.fromkeys(WAITS, cluster.seconds)}  # type: ignore[assignment]  # noqa: RUF012
+        settings: ClassVar[JSON] = {"requorum_timeouts": dict.fromkeys(WAITS, cluster.seconds)}
 
         def __init__(self) -> None:
             self.host, self.turn = host, "s2"
@@ -317,14 +317,14 @@ def test_a_machine_that_may_stop_is_shut_down(runs: Runs) -> None:
                for path in (made["folder"] / "objects").iterdir())  # fmt: skip
 
 
-def test_a_machine_that_starts_there_meanwhile_is_not_stopped(runs: Runs) -> None:
+def test_a_machine_that_starts_there_meanwhile_is_not_stopped(runs: Runs, monkeypatch: pytest.MonkeyPatch) -> None:
     def before(phase: int) -> None:
         if phase == 2:
             vm(runs.cluster.fake, "db", migratable="False")
             del runs.cluster.fake.objects["pods", "default", "virt-launcher-db"]
             change(runs.cluster.fake, "machines_running", "db", {"status": {"nodeName": "n1"}}, "prod")
 
-    runs.cluster._machines = lambda: None  # type: ignore[method-assign]
+    monkeypatch.setattr(runs.cluster, "_machines", lambda: None)
     runs.before = before
     made = runs.run(accept_stop="all")
     assert made["failed"] and "prod/db on n1 would stop" in made["msg"]
