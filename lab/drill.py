@@ -67,8 +67,8 @@ def killed(lab: Lab, name: str, verb: str, *arguments: str, deadline: float = 30
 
             wait_for(f"the first {verb} of {name}", probe, deadline, poll=0.05)
         finally:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(run.pid, signal.SIGKILL)
+            if run.poll() is None:
+                kill_family(run.pid)
     say(f"{name} was killed after the first {verb}")
     return max(runs(lab) - before)
 
@@ -91,7 +91,7 @@ def runs(lab: Lab) -> set[Path]:
 
 
 def started(lab: Lab, name: str, *arguments: str, alone: bool = False) -> subprocess.Popen[str]:
-    """A playbook at work. alone: its output is thrown away, and its process group can be killed as a whole."""
+    """A playbook at work. alone: its output is thrown away, and no signal for the tests reaches it."""
     programs = Path(sys.executable).parent
     return subprocess.Popen(
         [

@@ -12,6 +12,7 @@ from lab.labs import Lab
 
 _AGENT = "/etc/systemd/system/rancher-system-agent.service"
 _QEMU = "/run/lab-machines/qemu-kvm"
+_LOOP = f"^/bin/sh {_QEMU}"  # no pattern for `pgrep -f` finds the script that it stands in
 # RKE2 moves to where Harvester has it; what was enabled stays so.
 _MOVE = """\
 set -e
@@ -35,8 +36,8 @@ def strip(lab: Lab) -> None:
     """Take everything that `furnish` made from the hosts that run."""
     for host in [*lab.servers, *lab.agents]:
         if lab.running(host):
-            lab.sh(host, f"systemctl disable -q --now rancher-system-agent; pkill -f {_QEMU}; "
-                         f"rm -rf /etc/harvester-release.yaml {_AGENT} {_QEMU}; systemctl daemon-reload")  # fmt: skip
+            lab.sh(host, f"systemctl disable -q --now rancher-system-agent; pkill -f '{_LOOP}'; "
+                         f"rm -rf /etc/harvester-release.yaml {_AGENT} {_QEMU}; systemctl daemon-reload").ok("strip")
 
 
 def strict(lab: Lab, host: str, of: oem.Identity, answers: dict[str, Any], *, joins: bool = False) -> None:
@@ -73,4 +74,4 @@ def _unit(name: str) -> str:
 
 def machines(lab: Lab, host: str) -> list[str]:
     """Pids of the machines that run on a host."""
-    return lab.sh(host, f"pgrep -f '^/bin/sh {_QEMU}'; true").out.split()
+    return lab.sh(host, f"pgrep -f '{_LOOP}'; true").out.split()
