@@ -22,6 +22,7 @@ JSON = t.Mapping[str, t.Any]
 PHASES = ("INSPECT", "PLAN", "BACKUP", "ROLLBACK", "VERIFY")
 RESET_KEPT = re.compile(r"(.*/(?:etcd|tls))-(?:old-)?[0-9]+")
 """What a reset moves aside by itself: db/etcd-old-<unix>, tls-<unix>."""
+STAMP = re.compile(r"\d{8}T\d{6}Z")
 NEVER = ("/reset-flag", "/tombstone", "/zz-requorum.yaml", "/zz-requorum.conf", "/pod-manifests/")
 """Parts of paths that stay aside: the next start would obey them, or makes them anew."""
 
@@ -179,9 +180,12 @@ def _moved(record: Record, entry: JSON, before: JSON | None) -> list[Moved]:
 
 def _cut(record: Record, entry: JSON) -> bool:
     """Whether a rollback of this run was killed on this node: it has begun, and its journal is open still."""
-    journal = entry.get("journal") or ()
+    journal = [str(line) for line in entry.get("journal") or ()]
     begun = any(a["verb"] == "revert" and a["node"] == entry["name"] for a in record.later)
     begun = begun or any(line.startswith("undone=") and record.stamp in line for line in journal)
+    # What a reset moves aside by itself has no stamp; what was put aside for it has that of the rollback.
+    later = [stamp for line in journal if line.startswith("moved=") for stamp in STAMP.findall(line)]
+    begun = begun or max(later, default="") > record.stamp
     return begun and any(line.startswith("enabled=") for line in journal)
 
 

@@ -20,6 +20,7 @@ DATA, OURS = "/var/lib/rancher/rke2", f"/var/lib/rancher/requorum/{STAMP}"
 LEAF = f"moved={DATA}/server/tls/client-admin.crt|{OURS}/tls/client-admin.crt"
 CRED = f"moved={DATA}/server/cred/admin.kubeconfig|{OURS}/cred/admin.kubeconfig"
 STORE = f"moved={DATA}/server/db/etcd|{DATA}/server/db/etcd-requorum-{STAMP}"
+LATER = f"moved={DATA}/server/db/etcd|{DATA}/server/db/etcd-requorum-20261124T210000Z"
 OLD = f"{DATA}/server/db/etcd-old-1795511600"
 
 
@@ -97,6 +98,7 @@ def test_the_datastore_of_a_member_that_was_removed_stays_aside() -> None:
     [
         ((LEAF, LEAF.replace("moved=", "undone="), "enabled=enabled"), [], ["r2 release"]),
         (("enabled=enabled",), ["r2"], ["r2 release"]),
+        ((LATER, "enabled=enabled"), [], ["r2 release"]),
         (("enabled=enabled",), ["r3"], []),  # the run itself goes on there, or ended so
         ((LEAF, CRED, CRED.replace("moved=", "undone="), "enabled=enabled"), [], ["r2 margin", "r2 yield"]),
     ],

@@ -8,7 +8,7 @@ fit() { tail -n 1 | cut -c 1-"$1"; }
 aside() {
   [ -e "$1" ] || return 0
   mkdir -p "$HOME_DIR/$STAMP" && mv "$1" "$HOME_DIR/$STAMP/${1##*/}" || die "$1 cannot be moved aside"
-  printf 'moved=%s|%s\n' "$1" "$HOME_DIR/$STAMP/${1##*/}" | tee -a "$HOME_DIR/journal-closed"
+  told journal-closed "moved=$1|$HOME_DIR/$STAMP/${1##*/}"
 }
 # put FILE: stdin becomes the file, at once or not at all; what it was is kept.
 put() {

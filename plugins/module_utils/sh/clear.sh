@@ -13,7 +13,7 @@ while IFS= read -r f; do
   esac
   [ -e "$f" ] || continue
   mv "$f" "$to/${f##*/}" || die "$f cannot be moved aside"
-  printf 'moved=%s|%s\n' "$f" "$to/${f##*/}" | tee -a "$HOME_DIR/journal-closed"
+  told journal-closed "moved=$f|$to/${f##*/}"
 done
 [ $reload = no ] || systemctl daemon-reload || die "systemd could not read its units again"
 true

@@ -4,6 +4,6 @@ find_distro || die "neither rke2 nor k3s is installed here"
 etcd_runs && die "etcd still runs here"
 if [ -e "$DB/etcd" ]; then
   mv "$DB/etcd" "$DB/etcd-requorum-$STAMP" || die "$DB/etcd cannot be moved aside"
-  printf 'moved=%s|%s\n' "$DB/etcd" "$DB/etcd-requorum-$STAMP" | tee -a "$HOME_DIR/journal"
+  told journal "moved=$DB/etcd|$DB/etcd-requorum-$STAMP"
 fi
 sed '/^enabled=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" && mkdir -p "$HOME_DIR/$STAMP" && mv "$HOME_DIR/journal" "$HOME_DIR/$STAMP/journal"

@@ -4,7 +4,7 @@ find_distro || die "neither rke2 nor k3s is installed here"
 umask 077
 mkdir -p "$HOME_DIR/$STAMP" && chmod 700 "$HOME_DIR" || die "$HOME_DIR/$STAMP cannot be made"
 [ "$AGENT_ROLE" = yes ] && UNIT=$AGENT
-note() { printf '%s\n' "$1" | tee -a "$HOME_DIR/journal-closed"; }
+note() { told journal-closed "$1"; }
 systemctl stop requorum-reset >/dev/null 2>&1 # a reset that was left alone would go on
 stopped=no
 stop_unit() {

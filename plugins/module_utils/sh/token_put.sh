@@ -11,7 +11,7 @@ want=$(token_hash "$(printf '%s' "$token")")
 aside() {
   [ -e "$1" ] || return 0
   mv "$1" "$2" || die "$1 cannot be moved aside"
-  printf 'moved=%s|%s\n' "$1" "$2" | tee -a "$HOME_DIR/journal"
+  told journal "moved=$1|$2"
 }
 if [ "$(token_hash "$(token_value)")" = "$want" ]; then
   echo already=yes
