@@ -33,13 +33,15 @@ class ActionModule(NodeAction):
         state = _state.cluster(args["cluster"], entries)
         read = _survey.Reader(self)
         found = _verify.standing(state, args["servers"], args.get("powered_off") or ())
-        found += _harvester_checks.checks(read.of(_harvester_checks.EVERY), _harvester_checks.EVERY)
+        found += _harvester_checks.checks(
+            read.of(_harvester_checks.needed(_harvester_checks.EVERY)), _harvester_checks.EVERY
+        )
         harvester = self._is_harvester(entries, read)
         folder, before = self._before() if harvester and args.get("compare", True) else ("", {})
         if harvester:
             hosts = {**_hosts(entries), "before": before}
             found += _harvester_checks.checks(
-                read.of(_harvester_checks.HARVESTER), _harvester_checks.HARVESTER, **hosts
+                read.of(_harvester_checks.needed(_harvester_checks.HARVESTER)), _harvester_checks.HARVESTER, **hosts
             )
         checks = [{**vars(check), "ok": check.ok, "next": self._typed(check.next)} for check in found]
         for check in checks:

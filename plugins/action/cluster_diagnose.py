@@ -54,7 +54,7 @@ class ActionModule(NodeAction):
             names = list(_harvester_checks.KINDS)
         elif isinstance(read.one("bundles"), list):
             names += FLEET
-        return {name: read.one(name) for name in names}
+        return read.of(names)
 
 
 def _logs(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> t.Iterator[_seen.Log]:

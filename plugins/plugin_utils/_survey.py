@@ -26,6 +26,7 @@ class Reader:
         self._seconds, self._deadline = action.timeout(deadline, 120), deadline
         self._until = time.monotonic() + self._seconds
         self._read: dict[str, list[JSON] | str | None] = {}
+        self._first: dict[str, _api.Answer] = {}
         self.where: str | None = None
         self._why = "no API server answers" if not action._task.args.get("api") else ""
         if not self._why:
@@ -41,33 +42,39 @@ class Reader:
             return str(error)
         return str(refusal) if refusal else ""
 
-    def of(self, topics: t.Iterable[t.Any]) -> dict[str, list[JSON] | str | None]:
-        return {name: self.one(name) for name in _harvester_checks.needed(topics)}
+    def of(self, names: t.Sequence[str]) -> dict[str, list[JSON] | str | None]:
+        """Of several kinds; their first pages come in one round trip where that can be."""
+        asked = {name: _harvester_checks.KINDS[name] for name in names if name not in self._read}
+        if asked and not self._why:
+            pages = self._api.firsts((kind.kinds[0], kind.namespace, kind.selector) for kind in asked.values())
+            self._first |= dict(zip(asked, pages, strict=False))
+        return {name: self.one(name) for name in names}
 
     def one(self, name: str) -> list[JSON] | str | None:
         if name not in self._read:
-            self._read[name] = self._why or self._ask(_harvester_checks.KINDS[name])
+            self._read[name] = self._why or self._ask(_harvester_checks.KINDS[name], self._first.pop(name, None))
         return self._read[name]
 
-    def _ask(self, asked: _harvester_checks.Asked) -> list[JSON] | str | None:
+    def _ask(self, asked: _harvester_checks.Asked, first: _api.Answer | None) -> list[JSON] | str | None:
         if time.monotonic() > self._until:
             limit = f"requorum_timeouts.{self._deadline}"
             return f"the API took longer than {self._seconds:.0f} s for what was asked before ({limit})"
         why: str | None = None
         for kind in asked.kinds:
             try:
-                if (found := self._list(kind, asked)) is not None:
+                if (found := self._list(kind, asked, first)) is not None:
                     return found
+                first = None
             except RequorumError as error:  # a version that is not the stored one needs a webhook
-                why = why or str(error)
+                why, first = why or str(error), None
         return why
 
-    def _list(self, kind: _api.Kind, asked: _harvester_checks.Asked) -> list[JSON] | None:
+    def _list(self, kind: _api.Kind, asked: _harvester_checks.Asked, first: _api.Answer | None) -> list[JSON] | None:
         if asked.keep is None:
-            return self._api.items(kind, asked.namespace, selector=asked.selector)
+            return self._api.items(kind, asked.namespace, selector=asked.selector, first=first)
         keep, kept = asked.keep, dict[tuple[str, str], JSON]()
 
         def take(item: JSON) -> None:
             kept[item["metadata"].get("namespace", ""), item["metadata"]["name"]] = keep(item)
 
-        return list(kept.values()) if self._api.each(kind, take) else None
+        return list(kept.values()) if self._api.each(kind, take, first) else None
