@@ -159,7 +159,7 @@ class Api:
         raise self._expired(kind)
 
     def firsts(self, asked: t.Iterable[tuple[Kind, str, str]]) -> list[Answer]:
-        """First pages of kinds, in a namespace and by a selector of labels, in one round trip; none where it takes more."""
+        """First pages of kinds, in a namespace and by a selector of labels, in one round trip; else none."""
         many = getattr(self._transport, "many", None)
         wanted = [Request("get", kind, where, query=_query(_chosen(chosen))) for kind, where, chosen in asked]
         return many(wanted) if many else []
