@@ -7,20 +7,16 @@ from __future__ import annotations
 import glob
 import os
 import shlex
-import time
 import typing as t
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
-    _api,
     _harvester,
     _harvester_checks,
-    _orphans,
     _server,
     _state,
     _verify,
 )
-from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _node_api
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _survey
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, load, recorded
 
 MARKS = {"holds": "ok", "wrong": "WRONG", "unknown": "NOT CHECKED", "absent": "not installed"}
@@ -35,15 +31,17 @@ class ActionModule(NodeAction):
         args = self._task.args
         entries = _inspected.entries(self.vars["hostvars"], [*args["servers"], *(args.get("agents") or ())])
         state = _state.cluster(args["cluster"], entries)
-        read = _Reader(self)
+        read = _survey.Reader(self)
         found = _verify.standing(state, args["servers"], args.get("powered_off") or ())
-        found += _harvester_checks.checks(read.of(_harvester_checks.EVERY), _harvester_checks.EVERY)
+        found += _harvester_checks.checks(
+            read.of(_harvester_checks.needed(_harvester_checks.EVERY)), _harvester_checks.EVERY
+        )
         harvester = self._is_harvester(entries, read)
         folder, before = self._before() if harvester and args.get("compare", True) else ("", {})
         if harvester:
             hosts = {**_hosts(entries), "before": before}
             found += _harvester_checks.checks(
-                read.of(_harvester_checks.HARVESTER), _harvester_checks.HARVESTER, **hosts
+                read.of(_harvester_checks.needed(_harvester_checks.HARVESTER)), _harvester_checks.HARVESTER, **hosts
             )
         checks = [{**vars(check), "ok": check.ok, "next": self._typed(check.next)} for check in found]
         for check in checks:
@@ -57,7 +55,7 @@ class ActionModule(NodeAction):
             "compared_with": folder or None,
         }
 
-    def _is_harvester(self, entries: t.Sequence[JSON], read: _Reader) -> bool:
+    def _is_harvester(self, entries: t.Sequence[JSON], read: _survey.Reader) -> bool:
         named = self.settings.get("requorum_distro") == "harvester" or _harvester.rancher(entries)
         return named or isinstance(read.one("config"), list)
 
@@ -76,61 +74,6 @@ class ActionModule(NodeAction):
         """With the inventory that this run was given."""
         sources = " ".join(shlex.quote(str(source)) for source in self.vars.get("ansible_inventory_sources") or ())
         return text.replace("-i INV", f"-i {sources}") if sources else text
-
-
-class _Reader:
-    """Objects by name of kind, each read once; all of it within a deadline."""
-
-    def __init__(self, action: ActionModule) -> None:
-        self._seconds = float((action.settings.get("requorum_timeouts") or {}).get("verify", 120))
-        self._until = time.monotonic() + self._seconds
-        self._read: dict[str, list[JSON] | str | None] = {}
-        self.where: str | None = None
-        self._why = "no API server answers" if not action._task.args.get("api") else ""
-        if not self._why:
-            self._api = _node_api.of(action, proved=False)
-            self.where = self._api.where
-            self._why = self._foreign(_node_api.told_by(action))
-
-    def _foreign(self, told: t.Collection[str]) -> str:
-        """Why this API is not asked any further."""
-        try:
-            refusal = _orphans.foreign(_node_api.system_uid(self._api), told)
-        except RequorumError as error:
-            return str(error)
-        return str(refusal) if refusal else ""
-
-    def of(self, topics: t.Iterable[t.Any]) -> dict[str, list[JSON] | str | None]:
-        return {name: self.one(name) for name in _harvester_checks.needed(topics)}
-
-    def one(self, name: str) -> list[JSON] | str | None:
-        if name not in self._read:
-            self._read[name] = self._why or self._ask(_harvester_checks.KINDS[name])
-        return self._read[name]
-
-    def _ask(self, asked: _harvester_checks.Asked) -> list[JSON] | str | None:
-        if time.monotonic() > self._until:
-            return (
-                f"the API took longer than {self._seconds:.0f} s for what was asked before (requorum_timeouts.verify)"
-            )
-        why: str | None = None
-        for kind in asked.kinds:
-            try:
-                if (found := self._list(kind, asked)) is not None:
-                    return found
-            except RequorumError as error:  # a version that is not the stored one needs a webhook
-                why = why or str(error)
-        return why
-
-    def _list(self, kind: _api.Kind, asked: _harvester_checks.Asked) -> list[JSON] | None:
-        if asked.keep is None:
-            return self._api.items(kind, asked.namespace, selector=asked.selector)
-        keep, kept = asked.keep, dict[tuple[str, str], JSON]()
-
-        def take(item: JSON) -> None:
-            kept[item["metadata"].get("namespace", ""), item["metadata"]["name"]] = keep(item)
-
-        return list(kept.values()) if self._api.each(kind, take) else None
 
 
 def _node(entry: JSON) -> str:

@@ -137,30 +137,39 @@ class Api:
         answer = self._ask(Request("get", kind, namespace, name), accept=("NotFound",))
         return answer.document
 
-    def items(self, kind: Kind, namespace: str = "", *, selector: str = "", fields: str = "") -> list[JSON] | None:
+    def items(self, kind: Kind, namespace: str = "", *, selector: str = "", fields: str = "",
+              first: Answer | None = None) -> list[JSON] | None:  # fmt: skip
         """All objects of a kind, as one consistent list; None where the cluster has no such kind.
 
         selector: of labels. fields: of fields, which the API server knows for few kinds, as `spec.nodeName` of pods.
+        first: its first page, of `firsts`.
         """
         more = _chosen(selector, fields)
         for _attempt in range(3):
             found: list[JSON] = []
             try:
-                for page in self._pages(kind, namespace, more):
+                for page in self._pages(kind, namespace, more, first):
                     found += page
             except _Expired:
+                first = None
                 continue
             except _Missing:
                 return None
             return found
         raise self._expired(kind)
 
-    def each(self, kind: Kind, take: t.Callable[[JSON], None]) -> bool:
+    def firsts(self, asked: t.Iterable[tuple[Kind, str, str]]) -> list[Answer]:
+        """First pages of kinds, in a namespace and by a selector of labels, in one round trip; else none."""
+        many = getattr(self._transport, "many", None)
+        wanted = [Request("get", kind, where, query=_query(_chosen(chosen))) for kind, where, chosen in asked]
+        return many(wanted) if many else []
+
+    def each(self, kind: Kind, take: t.Callable[[JSON], None], first: Answer | None = None) -> bool:
         """Hand over one object after the other, so that memory holds a page of them; False where there is no such kind.
 
         Where the list expires between two pages it is begun again: then objects come twice.
         """
-        return self._each(kind, take)
+        return self._each(kind, take, first=first)
 
     def _each(self, kind: Kind, take: t.Callable[[JSON], None], more: str = "", first: Answer | None = None) -> bool:
         for _attempt in range(3):

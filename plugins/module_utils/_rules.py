@@ -4,8 +4,8 @@
 """Rules of the diagnosis: what rules/*.yaml hold, read and checked.
 
 A rule says what to look at (`over`), what must be known of it (`needs`) and what is wrong (`when`, `logs`,
-`predicate`); the rest are words, and docs/rules.md explains them. Every rule carries a state in which it fires and a near
-miss.
+`predicate`); the rest are words, and docs/rules.md explains them. Every rule carries a state in which it fires and a
+near miss.
 """
 
 from __future__ import annotations

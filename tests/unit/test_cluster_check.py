@@ -14,7 +14,7 @@ import pytest
 
 from ansible_collections.requorum.cluster.plugins.action import cluster_check
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _verify
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api, _survey
 from requorum import cli, remote
 from requorum import verify as command
 from tests.unit.fake_api import FakeApi
@@ -169,7 +169,7 @@ def test_an_api_that_is_too_slow_is_not_waited_for_longer_than_the_deadline(tmp_
     harvester, entries = on_harvester()
     with pytest.MonkeyPatch.context() as patch:
         clock = iter(range(0, 100_000, 50))
-        patch.setattr(cluster_check.time, "monotonic", lambda: next(clock))
+        patch.setattr(_survey.time, "monotonic", lambda: next(clock))
         _result, wrong, _action = act(harvester, entries, tmp_path)
     assert "requorum_timeouts.verify" in wrong["pods"]["observed"] and len(harvester.asked) < 10
 

@@ -1,0 +1,64 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/cluster_diagnose.py for the documentation."""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+from pathlib import Path
+
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _diagnose,
+    _harvester,
+    _harvester_checks,
+    _rules,
+    _scan,
+    _seen,
+)
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _survey
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, now, write
+
+FLEET = ("bundles", "deployed", "fleets", "charts")
+"""Read wherever there is a Fleet, which a cluster of Rancher has too."""
+
+
+class ActionModule(NodeAction):
+    """Ask all rules of what INSPECT has read and of what the API says now."""
+
+    VALID = ("cluster", "servers", "agents", "powered_off", "survivor", "output", "api", "rules")
+
+    def act(self) -> JSON:
+        args = self._task.args
+        hosts: t.Mapping[str, t.Any] = self.vars["hostvars"]
+        entries = _inspected.entries(hosts, [*args["servers"], *(args.get("agents") or ())])
+        rules = _rules.load(*(Path(os.path.expanduser(folder)) for folder in args.get("rules") or ()))
+        state = _seen.live(args["cluster"], entries, args["servers"], self._objects(entries), now())
+        state = _seen.with_logs(state, _logs(hosts, entries), _scan.patterns(rules))
+        diagnosis = _diagnose.diagnose(
+            state, rules, survivor=args.get("survivor") or "", powered_off=args.get("powered_off") or ()
+        )
+        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
+        folder = os.path.join(os.path.abspath(args["output"]), args["cluster"], stamp)
+        os.makedirs(folder, mode=0o700)
+        for name, document in (("state.json", state), ("diagnosis.json", diagnosis)):
+            write(os.path.join(folder, name), document)
+        return {"changed": False, "diagnosis": diagnosis, "requorum_run_dir": folder}
+
+    def _objects(self, entries: t.Sequence[JSON]) -> dict[str, list[JSON] | str | None]:
+        """Objects that rules ask for, as far as this cluster is one that has them."""
+        read = _survey.Reader(self, "inspect")
+        names = [*_harvester_checks.needed(_harvester_checks.EVERY), "pods"]
+        if self.settings.get("requorum_distro") == "harvester" or _harvester.rancher(entries):
+            names = list(_harvester_checks.KINDS)
+        elif isinstance(read.one("bundles"), list):
+            names += FLEET
+        return read.of(names)
+
+
+def _logs(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> t.Iterator[_seen.Log]:
+    """The tails that INSPECT has read of the hosts."""
+    for entry in entries:
+        for log in (hosts[entry["name"]].get("requorum_logs_read") or {}).get("requorum_logs") or ():
+            yield entry["name"], log["source"], log["file"], [log["text"].encode()]
