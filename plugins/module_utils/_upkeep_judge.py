@@ -71,8 +71,8 @@ def _certificates(rows: t.Iterable[JSON], limits: Thresholds) -> t.Iterator[JSON
             due.setdefault((row["node"], severity), []).append(row)
     for (node, severity), found in due.items():
         ended = sum(row["days"] < 0 for row in found)
-        said = [f"{ended} have ended"] if ended else []
-        said += [f"{len(found) - ended} end soon"] if len(found) > ended else []
+        said = [f"{ended} ended"] if ended else []
+        said += [f"{len(found) - ended} due"] if len(found) > ended else []
         lines = [f"{row['name']} {ends(row['days'])}" for row in found]
         more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
         playbook = "rotate_ca" if all(row["authority"] for row in found) else "rotate_certs"
@@ -80,7 +80,7 @@ def _certificates(rows: t.Iterable[JSON], limits: Thresholds) -> t.Iterator[JSON
             "certificates_ended" if ended else "certificates_due",
             severity,
             node,
-            f"Certificates of {node}: {', '.join(said)}; the first is {lines[0]}.",
+            f"Certificates of {node}: {', '.join(said)}. The first: {lines[0]}.",
             f"ansible-playbook playbooks/{playbook}.yml -i INV --check",
             [*lines[:SHOWN], *more],
         )

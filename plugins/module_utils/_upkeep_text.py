@@ -26,7 +26,7 @@ def text(document: JSON) -> str:
     if document["findings"]:
         blocks.append(["FOUND", *(line for each in document["findings"] for line in _finding(each))])
     if document["unknown"]:
-        blocks.append(["NOT READ", *(line for each in document["unknown"] for line in _wrapped(_unknown(each), 2))])
+        blocks.append(["NOT READ", *_missed(document["unknown"])])
     return "\n\n".join("\n".join(map(_printable, block)) for block in blocks) + "\n"
 
 
@@ -37,7 +37,7 @@ def headline(document: JSON) -> str:
     missed = [each for each in document["unknown"] if not each["optional"]]
     said += [f"{len(missed)} not read"] if missed else []
     first = next((each["summary"] for each in found if each["severity"] != "info"), "")
-    first = first or (_unknown(missed[0]) if missed else "")
+    first = first or (_unknown(missed[0]["node"], [missed[0]["what"]], missed[0]["why"]) if missed else "")
     word = WORDS[_upkeep_judge.code(document)]
     return f"{word}: {document['cluster']}: {', '.join(said) or 'all is well'}. {first}".rstrip()
 
@@ -77,15 +77,15 @@ def _etcd(rows: t.Sequence[JSON]) -> t.Iterator[str]:
 def _backups(found: JSON) -> t.Iterator[str]:
     best = found["newest_proved"]
     if best is None:
-        newest = "none" if found["complete"] else "none where it could be looked"
+        yield f"  newest proved: {'none' if found['complete'] else 'none where it could be looked for'}"
     else:
         revision = "" if best["revision"] is None else f", revision {best['revision']}"
-        newest = f"{_age(best['age_s'])}{revision}, {best['path']}"
-    rows = [("newest proved", newest), ("proved", str(found["count"])), ("not proved", str(found["unproved"]))]
+        yield from _wrapped(f"newest proved: {_age(best['age_s'])}{revision}", 2)
+        yield from _wrapped(best["path"], 4)
+    yield f"  {found['count']} proved, {found['unproved']} not proved"
     for row in found["on_nodes"]:
         seen = "none" if row["time"] is None else f"{_age(row['age_s'])}, the newest of {row['count']}"
-        rows.append((f"on {row['node']} itself", seen))
-    return _table((), rows)
+        yield from _wrapped(f"on {row['node']} itself: {seen}", 2)
 
 
 def _finding(each: JSON) -> t.Iterator[str]:
@@ -95,18 +95,25 @@ def _finding(each: JSON) -> t.Iterator[str]:
         yield from _wrapped(f"next: {each['action']}", 4)
 
 
-def _unknown(each: JSON) -> str:
-    where = f"{each['node']}: " if each["node"] else ""
-    what = "" if each["what"] == "*" else f"{each['what']}: "
-    return f"{where}{what}{each['why']}"
+def _missed(unknown: t.Iterable[JSON]) -> t.Iterator[str]:
+    """What has the same reason on the same node stands together."""
+    reasons: dict[tuple[str | None, str], list[str]] = {}
+    for each in unknown:
+        reasons.setdefault((each["node"], each["why"]), []).append(each["what"])
+    for (node, why), words in reasons.items():
+        yield from _wrapped(_unknown(node, words, why), 2)
+
+
+def _unknown(node: str | None, words: t.Iterable[str], why: str) -> str:
+    return ": ".join(filter(None, (node, ", ".join(word for word in words if word != "*"), why)))
 
 
 def _table(head: Row, rows: t.Sequence[Row], right: t.Collection[int] = ()) -> t.Iterator[str]:
     """Columns two spaces apart; where they are wider than a line, the first one stands on a line of its own."""
-    every = [row for row in (head, *rows) if row]
+    every = [head, *rows]
     widths = [max(map(len, column)) for column in zip(*every, strict=True)]
-    word = max((len(part) for row in every for part in row[-1].split(" ")), default=0)
-    apart = len(widths) > 2 and sum(widths[:-1]) + 2 * len(widths) + word > WIDTH
+    word = max(len(part) for row in every for part in row[-1].split(" "))
+    apart = sum(widths[:-1]) + 2 * len(widths) + word > WIDTH
     for row in every:
         cells = [c.rjust(w) if n in right else c.ljust(w) for n, (c, w) in enumerate(zip(row, widths, strict=True))]
         if apart:
