@@ -24,6 +24,7 @@ HELP = {
     "requorum_up": "Whether the last look at the cluster has reached a server.",
     "requorum_collect_timestamp_seconds": "When the last look was taken, also one that failed.",
     "requorum_node_up": "Whether the node was reached over SSH.",
+    "requorum_node_clock_skew_seconds": "How far the clock of the node is ahead of the controller's.",
     "requorum_certificate_expiry_timestamp_seconds": "When the certificate ends.",
     "requorum_etcd_healthy": "Whether etcd of this server runs, sees a leader and calls itself healthy.",
     "requorum_etcd_leader": "Whether this server is the leader.",
@@ -96,10 +97,11 @@ def _number(value: float) -> str:
 def _samples(document: JSON, diagnosis: JSON | None) -> t.Iterator[Sample]:
     seconds = _jmes.seconds(document["time"])
     nodes = document["nodes"]
-    yield "requorum_up", {}, any(node["reachable"] for node in nodes)
+    yield "requorum_up", {}, any(node["server"] and node["reachable"] for node in nodes)
     yield "requorum_collect_timestamp_seconds", {}, seconds
     for node in nodes:
         yield "requorum_node_up", {"node": node["name"]}, node["reachable"]
+        yield "requorum_node_clock_skew_seconds", {"node": node["name"]}, node["clock_skew"]
     for row in document["certificates"] or ():
         labels = {"node": row["node"], "name": row["name"], "authority": str(row["authority"]).lower()}
         yield "requorum_certificate_expiry_timestamp_seconds", labels, row["ends"]

@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 
-from . import _certificates, _diagnose, _jmes, _repair, _server, _tls, _tls_files, _upkeep_judge, _upkeep_logs
+from . import _certificates, _clocks, _diagnose, _jmes, _repair, _server, _tls, _tls_files, _upkeep_judge, _upkeep_logs
 from ._errors import RequorumError
 from ._upkeep_judge import Thresholds
 from ._upkeep_logs import Searched
@@ -62,13 +62,15 @@ def upkeep(
     thresholds: Thresholds = Thresholds(),  # noqa: B008  (frozen)
     searched: Searched = Searched(),  # noqa: B008
 ) -> JSON:
-    """The document: schema, cluster, time, parts, thresholds, nodes, certificates, etcd, backups, unknown, findings.
+    """The document: schema, cluster, time, parts, thresholds, nodes, clocks, certificates, etcd, backups, unknown,
+    findings.
 
     state: ClusterState; RequorumError where it has no time. backups: None where nobody has listed them. A part that
     was not asked for is null. searched: the rules by which the logs of `state` were searched; without them, what logs
     tell is unknown.
 
-    `nodes`: name, reachable. `certificates`: node, name (path), authority, ends (Unix seconds), days. `etcd`: node,
+    `nodes`: name, server, reachable, clock_skew (seconds). `clocks`: the sentence about clocks by which ends and ages
+    cannot be told, or empty. `certificates`: node, name (path), authority, ends (Unix seconds), days. `etcd`: node,
     healthy, problem, leader (it is the leader), bytes, in_use, quota (bytes), fragmented (a defragmentation is worth
     it), alarms, slow_fsync and leader_changes (so many in the logs since `logs_from`). `backups`: newest_proved (path,
     time, age_s, revision, off_node; null where there is none), complete (all places were read), count (of proved ones),
@@ -82,7 +84,8 @@ def upkeep(
         "time": state["time"],
         "parts": [part for part in PARTS if part in parts],
         "thresholds": asdict(thresholds),
-        "nodes": [{"name": entry["name"], "reachable": bool(entry["reachable"])} for entry in state["nodes"]],
+        "nodes": [look.node(entry) for entry in state["nodes"]],
+        "clocks": look.clocks(),
         "certificates": list(look.certificates()) if "certificates" in parts else None,
         "etcd": list(look.etcd()) if "etcd" in parts else None,
         "backups": look.backups(backups) if "backups" in parts else None,
@@ -103,6 +106,15 @@ class _Look:
         self.servers = [entry for entry in state["nodes"] if _diagnose.is_server(entry, state)]
         self.unknown = [] if self.servers else [_Unknown("*", None, "no server was looked at")]
         self.blind = not (searched.slow_fsync and searched.leader_changes)
+
+    def node(self, entry: JSON) -> JSON:
+        """Whether it was reached at all."""
+        about = {"name": entry["name"], "server": entry in self.servers, "reachable": bool(entry["reachable"])}
+        return about | {"clock_skew": entry.get("clock_skew")}
+
+    def clocks(self) -> str:
+        entries = self.state["nodes"]
+        return _clocks.cause({e["name"]: e["clock_skew"] for e in entries if e.get("clock_skew") is not None})
 
     def certificates(self) -> t.Iterator[JSON]:
         for entry in self.state["nodes"]:

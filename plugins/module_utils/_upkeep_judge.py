@@ -52,6 +52,7 @@ def code(document: JSON) -> int:
 def findings(document: JSON, limits: Thresholds) -> list[JSON]:
     """In the form of a report's findings, errors first."""
     found = [
+        *_clocks(document["clocks"]),
         *_certificates(document["certificates"] or (), limits),
         *_alarms(document["etcd"] or ()),
         *(each for row in document["etcd"] or () for each in _etcd(row, limits)),
@@ -59,6 +60,12 @@ def findings(document: JSON, limits: Thresholds) -> list[JSON]:
     ]
     order = ("error", "warning", "info")
     return sorted(found, key=lambda finding: order.index(finding["severity"]))
+
+
+def _clocks(said: str) -> t.Iterator[JSON]:
+    """A clock that is wrong makes certificates look ended, and backups old."""
+    if said:
+        yield _finding("clock_skew", "error", None, said, "Set the clocks first (chrony, NTP), then look again.")
 
 
 def _certificates(rows: t.Iterable[JSON], limits: Thresholds) -> t.Iterator[JSON]:

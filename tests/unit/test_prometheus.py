@@ -75,6 +75,7 @@ def test_a_healthy_cluster() -> None:
         ("requorum_up", {}, 1),
         ("requorum_collect_timestamp_seconds", {}, NOW),
         ("requorum_node_up", {"node": "r2"}, 1),
+        ("requorum_node_clock_skew_seconds", {"node": "r2"}, HEALTHY["nodes"][1]["clock_skew"]),
         ("requorum_certificate_expiry_timestamp_seconds", {"node": "r1", **leaf}, 1827090055),
         ("requorum_etcd_healthy", {"node": "r1"}, 1),
         ("requorum_etcd_leader", {"node": "r1"}, 1),
@@ -132,6 +133,11 @@ def test_the_newest_backup(backups: Backups | None, made: int | None, proved: in
 def test_a_part_that_was_not_asked_for_gives_no_sample() -> None:
     found = values(look(state(), parts=["certificates"]))
     assert not [name for name in found if name.startswith(("requorum_etcd", "requorum_backup", "requorum_snapshot"))]
+
+
+def test_a_cluster_of_which_only_agents_answer_is_not_up() -> None:
+    agent = HEALTHY["nodes"][2] | {"role": "agent"}
+    assert one(values(look(state(dead("r1"), agent))), "requorum_up") == 0
 
 
 def test_a_look_that_failed_gives_its_time_only() -> None:

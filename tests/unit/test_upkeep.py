@@ -121,6 +121,16 @@ def test_ended_and_ending_certificates_of_a_node_are_told_apart() -> None:
     assert found["findings"][0]["summary"] == f"Certificates of r1: 1 ended. The first: {LEAF} ended 2 d ago."
 
 
+def test_clocks_come_first() -> None:
+    given = state()
+    given["nodes"][0]["clock_skew"] = 4000.0
+    given["nodes"][0]["certificates"][1]["ends"] = NOW - DAY
+    found = look(given)
+    assert said(found) == [("clock_skew", "error", None), ("certificates_ended", "error", "r1")]
+    assert found["findings"][0]["summary"] == "The clocks differ: by the controller's r1 is 4000 s ahead."
+    assert found["nodes"][0] == {"name": "r1", "server": True, "reachable": True, "clock_skew": 4000.0}
+
+
 def without_certificates(node: JSON) -> None:
     node["certificates"] = []
 
