@@ -68,7 +68,7 @@ def _skewed(entries: t.Sequence[JSON]) -> t.Iterator[Found]:
 
 def judged(entries: t.Sequence[JSON], now: float) -> t.Iterator[JSON]:
     """The same keys as a judgement, out of dates, and of authorities that differ from those of most servers."""
-    rows = [(entry["name"], _below(row["path"]), row) for entry in entries for row in entry.get("certificates") or ()]
+    rows = [(entry["name"], below(row["path"]), row) for entry in entries for row in entry.get("certificates") or ()]
     held: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for _name, path, row in rows:
         if path in _tls_files.AUTHORITIES and row.get("sha256"):
@@ -90,6 +90,7 @@ def _short(row: JSON, held: collections.Counter[str], now: float) -> tuple[str, 
     return ("soon", f"it ends in {left:.0f} days") if left < DAYS else ("ok", "")
 
 
-def _below(path: str) -> str:
+def below(path: str) -> str:
+    """A path in server/tls without the data directory before it."""
     head, tls, tail = path.rpartition(f"/{_tls_files.TLS}")
     return f"{tls}{tail}".lstrip("/") if head else path

@@ -50,7 +50,7 @@ def viewed(state: JSON, *, survivor: str = "", powered_off: t.Collection[str] = 
     A node is a server where the inventory (`role`), or the label of its Node, says so. `unknown` becomes null there.
     """
     entries = [{**entry, "server": None} for entry in state["nodes"]]
-    mine = [entry for entry in entries if _is_server(entry, state)]
+    mine = [entry for entry in entries if is_server(entry, state)]
     servers = [_server.view(entry, powered_off) for entry in mine]
     case = _classify.classify(servers, survivor=survivor)
     needs = dict(case.needs)
@@ -60,7 +60,8 @@ def viewed(state: JSON, *, survivor: str = "", powered_off: t.Collection[str] = 
     return {**state, "nodes": entries, "case": about}, case
 
 
-def _is_server(entry: JSON, state: JSON) -> bool:
+def is_server(entry: JSON, state: JSON) -> bool:
+    """By its role, else by the label of its Node; a node of which neither is known may be one."""
     nodes = (state.get("kubernetes") or {}).get("nodes") or ()
     listed = next((node for node in nodes if node["name"] == entry["name"]), None)
     return bool(entry["role"] == "server" if entry.get("role") else listed is None or listed["control_plane"])
