@@ -40,9 +40,9 @@ def dates(text: str) -> list[JSON]:
 def findings(plan: JSON, state: JSON) -> list[Found]:
     """One for each node whose certificates are not as they should be, and the clocks, which may explain all of them."""
     now = datetime.datetime.fromisoformat(plan["started"]).timestamp()
-    judged = plan.get("certificates") or _judged(state["nodes"], now)
+    found = plan.get("certificates") or judged(state["nodes"], now)
     wrong: dict[str, list[JSON]] = {}
-    for judgement in judged:
+    for judgement in found:
         if judgement["state"] != "ok":
             wrong.setdefault(judgement["node"], []).append(judgement)
     return [*_skewed(state["nodes"]), *(_finding(node, found) for node, found in wrong.items())]
@@ -66,7 +66,7 @@ def _skewed(entries: t.Sequence[JSON]) -> t.Iterator[Found]:
             yield "clock_skew", "error", entry["name"], said, [why]
 
 
-def _judged(entries: t.Sequence[JSON], now: float) -> t.Iterator[JSON]:
+def judged(entries: t.Sequence[JSON], now: float) -> t.Iterator[JSON]:
     """The same keys as a judgement, out of dates, and of authorities that differ from those of most servers."""
     rows = [(entry["name"], below(row["path"]), row) for entry in entries for row in entry.get("certificates") or ()]
     held: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
