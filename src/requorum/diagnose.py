@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
@@ -14,7 +15,6 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _diagnosis_text,
     _diagnosis_words,
     _rules,
-    _scan,
 )
 
 from . import documents, rules
@@ -48,14 +48,8 @@ def diagnose(arguments: argparse.Namespace) -> Result:
     from . import bundles
 
     asked = _rules.load(*arguments.rules)
-    source = bundles.read(arguments.file)
-    patterns, state = _scan.patterns(asked), dict(source.state)
-    read, hits = list(state.get("logs") or ()), list(state.get("hits") or ())
-    for node, program, file, opened in source.logs:
-        log, found = _scan.scanned(patterns, node, program, file, opened(), end=state["time"])
-        read.append(log)
-        hits += found
-    return result(_diagnose.diagnose({**state, "logs": read, "hits": hits}, asked), arguments)
+    state = bundles.state(bundles.read([Path(name) for name in arguments.file]), asked)
+    return result(_diagnose.diagnose(state, asked), arguments)
 
 
 def result(document: JSON, arguments: argparse.Namespace) -> Result:
