@@ -10,6 +10,7 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _bundle,
     _diagnose,
     _diagnosis_html,
     _diagnosis_text,
@@ -37,7 +38,7 @@ class ActionModule(NodeAction):
 
     VALID = (
         *("cluster", "servers", "agents", "powered_off", "survivor", "output", "api", "rules"),
-        *("record", "upkeep", "prometheus"),
+        *("record", "bundle", "upkeep", "prometheus"),
     )
 
     def act(self) -> JSON:
@@ -46,7 +47,10 @@ class ActionModule(NodeAction):
         entries = _inspected.entries(hosts, [*args["servers"], *(args.get("agents") or ())])
         rules = _rules.load(*(Path(os.path.expanduser(folder)) for folder in args.get("rules") or ()))
         state = _seen.live(args["cluster"], entries, args["servers"], self._objects(entries), now())
-        state = _seen.with_logs(state, _logs(hosts, entries), _scan.patterns(rules))
+        if bundle := str(args.get("bundle") or ""):
+            _bundle.write(os.path.abspath(os.path.expanduser(bundle)), state, _logs(hosts, entries))
+        read = ((node, source, file, [text.encode()]) for node, source, file, text in _logs(hosts, entries))
+        state = _seen.with_logs(state, read, _scan.patterns(rules))
         powered_off = args.get("powered_off") or ()
         found = _diagnose.diagnose(state, rules, survivor=args.get("survivor") or "", powered_off=powered_off)
         diagnosis: JSON = self.typed(found)
@@ -90,8 +94,8 @@ class ActionModule(NodeAction):
         return read.of(names)
 
 
-def _logs(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> t.Iterator[_seen.Log]:
-    """The tails that INSPECT has read of the hosts."""
+def _logs(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> t.Iterator[tuple[str, str, str, str]]:
+    """The tails that INSPECT has read of the hosts: node, source, file, text."""
     for entry in entries:
         for log in (hosts[entry["name"]].get("requorum_logs_read") or {}).get("requorum_logs") or ():
-            yield entry["name"], log["source"], log["file"], [log["text"].encode()]
+            yield entry["name"], log["source"], log["file"], log["text"]

@@ -48,6 +48,11 @@ options:
     description: Whether the host that it runs on, or C(requorum_kubeconfig), is an API server that answers.
     type: bool
     default: false
+  bundle:
+    description:
+      - File on the controller into which all that was read is written, without secrets, for C(requorum diagnose).
+    type: path
+    default: ""
   rules:
     description: Folders on the controller with rules of this site (C(docs/rules.md)).
     type: list

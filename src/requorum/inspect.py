@@ -64,8 +64,8 @@ def look(arguments: argparse.Namespace) -> remote.Outcome:
         variables["requorum_rules"] = [os.path.abspath(folder) for folder in arguments.rules]
     if arguments.upkeep or arguments.prometheus:
         variables["requorum_upkeep"] = arguments.upkeep or list(_upkeep.PARTS)
-    for name in ("prometheus", "bundle_out"):
-        if path := getattr(arguments, name):
+    for name, path in (("prometheus", arguments.prometheus), ("bundle", arguments.bundle_out)):
+        if path:
             variables[f"requorum_{name}"] = os.path.abspath(path)
     return remote.play("inspect", arguments.inventory, variables)
 

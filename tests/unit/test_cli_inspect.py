@@ -51,7 +51,7 @@ def played(monkeypatch: pytest.MonkeyPatch) -> JSON:
         ("--prometheus /p.prom", {"requorum_upkeep": ["certificates", "etcd", "backups"],
                                   "requorum_prometheus": "/p.prom"}),
         ("--etcd --prometheus /p.prom", {"requorum_upkeep": ["etcd"], "requorum_prometheus": "/p.prom"}),
-        ("--bundle-out /b.zip", {"requorum_bundle_out": "/b.zip"}),
+        ("--bundle-out /b.zip", {"requorum_bundle": "/b.zip"}),
         ("--watch 5", {"requorum_record": False}),
     ],
 )  # fmt: skip
