@@ -28,14 +28,14 @@ def read(monkeypatch: pytest.MonkeyPatch) -> JSON:
     """What a bundle gives; `paths` is what was asked for."""
     seen: JSON = {"nodes": runs.HEALTHY["nodes"], "logs": [], "error": None}
 
-    def reader(paths: list[Path]) -> bundles.Source:
-        seen["paths"] = list(map(str, paths))
+    def reader(paths: list[Path], cluster: str) -> bundles.Source:
+        seen.update(paths=paths, cluster=cluster)
         if seen["error"]:
             raise RequorumError(seen["error"], "Give another one.")
         state = diagnoses.state(*copy.deepcopy(seen["nodes"]))
         state["source"] = {"kind": "support_bundle", "name": "b.zip", "created": diagnoses.NOW, "unread": []}
         logs = [(node, source, file, [text]) for node, source, file, text in seen["logs"]]
-        return bundles.Source(state | {"logs": [], "hits": []}, lambda: logs, archive.Notes())
+        return bundles.Source(state, lambda: logs, archive.Notes(unread={"a.zip/x": "it is cut off"}))
 
     monkeypatch.setattr(bundles, "read", reader)
     return seen
@@ -45,9 +45,9 @@ def test_a_healthy_one(read: JSON, capsys: pytest.CaptureFixture[str]) -> None:
     read["logs"] = [(name, "etcd", "etcd.log", b"nothing\n") for name in ("r1", "r2", "r3")]
     assert cli.main(["diagnose", "a.zip", "b.zip"]) == 0
     out = capsys.readouterr().out
-    assert read["paths"] == ["a.zip", "b.zip"]
+    assert read["paths"] == [Path("a.zip"), Path("b.zip")] and read["cluster"] == ""
     assert out.startswith("NOTHING IS WRONG: prod (RKE2 v1.34.3+rke2r1)\nb.zip, seen until 2026-11-24T20:15:00Z\n")
-    assert "NOT CHECKED" not in out and "NEXT" not in out
+    assert "a.zip/x      it is cut off\n" in out and "NEXT" not in out
 
 
 def test_lines_of_logs_are_evidence(read: JSON, capsys: pytest.CaptureFixture[str]) -> None:
