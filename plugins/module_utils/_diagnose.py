@@ -12,7 +12,7 @@ import typing as t
 from dataclasses import asdict
 from fnmatch import fnmatch
 
-from . import _classify, _evaluate, _jmes, _server, _timeline
+from . import _classify, _evaluate, _jmes, _picture, _server, _timeline
 from ._classify import Case
 from ._evaluate import Outcome
 from ._rules import OPERATIONS, SEVERITIES, Rule
@@ -102,6 +102,8 @@ def diagnose(state: JSON, rules: t.Sequence[Rule], *, survivor: str = "", powere
         "contradictions": list(_contradictions(asked, findings)),
         "not_checked": unknown,
         "checked": len(asked),
+        "passed": [ident for ident, outcome in outcomes.items() if not outcome.found and not outcome.unknown],
+        "nodes": _picture.nodes(seen),
     }
     return t.cast(JSON, _timeline.mask_all(document))
 

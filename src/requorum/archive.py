@@ -106,8 +106,7 @@ def walk(path: Path, notes: Notes) -> Iterator[Member]:
             file.seek(0)
             if magic[:2] == b"PK":
                 yield from _zip(file, "", notes, 1)
-            elif tarfile.is_tarfile(file):
-                file.seek(0)
+            elif _is_tar(file):
                 yield from _tar(file, notes)
             else:
                 raise RequorumError(f"{path} is no archive: neither zip nor tar.",
@@ -190,6 +189,15 @@ def _nested(member: Member, notes: Notes, depth: int) -> Iterator[Member]:
         yield from _zip(spool, _NESTED.sub("", member.path) + "/", notes, depth + 1)
 
 
+def _is_tar(file: IO[bytes]) -> bool:
+    try:
+        return tarfile.is_tarfile(file)
+    except FAULTS:
+        return False
+    finally:
+        file.seek(0)
+
+
 def _tar(file: IO[bytes], notes: Notes) -> Iterator[Member]:
     try:
         with tarfile.open(fileobj=file, mode="r|*") as archive:
@@ -269,7 +277,7 @@ def _salvaged(file: IO[bytes]) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
         if flags & 1 or method not in (0, 8) or (method == 0 and flags & 8):
             return
         if not name.endswith("/"):
-            yield name, lambda stream=stream: io.BufferedReader(stream, CHUNK)  # type: ignore[misc]
+            yield name, lambda stream=stream: stream  # type: ignore[misc]
         end = stream.end()
         if end is None:
             return

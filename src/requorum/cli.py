@@ -19,6 +19,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from . import (
     __version__,
     await_join,
+    diagnose,
     export,
     force_sync,
     join_config,
@@ -27,6 +28,7 @@ from . import (
     reinstall,
     rejoin,
     rotate,
+    rules,
     snapshot,
     token,
     verify,
@@ -76,6 +78,8 @@ def parser() -> argparse.ArgumentParser:
     orphans.add(commands)
     reinstall.add(commands)
     verify.add(commands)
+    diagnose.add(commands)
+    rules.add(commands)
     return top
 
 

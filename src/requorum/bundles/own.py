@@ -26,9 +26,9 @@ def read(
     members: Callable[[], Iterator[archive.Member]], _names: Sequence[str], cluster: str, _notes: archive.Notes
 ) -> tuple[JSON, Callable[[], Iterable[_seen.Log]]]:
     """State and logs; RequorumError where the state is none of ours."""
-    member = next(member for member in members() if member.path == _bundle.STATE)
+    raw = [member.bytes(LARGEST) for member in members() if member.path == _bundle.STATE]
     try:
-        state = json.loads(member.bytes(LARGEST) or b"null")
+        state = json.loads(raw[0] or b"null")
     except ValueError as error:
         raise RequorumError(f"{cluster}: {_bundle.STATE} is no JSON: {error}.", "Write the bundle anew.") from error
     if not isinstance(state, dict) or state.get("schema") != _state.SCHEMA:
