@@ -73,7 +73,8 @@ class _Node:
         return ("wrong", "does not answer") if self._live() else self._unknown()
 
     def _live(self) -> bool:
-        return bool((self.state.get("source") or {}).get("kind", "live") == "live")
+        """Whether it was us who looked; a bundle of somebody else lacks a node for reasons of its own."""
+        return (self.state.get("source") or {}).get("kind", "live") in ("live", "requorum")
 
     def _clock(self) -> Part:
         skew = self.entry.get("clock_skew")

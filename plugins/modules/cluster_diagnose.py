@@ -58,6 +58,20 @@ options:
     type: list
     elements: path
     default: []
+  record:
+    description: Whether what was seen and said is kept in a folder of O(output).
+    type: bool
+    default: true
+  upkeep:
+    description:
+      - Parts of the maintenance checks (C(docs/monitoring)) that are made too.
+    type: list
+    elements: str
+    choices: [certificates, etcd, backups]
+    default: []
+  prometheus:
+    description: File on the controller that they, and the findings of the rules, are written to for Prometheus.
+    type: path
 attributes:
   check_mode:
     support: full
@@ -93,9 +107,13 @@ diagnosis:
   description: The diagnosis, as C(docs/diagnosis.schema.json) has it.
   returned: success
   type: dict
+upkeep:
+  description: The maintenance checks, as a C(document), as C(text), and the exit C(code) of C(requorum inspect).
+  returned: with O(upkeep)
+  type: dict
 requorum_run_dir:
-  description: Folder with C(diagnosis.json) and C(state.json).
-  returned: success
+  description: Folder with C(diagnosis.json), C(diagnosis.html) and C(state.json).
+  returned: with O(record)
   type: str
   sample: /root/recoveries/prod/20261128T020000Z
 """

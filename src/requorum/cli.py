@@ -22,6 +22,7 @@ from . import (
     diagnose,
     export,
     force_sync,
+    inspect,
     join_config,
     orphans,
     output,
@@ -78,6 +79,7 @@ def parser() -> argparse.ArgumentParser:
     orphans.add(commands)
     reinstall.add(commands)
     verify.add(commands)
+    inspect.add(commands)
     diagnose.add(commands)
     rules.add(commands)
     return top

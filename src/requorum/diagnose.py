@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
@@ -14,10 +15,9 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _diagnosis_text,
     _diagnosis_words,
     _rules,
-    _scan,
 )
 
-from . import documents, rules
+from . import bundles, documents, rules
 from .output import Result, Table
 
 JSON = dict[str, Any]
@@ -29,7 +29,9 @@ def add(commands: Any) -> None:
     """Put the command into the parser."""
     text = "say what is wrong by a support bundle, by archives of a log collector, or by a bundle of inspect"
     made: argparse.ArgumentParser = commands.add_parser("diagnose", help=text, description=text, allow_abbrev=False)
-    made.add_argument("file", metavar="FILE", nargs="+", help="bundle; of a log collector, one archive for each node")
+    made.add_argument("file", metavar="FILE", type=Path, nargs="+",
+                      help="bundle; of a log collector, one archive for each node")  # fmt: skip
+    made.add_argument("--cluster", metavar="NAME", default="", help="its name, where the bundle does not tell it")
     add_faces(made)
     made.set_defaults(run=diagnose)
 
@@ -45,17 +47,9 @@ def add_faces(command: argparse.ArgumentParser) -> None:
 
 def diagnose(arguments: argparse.Namespace) -> Result:
     """0, 4 or 1 by `code`."""
-    from . import bundles
-
     asked = _rules.load(*arguments.rules)
-    source = bundles.read(arguments.file)
-    patterns, state = _scan.patterns(asked), dict(source.state)
-    read, hits = list(state.get("logs") or ()), list(state.get("hits") or ())
-    for node, program, file, opened in source.logs:
-        log, found = _scan.scanned(patterns, node, program, file, opened(), end=state["time"])
-        read.append(log)
-        hits += found
-    return result(_diagnose.diagnose({**state, "logs": read, "hits": hits}, asked), arguments)
+    state = bundles.state(bundles.read(arguments.file, arguments.cluster), asked)
+    return result(_diagnose.diagnose(state, asked), arguments)
 
 
 def result(document: JSON, arguments: argparse.Namespace) -> Result:

@@ -18,6 +18,7 @@ from typing import IO, Any
 WIDTH = 80
 STYLES = {
     "ok": "green", "FAILED": "bold red", "WRONG": "bold red", "not checked": "yellow",
+    "new": "bold red", "gone": "green", "changed": "yellow",
     "blocker": "bold red", "error": "red", "warning": "yellow", "info": "blue",
 }  # fmt: skip
 

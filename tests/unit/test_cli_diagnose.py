@@ -8,17 +8,14 @@ import copy
 import io
 import json
 import stat
-import sys
-import types
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from requorum import cli, output
+from requorum import archive, bundles, cli, output
 from tests.unit import diagnoses, runs
 
 JSON = dict[str, Any]
@@ -26,41 +23,31 @@ LOST = (b'{"level":"info","ts":"2026-11-24T20:14:00.000000Z","msg":"raft.node: 9
         b'8211f1d0f64f3269 at term 3"}\n')  # fmt: skip
 
 
-class Source(NamedTuple):
-    state: JSON
-    logs: Any
-
-
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> JSON:
     """What a bundle gives; `paths` is what was asked for."""
     seen: JSON = {"nodes": runs.HEALTHY["nodes"], "logs": [], "error": None}
 
-    def reader(paths: list[str]) -> Source:
-        seen["paths"] = paths
+    def reader(paths: list[Path], cluster: str) -> bundles.Source:
+        seen.update(paths=paths, cluster=cluster)
         if seen["error"]:
             raise RequorumError(seen["error"], "Give another one.")
         state = diagnoses.state(*copy.deepcopy(seen["nodes"]))
         state["source"] = {"kind": "support_bundle", "name": "b.zip", "created": diagnoses.NOW, "unread": []}
-        return Source(state, _opened(seen["logs"]))
+        logs = [(node, source, file, [text]) for node, source, file, text in seen["logs"]]
+        return bundles.Source(state, lambda: logs, archive.Notes(unread={"a.zip/x": "it is cut off"}))
 
-    monkeypatch.setitem(sys.modules, "requorum.bundles", types.SimpleNamespace(read=reader))
-    monkeypatch.setattr("requorum.bundles", sys.modules["requorum.bundles"], raising=False)
+    monkeypatch.setattr(bundles, "read", reader)
     return seen
-
-
-def _opened(logs: list[tuple[str, str, str, bytes]]) -> Iterator[Any]:
-    for node, source, file, text in logs:
-        yield node, source, file, lambda text=text: iter([text])
 
 
 def test_a_healthy_one(read: JSON, capsys: pytest.CaptureFixture[str]) -> None:
     read["logs"] = [(name, "etcd", "etcd.log", b"nothing\n") for name in ("r1", "r2", "r3")]
     assert cli.main(["diagnose", "a.zip", "b.zip"]) == 0
     out = capsys.readouterr().out
-    assert read["paths"] == ["a.zip", "b.zip"]
+    assert read["paths"] == [Path("a.zip"), Path("b.zip")] and read["cluster"] == ""
     assert out.startswith("NOTHING IS WRONG: prod (RKE2 v1.34.3+rke2r1)\nb.zip, seen until 2026-11-24T20:15:00Z\n")
-    assert "NOT CHECKED" not in out and "NEXT" not in out
+    assert "a.zip/x      it is cut off\n" in out and "NEXT" not in out
 
 
 def test_lines_of_logs_are_evidence(read: JSON, capsys: pytest.CaptureFixture[str]) -> None:
