@@ -75,6 +75,7 @@ def is_server(entry: JSON, state: JSON) -> bool:
 
 def _plain(view: JSON) -> JSON:
     found = {key: sorted(value) if isinstance(value, frozenset) else value for key, value in view.items()}
+    found["members"] = list(found["members"])  # JMESPath knows no tuples
     return found | {key: None for key in ("etcd", "store") if found[key] == "unknown"}
 
 
