@@ -8,6 +8,7 @@ The case, and what is refused, are those of `_classify.classify`, by which recov
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import asdict
 from fnmatch import fnmatch
@@ -114,8 +115,16 @@ def of_run(plan: JSON, before: JSON) -> list[JSON]:
     state = {**before, **about, "nodes": entries, "objects": {}, "unread": {}, "logs": [], "hits": []}
     seen, _case = viewed(state, survivor=plan["survivor"] or "", powered_off=plan["powered_off"])
     _rules_asked, _outcomes, findings = _asked(seen, [rule for rule in _rules.load() if rule.severity != "info"])
-    told = ("id", "severity", "node", "summary", "evidence", "cause", "action")
-    return [{**{key: f[key] for key in told}, "reference": next(iter(f["references"]), None)} for f in findings]
+    told = ("id", "severity", "node", "summary", "evidence", "cause")
+    named = " ".join(re.findall(r"-i (?:'[^']*'|\S+)", plan["command"])) or "-i INV"
+    return [
+        {
+            **{key: found[key] for key in told},
+            "action": (found["action"] or "").replace("-i INV", named) or None,
+            "reference": next(iter(found["references"]), None),
+        }
+        for found in findings
+    ]
 
 
 def _asked(seen: JSON, rules: t.Sequence[Rule]) -> tuple[dict[str, Rule], dict[str, Outcome], list[JSON]]:
