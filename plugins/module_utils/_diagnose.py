@@ -56,7 +56,13 @@ def viewed(state: JSON, *, survivor: str = "", powered_off: t.Collection[str] = 
     needs = dict(case.needs)
     for entry, server in zip(mine, case.servers or servers, strict=True):
         entry["server"] = _plain({**asdict(server), "need": needs.get(server.name)})
-    about = {"kind": case.kind, "reason": case.reason, "survivor": case.survivor.name if case.survivor else None}
+    about = {
+        "kind": case.kind,
+        "reason": case.reason,
+        "survivor": case.survivor.name if case.survivor else None,
+        "cluster_id": case.survivor.cluster_id if case.survivor else None,
+        "members": [member.id for member in case.members],
+    }
     return {**state, "nodes": entries, "case": about}, case
 
 
@@ -72,9 +78,7 @@ def _plain(view: JSON) -> JSON:
     return found | {key: None for key in ("etcd", "store") if found[key] == "unknown"}
 
 
-def diagnose(
-    state: JSON, rules: t.Sequence[Rule], *, survivor: str = "", powered_off: t.Collection[str] = ()
-) -> JSON:
+def diagnose(state: JSON, rules: t.Sequence[Rule], *, survivor: str = "", powered_off: t.Collection[str] = ()) -> JSON:
     """The document of docs/diagnosis.schema.json."""
     seen, case = viewed(state, survivor=survivor, powered_off=powered_off)
     asked = {rule.id: rule for rule in rules if rule.suits(seen)}
@@ -212,5 +216,3 @@ def _refused(case: Case, findings: t.Sequence[JSON], rules: t.Mapping[str, Rule]
 
 def _refusal(operation: str, what: str, where: str, more: str) -> JSON:
     return {"operation": operation, "what": what, "where": where, "next": more}
-
-
