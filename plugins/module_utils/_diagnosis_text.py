@@ -59,6 +59,10 @@ def _head(data: JSON) -> str:
 def _findings(data: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
     for group in words.groups(data["findings"]):
         yield from _finding(group.cause, everything)
+        if everything:
+            yield from (row for finding in group.also for row in _finding(finding, everything))
+        elif group.also:
+            yield "", "", f"the same on {group.elsewhere}"
         if group.follow:
             yield "", "", f"explains {words.count(len(group.follow), 'other')}:"
         if everything:
@@ -110,6 +114,7 @@ def _missed(data: JSON, everything: bool) -> t.Iterator[str]:
 
 def _next(data: JSON) -> t.Iterator[str]:
     if following := data["verdict"]["next"]:
-        command = following["command"]
-        lines = _report_text.pasted(command) if words.typed(command) else _report_text.wrap(command, "  ")
+        command, remark = words.typed(following["command"])
+        lines = list(_report_text.pasted(command)) if command else []
+        lines += _report_text.wrap(remark, "  ") if remark else []
         yield "\n".join(("NEXT", *lines)) + "\n"
