@@ -62,7 +62,7 @@ def _findings(data: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
         if everything:
             yield from (row for finding in group.also for row in _finding(finding, everything))
         elif group.also:
-            yield "", "", f"the same on {group.elsewhere}"
+            yield from _also(group)
         if group.follow:
             yield "", "", f"explains {words.count(len(group.follow), 'other')}:"
         if everything:
@@ -72,6 +72,15 @@ def _findings(data: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
         for finding, nodes in group.folded[:FOLLOW]:
             yield "", "", f"- {finding['severity']}, {nodes}: {finding['summary']}"
         if (more := len(group.folded) - FOLLOW) > 0:
+            yield "", "", f"- and {more} more"
+
+
+def _also(group: words.Group) -> t.Iterator[tuple[str, ...]]:
+    """On other nodes it says the same; of things of the cluster each is named."""
+    yield "", "", group.elsewhere + (":" if group.cause["node"] is None else "")
+    if group.cause["node"] is None:
+        yield from (("", "", f"- {each['summary']}") for each in group.also[:FOLLOW])
+        if (more := len(group.also) - FOLLOW) > 0:
             yield "", "", f"- and {more} more"
 
 

@@ -43,6 +43,8 @@ COMPONENTS = {
 }
 _REMARK = re.compile(r"[,;:] (?=[a-z])")
 """What stands behind it is for people, not for the shell."""
+NAMES = 8
+"""So many nodes are named in one line."""
 
 
 @dataclass(frozen=True)
@@ -55,8 +57,12 @@ class Group:
 
     @property
     def elsewhere(self) -> str:
-        """Where else it is the same."""
-        return ", ".join(dict.fromkeys(map(where, self.also)))
+        """Where else it is the same: `the same on r2, r3`."""
+        names = list(dict.fromkeys(each["node"] for each in self.also if each["node"]))
+        if len(names) < len(self.also):
+            return f"{len(self.also)} more of the same"
+        more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
+        return f"the same on {', '.join(names[:NAMES])}{more}"
 
     @property
     def folded(self) -> list[tuple[JSON, str]]:

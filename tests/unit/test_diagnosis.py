@@ -207,6 +207,7 @@ def test_the_same_on_other_nodes_is_said_once() -> None:
     text = _diagnosis_text.summary(document)
     assert "the same on r4, r5, r6" in text and "r7 does not answer" not in text and len(text.splitlines()) < 50
     assert "r50 does not answer." in _diagnosis_text.summary(document, everything=True)
+    assert "r10, r11 and 39 more" in text
     assert "r50 does not answer." in pages.Page(_diagnosis_html.render(document)).text
 
 
@@ -275,6 +276,14 @@ def test_many_consequences_are_counted() -> None:
     document["findings"] = [cause, *({**cause, "id": f"follows_{n}", "explained_by": cause["id"]} for n in range(14))]
     text = _diagnosis_text.summary(document)
     assert "explains 14 others:" in text and "- and 6 more" in text
+
+
+def test_things_of_the_cluster_are_named_each() -> None:
+    document = copy.deepcopy(MADE["lost"])
+    first = {**document["findings"][0], "node": None}
+    document["findings"] = [{**first, "summary": f"vol-{n} is faulted."} for n in range(12)]
+    text = _diagnosis_text.summary(document)
+    assert "11 more of the same:" in text and "- vol-8 is faulted." in text and "- and 3 more" in text
 
 
 # --- page
