@@ -3,8 +3,8 @@
 """Rates of ways to look for many patterns in logs: python -m bench.scan [--mib 64] [--rules].
 
 Each way says which patterns match which lines; that all say the same is checked. Libraries are measured where they are
-installed (google-re2, hyperscan, ahocorasick_rs), none is needed. Rates are of processor time: other work on the machine
-does not count. `grep -E` counts lines that any pattern matches.
+installed (google-re2, hyperscan, ahocorasick_rs), none is needed. Rates are of processor time, so that other work on
+the machine does not count. `grep -E` counts lines that any pattern matches.
 """
 
 from __future__ import annotations
@@ -130,30 +130,33 @@ def unlike(size: int) -> bytes:
 
 Counts = collections.Counter[int]
 Way = t.Callable[[t.Sequence[bytes], list[bytes]], Counts]
+Places = t.Iterable[tuple[int, t.Iterable[int]]]
+"""Where in a block a line may be that matches, and which expressions."""
 
 
 def ours(regexes: t.Sequence[bytes], blocks: list[bytes]) -> Counts:
     """All that a scan does, with times, counts and masked lines."""
-    wanted = [_scan.Pattern(str(number), frozenset({"x"}), regex.decode()) for number, regex in enumerate(regexes)]
     _scan_sieve.of.cache_clear()
-    _log, hits = _scan.scanned(wanted, None, "x", "x", blocks)
+    _log, hits = _scan.scanned(_patterns(regexes), None, "x", "x", blocks)
     return Counts({int(hit["pattern"]): hit["count"] for hit in hits})
 
 
 def each_line(regexes: t.Sequence[bytes], blocks: list[bytes]) -> Counts:
     """Every expression over every line."""
-    return _by_lines(regexes, blocks, lambda block: range(block.count(b"\n")))
+    return _asked(
+        regexes, blocks, lambda block: ((at.start(), range(len(regexes))) for at in re.finditer(b"\n", block))
+    )
 
 
-def combined(regexes: t.Sequence[bytes], blocks: list[bytes]) -> Counts:
-    """One alternation over each block; what it finds is asked again, line by line."""
-    return _by_lines(regexes, blocks, functools.partial(_found_by, re.compile(b"|".join(regexes))))
+def combined(regexes: t.Sequence[bytes], blocks: list[bytes], engine: t.Any = re) -> Counts:
+    """One alternation over each block; the lines that it finds are asked again."""
+    find = engine.compile(b"|".join(regexes)).finditer
+    return _asked(regexes, blocks, lambda block: ((found.start(), range(len(regexes))) for found in find(block)))
 
 
 def re2_combined(regexes: t.Sequence[bytes], blocks: list[bytes]) -> Counts:
     """The same with google-re2."""
-    re2 = importlib.import_module("re2")
-    return _by_lines(regexes, blocks, functools.partial(_found_by, re2.compile(b"|".join(regexes))))
+    return combined(regexes, blocks, importlib.import_module("re2"))
 
 
 def re2_set(regexes: t.Sequence[bytes], blocks: list[bytes]) -> Counts:
@@ -184,53 +187,55 @@ def hyperscan(regexes: t.Sequence[bytes], blocks: list[bytes]) -> Counts:
 
 
 def finds(regexes: t.Sequence[bytes], blocks: list[bytes]) -> Counts:
-    """bytes.find of the longest text that each expression needs, over each block."""
-    texts = {text for regex in regexes for text in _texts(regex)}
+    """bytes.find of the text that each expression needs, over each block."""
+    owners = _texts(regexes)
 
-    def lines(block: bytes) -> t.Iterable[int]:
-        numbers = set()
-        for text in texts:
+    def places(block: bytes) -> Places:
+        for text, numbers in owners.items():
             at = block.find(text)
             while at >= 0:
-                numbers.add(block.count(b"\n", 0, at))
+                yield at, numbers
                 at = block.find(text, block.find(b"\n", at))
-        return numbers
 
-    return _by_lines(regexes, blocks, lines)
+    return _asked(regexes, blocks, places)
 
 
 def aho_corasick(regexes: t.Sequence[bytes], blocks: list[bytes]) -> Counts:
     """ahocorasick_rs over each block with the same texts."""
-    library = importlib.import_module("ahocorasick_rs")
-    texts = library.BytesAhoCorasick([text for regex in regexes for text in _texts(regex)])
-    return _by_lines(
-        regexes,
-        blocks,
-        lambda block: {block.count(b"\n", 0, found[1]) for found in texts.find_matches_as_indexes(block)},
+    owners = _texts(regexes)
+    find = importlib.import_module("ahocorasick_rs").BytesAhoCorasick(list(owners)).find_matches_as_indexes
+    numbers = list(owners.values())
+    return _asked(
+        regexes, blocks, lambda block: ((at, numbers[text]) for text, at, _end in find(block, overlapping=True))
     )
 
 
-def _texts(regex: bytes) -> list[bytes]:
-    """Parts of an expression that stand in every match, one of them at least."""
-    plain = [
-        re.sub(rb"\\(.)", rb"\1", part) for part in re.split(rb"\.\*|\[[^]]*\]\+?|\([^)]*\)\??|\\[(\[*.)\]]", regex)
-    ]
-    return [max(plain, key=len)]
+def _patterns(regexes: t.Sequence[bytes]) -> list[_scan.Pattern]:
+    return [_scan.Pattern(str(number), frozenset({"x"}), regex.decode()) for number, regex in enumerate(regexes)]
 
 
-def _found_by(pattern: t.Any, block: bytes) -> t.Iterable[int]:
-    return {block.count(b"\n", 0, found.start()) for found in pattern.finditer(block)}
+def _texts(regexes: t.Sequence[bytes]) -> dict[bytes, list[int]]:
+    """The longest text that stands in every match of each expression, by a plain reading of ours."""
+    owners: dict[bytes, list[int]] = {}
+    for number, regex in enumerate(regexes):
+        parts = re.split(rb"\.\*|\[[^]]*\]\+?|(?<!\\)\([^)]*\)\??", regex)
+        owners.setdefault(max((re.sub(rb"\\(.)", rb"\1", part) for part in parts), key=len), []).append(number)
+    return owners
 
 
-def _by_lines(
-    regexes: t.Sequence[bytes], blocks: list[bytes], candidates: t.Callable[[bytes], t.Iterable[int]]
-) -> Counts:
+def _asked(regexes: t.Sequence[bytes], blocks: list[bytes], places: t.Callable[[bytes], Places]) -> Counts:
+    """The expressions themselves, over lines that may match them."""
     searches, found = [re.compile(regex).search for regex in regexes], Counts()
     for block in blocks:
-        lines, numbers = block.split(b"\n"), candidates(block)
-        for number in numbers:
-            found.update(n for n, search in enumerate(searches) if search(lines[number]))
-    return found
+        done: set[tuple[int, int]] = set()
+        for at, owners in places(block):
+            begin = block.rfind(b"\n", 0, at) + 1
+            line = block[begin : block.find(b"\n", at)]
+            for owner in owners:
+                if (begin, owner) not in done:
+                    done.add((begin, owner))
+                    found[owner] += searches[owner](line) is not None
+    return +found
 
 
 WAYS: dict[str, Way] = {
@@ -287,13 +292,15 @@ def _grep(regexes: t.Sequence[bytes], data: bytes) -> float:
         file, list_ = Path(folder, "log"), Path(folder, "patterns")
         file.write_bytes(data)
         list_.write_bytes(b"\n".join(regexes) + b"\n")
-        words, begun = ["grep", "-E", "-c", "-f", list_, file], resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        words, begun = (
+            ["grep", "-E", "-c", "-f", str(list_), str(file)],
+            resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime,
+        )
         subprocess.run(words, env={**os.environ, "LC_ALL": "C"}, check=False, stdout=subprocess.PIPE)
         return len(data) / (resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begun) / 1e6
 
 
 def _two(regexes: t.Sequence[bytes], data: bytes) -> float:
-    wanted = [_scan.Pattern(str(number), frozenset({"x"}), regex.decode()) for number, regex in enumerate(regexes)]
     with tempfile.TemporaryDirectory() as folder:
         logs = []
         for number in range(8):
@@ -301,7 +308,7 @@ def _two(regexes: t.Sequence[bytes], data: bytes) -> float:
             path.write_bytes(data[len(data) // 8 * number :][: len(data) // 8])
             logs.append(_scan.Log(None, "x", path.name, functools.partial(_scan.chunks, str(path))))
         begun = time.perf_counter()
-        list(_scan.scan_all(logs, wanted, workers=2))
+        list(_scan.scan_all(logs, _patterns(regexes), workers=2))
         return len(data) / (time.perf_counter() - begun) / 1e6
 
 
