@@ -1,60 +1,18 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""What the few rules ask that no expression over the state can say; each by a function of the state.
+"""What the few rules ask that no expression over the state can say; each by a function of the state, by topic in
+`_predicates_<topic>`.
 
 A function yields `Found` for what is wrong and `Unknown` for what it could not look at.
 """
 
 from __future__ import annotations
 
-import typing as t
-from dataclasses import dataclass, field
+from . import _predicates_certificates, _predicates_servers
+from ._found import Answer, Found, Predicate, Unknown
 
-from . import _certificates
+__all__ = ["NAMED", "Answer", "Found", "Unknown"]
 
-JSON = dict[str, t.Any]
-
-
-@dataclass(frozen=True)
-class Found:
-    """What a rule has found: `item` is what its texts speak of."""
-
-    node: str | None
-    item: JSON = field(default_factory=dict)
-    evidence: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """What could not be looked at, and why."""
-
-    node: str | None
-    why: str
-
-
-Answer = t.Iterator[Found | Unknown]
-
-
-def _certificates_of(*ids: str) -> t.Callable[[JSON], Answer]:
-    """What the short look at certificates and clocks says, by the id that it gives."""
-
-    def answer(state: JSON) -> Answer:
-        plan = {"started": state["time"], "certificates": state.get("certificates")}
-        entries = [entry for entry in state["nodes"] if entry["reachable"]]
-        for entry in entries:
-            if not entry.get("certificates"):
-                yield Unknown(entry["name"], str((entry.get("unread") or {}).get("certificates", "none was read")))
-        for ident, _severity, node, summary, evidence in _certificates.findings(plan, {**state, "nodes": entries}):
-            if ident in ids:
-                yield Found(node, {"summary": summary}, tuple(evidence))
-
-    return answer
-
-
-NAMED: dict[str, t.Callable[[JSON], Answer]] = {
-    "certificates_due": _certificates_of("certificates_due"),
-    "certificates_wrong": _certificates_of("certificates_wrong"),
-}
+NAMED: dict[str, Predicate] = {**_predicates_certificates.NAMED, **_predicates_servers.NAMED}
 """Name in a rule -> who answers."""
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import typing as t
 
-from . import _evaluate, _scan
+from . import _evaluate, _jmes, _scan
 from ._rules import Rule
 
 JSON = dict[str, t.Any]
@@ -62,12 +62,18 @@ def _without(state: JSON, rule: Rule, path: str) -> JSON | None:
     if words[0] == "state":
         items, words = [blind], words[1:]
     else:
-        items = blind["nodes"] if rule.over.startswith("nodes") else [blind] if not rule.over else []
+        items = blind["nodes"] if rule.over.startswith("nodes") else _listed(rule.over, blind) if rule.over else [blind]
     for item in items:
         for word in words[:-1]:
             item = item.get(word) or {}
         item[words[-1]] = None
     return blind
+
+
+def _listed(over: str, state: JSON) -> list[t.Any]:
+    """The items themselves, where `over` is but the path of a list."""
+    plain = all(word.isidentifier() for word in over.split("."))
+    return [item for item in (_jmes.search(over, state, state) or ()) if isinstance(item, dict)] if plain else []
 
 
 def _because(outcome: _evaluate.Outcome) -> str:

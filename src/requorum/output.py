@@ -16,7 +16,11 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 WIDTH = 80
-STYLES = {"ok": "green", "FAILED": "bold red", "WRONG": "bold red", "not checked": "yellow"}
+STYLES = {
+    "ok": "green", "FAILED": "bold red", "WRONG": "bold red", "not checked": "yellow",
+    "new": "bold red", "gone": "green", "changed": "yellow",
+    "blocker": "bold red", "error": "red", "warning": "yellow", "info": "blue",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
