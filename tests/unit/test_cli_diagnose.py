@@ -14,6 +14,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _rules
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from requorum import archive, bundles, cli, output
 from tests.unit import diagnoses, runs
@@ -38,6 +39,7 @@ def read(monkeypatch: pytest.MonkeyPatch) -> JSON:
         return bundles.Source(state, lambda: logs, archive.Notes(unread={"a.zip/x": "it is cut off"}))
 
     monkeypatch.setattr(bundles, "read", reader)
+    monkeypatch.setattr(_rules, "OURS", diagnoses.FOLDER)
     return seen
 
 
