@@ -20,10 +20,8 @@ JSON = dict[str, Any]
 SCHEMA = json.loads((Path(__file__).parents[2] / "docs" / "state.schema.json").read_text())
 NOW = "2026-11-24T20:15:00Z"
 RULES = _rules.load()
-LOGS: tuple[_seen.Log, ...] = (
-    ("r1", "etcd", "etcd.log", [b'{"ts":"2026-11-24T20:14:00.000000Z","msg":"raft.node: 91 lost leader 82 at term 3"}\n']),
-    (None, "rancher", "rancher.log", [b"nothing\n"]),
-)  # fmt: skip
+LINE = b'{"ts":"2026-11-24T20:14:00.000000Z","msg":"raft.node: 91 lost leader 82 at term 3"}\n'
+LOGS: tuple[_seen.Log, ...] = (("r1", "etcd", "etcd.log", [LINE]), (None, "rancher", "rancher.log", [b"nothing\n"]))
 ANSWER = "@@ about 0\n hostname=r9\n uid=0\n@@ program 1\n neither rke2 nor k3s is installed here\n@@ done 0\n"
 
 
