@@ -8,11 +8,12 @@ The case, and what is refused, are those of `_classify.classify`, by which recov
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import asdict
 from fnmatch import fnmatch
 
-from . import _classify, _evaluate, _jmes, _picture, _server, _timeline
+from . import _classify, _evaluate, _jmes, _picture, _rules, _server, _timeline
 from ._classify import Case
 from ._evaluate import Outcome
 from ._rules import OPERATIONS, SEVERITIES, Rule
@@ -75,15 +76,14 @@ def is_server(entry: JSON, state: JSON) -> bool:
 
 def _plain(view: JSON) -> JSON:
     found = {key: sorted(value) if isinstance(value, frozenset) else value for key, value in view.items()}
+    found["members"] = list(found["members"])  # JMESPath knows no tuples
     return found | {key: None for key in ("etcd", "store") if found[key] == "unknown"}
 
 
 def diagnose(state: JSON, rules: t.Sequence[Rule], *, survivor: str = "", powered_off: t.Collection[str] = ()) -> JSON:
     """The document of docs/diagnosis.schema.json."""
     seen, case = viewed(state, survivor=survivor, powered_off=powered_off)
-    asked = {rule.id: rule for rule in rules if rule.suits(seen)}
-    outcomes = {ident: _evaluate.ask(rule, seen) for ident, rule in asked.items()}
-    findings = ordered(asked, [item for rule in asked.values() for item in _findings(rule, outcomes[rule.id], seen)])
+    asked, outcomes, findings = _asked(seen, rules)
     worst = next((s for s in SEVERITIES if any(f["severity"] == s for f in findings)), "ok")
     unknown = list(_unknown(asked, outcomes))
     document = {
@@ -106,6 +106,33 @@ def diagnose(state: JSON, rules: t.Sequence[Rule], *, survivor: str = "", powere
         "nodes": _picture.nodes(seen),
     }
     return t.cast(JSON, _timeline.mask_all(document))
+
+
+def of_run(plan: JSON, before: JSON) -> list[JSON]:
+    """What a run's report says was wrong: of plan.json and the state before, as far as the hosts themselves tell it."""
+    entries = [{**e, "role": "agent" if e["name"] in plan["agents"] else "server"} for e in before["nodes"]]
+    about = {"time": plan["started"], "distro": plan["distro"], "certificates": plan.get("certificates")}
+    state = {**before, **about, "nodes": entries, "objects": {}, "unread": {}, "logs": [], "hits": []}
+    seen, _case = viewed(state, survivor=plan["survivor"] or "", powered_off=plan["powered_off"])
+    _rules_asked, _outcomes, findings = _asked(seen, [rule for rule in _rules.load() if rule.severity != "info"])
+    told = ("id", "severity", "node", "summary", "evidence", "cause")
+    named = " ".join(re.findall(r"-i (?:'[^']*'|\S+)", plan["command"])) or "-i INV"
+    return [
+        {
+            **{key: found[key] for key in told},
+            "action": (found["action"] or "").replace("-i INV", named) or None,
+            "reference": next(iter(found["references"]), None),
+        }
+        for found in findings
+    ]
+
+
+def _asked(seen: JSON, rules: t.Sequence[Rule]) -> tuple[dict[str, Rule], dict[str, Outcome], list[JSON]]:
+    """The rules that suit the cluster, what each says, and the findings in their order."""
+    asked = {rule.id: rule for rule in rules if rule.suits(seen)}
+    outcomes = {ident: _evaluate.ask(rule, seen) for ident, rule in asked.items()}
+    findings = ordered(asked, [item for rule in asked.values() for item in _findings(rule, outcomes[rule.id], seen)])
+    return asked, outcomes, findings
 
 
 def _version(state: JSON) -> str | None:

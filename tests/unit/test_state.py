@@ -56,7 +56,13 @@ def test_healthy_server() -> None:
     assert entry["listeners"] == [2379, 2380, 2381, 2382, 6443, 9345, 10250]
     assert entry["disk"] == {"bytes": 101016992 * 1024, "free": 54589360 * 1024}
     assert len(entry["mounts"]) == 2
-    assert entry["token"] == {"config": "e2e269d4f6ec", "server": "e2e269d4f6ec", "node-password": "0a1b2c3d4e5f"}
+    assert entry["token"] == {
+        "in-force": "e2e269d4f6ec",
+        "server": "e2e269d4f6ec",
+        "agents": "e2e269d4f6ec",
+        "service-key": "5d1f0c2b7a94",
+        "node-password": "0a1b2c3d4e5f",
+    }
     assert list(entry["snapshots"]) == ["/var/lib/rancher/rke2/server/db/snapshots/drill-r1-1795511546"]
     assert entry["logs"] and entry["journal"] == []
 
