@@ -79,7 +79,7 @@ def test_schema_refuses(change: Callable[[JSON], Any], where: str) -> None:
 
 def test_the_three_are_what_they_are_called() -> None:
     seen = {name: (made["verdict"]["case"], made["verdict"]["severity"]) for name, made in MADE.items()}
-    assert seen.pop("healthy") == ("healthy", "info")
+    assert seen.pop("healthy") == ("healthy", "ok")
     assert seen == {"lost": ("quorum_lost", "blocker"), "stuck": ("member_lost", "blocker")}
     assert [finding["explained_by"] for finding in MADE["stuck"]["findings"]] == [
         None, "upgrade_restarted", "upgrade_restarted", "upgrade_restarted", None,
