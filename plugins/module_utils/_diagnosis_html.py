@@ -27,7 +27,6 @@ def render(document: JSON) -> str:
         tones=words.TONES,
         system=words.system(data),
         source=words.SOURCES.get((data["source"] or {}).get("kind", ""), ""),
-        command=words.typed((data["verdict"]["next"] or {}).get("command", "")),
         typed=words.typed,
         groups=words.groups(data["findings"]),
         refusals=words.refusals(data),

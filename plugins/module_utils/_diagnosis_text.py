@@ -59,6 +59,10 @@ def _head(data: JSON) -> str:
 def _findings(data: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
     for group in words.groups(data["findings"]):
         yield from _finding(group.cause, everything)
+        if everything:
+            yield from (row for finding in group.also for row in _finding(finding, everything))
+        elif group.also:
+            yield from _also(group)
         if group.follow:
             yield "", "", f"explains {words.count(len(group.follow), 'other')}:"
         if everything:
@@ -68,6 +72,15 @@ def _findings(data: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
         for finding, nodes in group.folded[:FOLLOW]:
             yield "", "", f"- {finding['severity']}, {nodes}: {finding['summary']}"
         if (more := len(group.folded) - FOLLOW) > 0:
+            yield "", "", f"- and {more} more"
+
+
+def _also(group: words.Group) -> t.Iterator[tuple[str, ...]]:
+    """On other nodes it says the same; of things of the cluster each is named."""
+    yield "", "", group.elsewhere + (":" if group.cause["node"] is None else "")
+    if group.cause["node"] is None:
+        yield from (("", "", f"- {each['summary']}") for each in group.also[:FOLLOW])
+        if (more := len(group.also) - FOLLOW) > 0:
             yield "", "", f"- and {more} more"
 
 
@@ -110,6 +123,7 @@ def _missed(data: JSON, everything: bool) -> t.Iterator[str]:
 
 def _next(data: JSON) -> t.Iterator[str]:
     if following := data["verdict"]["next"]:
-        command = following["command"]
-        lines = _report_text.pasted(command) if words.typed(command) else _report_text.wrap(command, "  ")
+        command, remark = words.typed(following["command"])
+        lines = list(_report_text.pasted(command)) if command else []
+        lines += _report_text.wrap(remark, "  ") if remark else []
         yield "\n".join(("NEXT", *lines)) + "\n"

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 
@@ -40,14 +41,28 @@ COMPONENTS = {
     "disk": "Disk",
     "memory": "Memory",
 }
+_REMARK = re.compile(r"[,;:] (?=[a-z])")
+"""What stands behind it is for people, not for the shell."""
+NAMES = 8
+"""So many nodes are named in one line."""
 
 
 @dataclass(frozen=True)
 class Group:
-    """A cause, and the findings that follow from it."""
+    """A cause, the same on other nodes, and the findings that follow from any of them."""
 
     cause: JSON
+    also: tuple[JSON, ...]
     follow: tuple[JSON, ...]
+
+    @property
+    def elsewhere(self) -> str:
+        """Where else it is the same: `the same on r2, r3`."""
+        names = list(dict.fromkeys(each["node"] for each in self.also if each["node"]))
+        if len(names) < len(self.also):
+            return f"{len(self.also)} more of the same"
+        more = f" and {len(names) - NAMES} more" if len(names) > NAMES else ""
+        return f"the same on {', '.join(names[:NAMES])}{more}"
 
     @property
     def folded(self) -> list[tuple[JSON, str]]:
@@ -60,13 +75,18 @@ class Group:
 
 def groups(findings: t.Iterable[JSON]) -> list[Group]:
     """Findings as a diagnosis orders them: a consequence stands behind its cause, or behind what follows from it."""
-    found: list[list[JSON]] = []
+    roots: dict[str, list[JSON]] = {}
+    follow: dict[str, list[JSON]] = {}
+    last = ""
     for finding in findings:
-        if finding["explained_by"] and found and any(each["id"] == finding["explained_by"] for each in found[-1]):
-            found[-1].append(finding)
+        behind = [*roots.get(last, ()), *follow.get(last, ())]
+        if finding["explained_by"] and any(each["id"] == finding["explained_by"] for each in behind):
+            follow[last].append(finding)
         else:
-            found.append([finding])
-    return [Group(cause, tuple(follow)) for cause, *follow in found]
+            last = finding["id"]
+            roots.setdefault(last, []).append(finding)
+            follow.setdefault(last, [])
+    return [Group(cause, tuple(also), tuple(follow[cause["id"]])) for cause, *also in roots.values()]
 
 
 def outcome(document: JSON) -> Outcome:
@@ -94,10 +114,13 @@ def where(finding: JSON) -> str:
     return finding["node"] or "cluster"
 
 
-def typed(text: str) -> bool:
-    """Whether it is a command, and not a sentence that says what to do."""
+def typed(text: str) -> tuple[str, str]:
+    """The command that an action begins with, and what is said of it; no command in a sentence."""
     first = text.partition(" ")[0]
-    return (first[:1].islower() and not text.endswith(".")) or first.startswith("/")
+    if not (first.startswith("/") or (first[:1].islower() and not text.endswith("."))):
+        return "", text
+    found = _REMARK.search(text)
+    return (text[: found.start()], text[found.end() :]) if found else (text, "")
 
 
 def refusals(document: JSON) -> list[tuple[str, JSON]]:

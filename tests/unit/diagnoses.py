@@ -5,12 +5,15 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose, _rules, _seen
 from tests.unit import runs
 
 JSON = dict[str, Any]
+FOLDER = Path(__file__).parent / "data" / "rules"
+THREE = tuple(_rules.read(FOLDER / "three.yaml"))
 NOW = "2026-11-24T20:15:00Z"
 TEST = {"fires": {"nodes": []}, "misses": {"nodes": []}}
 
@@ -43,11 +46,11 @@ def state(*entries: JSON) -> JSON:
 
 
 def healthy() -> JSON:
-    return _diagnose.diagnose(state(*runs.HEALTHY["nodes"]), _rules.load())
+    return _diagnose.diagnose(state(*runs.HEALTHY["nodes"]), THREE)
 
 
 def lost() -> JSON:
-    return _diagnose.diagnose(state(*runs.DRILL["nodes"]), _rules.load())
+    return _diagnose.diagnose(state(*runs.DRILL["nodes"]), THREE)
 
 
 def stuck() -> JSON:

@@ -12,6 +12,8 @@ from typing import Any, ClassVar
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.action import cluster_diagnose
+from ansible_collections.requorum.cluster.plugins.module_utils import _rules
+from tests.unit.diagnoses import FOLDER
 from tests.unit.runs import DRILL, HEALTHY, JSON
 from tests.unit.test_diagnosis import problems
 
@@ -36,6 +38,7 @@ class Acting(cluster_diagnose.ActionModule):
 @pytest.fixture
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
+    monkeypatch.setattr(_rules, "OURS", FOLDER)
     monkeypatch.setattr(cluster_diagnose.display, "display", said.append)
     return said
 

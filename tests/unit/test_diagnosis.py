@@ -79,7 +79,7 @@ def test_schema_refuses(change: Callable[[JSON], Any], where: str) -> None:
 
 def test_the_three_are_what_they_are_called() -> None:
     seen = {name: (made["verdict"]["case"], made["verdict"]["severity"]) for name, made in MADE.items()}
-    assert seen.pop("healthy") == ("healthy", "info")
+    assert seen.pop("healthy") == ("healthy", "ok")
     assert seen == {"lost": ("quorum_lost", "blocker"), "stuck": ("member_lost", "blocker")}
     assert [finding["explained_by"] for finding in MADE["stuck"]["findings"]] == [
         None, "upgrade_restarted", "upgrade_restarted", "upgrade_restarted", None,
@@ -188,24 +188,44 @@ def test_agents_have_no_member() -> None:
 @pytest.mark.parametrize(
     ("chain", "wanted"),
     [
-        ([("a", None), ("b", "a"), ("c", "b"), ("d", None)], [("a", ["b", "c"]), ("d", [])]),
-        ([("a", None), ("b", "z")], [("a", []), ("b", [])]),
-        ([("b", "a"), ("a", "b")], [("b", ["a"])]),
+        ([("a", None), ("b", "a"), ("c", "b"), ("d", None)], [("a", 0, "bc"), ("d", 0, "")]),
+        ([("a", None), ("b", "z")], [("a", 0, ""), ("b", 0, "")]),
+        ([("b", "a"), ("a", "b")], [("b", 0, "a")]),
+        ([("a", None), ("b", "a"), ("a", None), ("b", "a"), ("a", None)], [("a", 2, "bb")]),
         ([], []),
     ],
 )
-def test_groups(chain: list[tuple[str, str | None]], wanted: list[tuple[str, list[str]]]) -> None:
-    made = words.groups([{"id": ident, "explained_by": by} for ident, by in chain])
-    assert [(group.cause["id"], [each["id"] for each in group.follow]) for group in made] == wanted
+def test_groups(chain: list[tuple[str, str | None]], wanted: list[tuple[str, int, str]]) -> None:
+    made = words.groups([{"id": ident, "explained_by": by, "node": None} for ident, by in chain])
+    assert [(g.cause["id"], len(g.also), "".join(each["id"] for each in g.follow)) for g in made] == wanted
+
+
+def test_the_same_on_other_nodes_is_said_once() -> None:
+    document = copy.deepcopy(MADE["lost"])
+    silent = next(finding for finding in document["findings"] if finding["id"] == "server_unreachable")
+    document["findings"] += [{**silent, "node": f"r{n}", "summary": f"r{n} does not answer."} for n in range(4, 51)]
+    text = _diagnosis_text.summary(document)
+    assert "the same on r4, r5, r6" in text and "r7 does not answer" not in text and len(text.splitlines()) < 50
+    assert "r50 does not answer." in _diagnosis_text.summary(document, everything=True)
+    assert "r10, r11 and 39 more" in text
+    assert "r50 does not answer." in pages.Page(_diagnosis_html.render(document)).text
 
 
 @pytest.mark.parametrize(
-    ("text", "typed"),
-    [("ansible-playbook recover.yml -i INV --check", True), ("kubectl get nodes", True), ("/usr/bin/x", True),
-     ("Look at its power.", False), ("recover.yml counts it as dead.", False)],
+    ("text", "command", "remark"),
+    [
+        ("ansible-playbook recover.yml -i INV --check", "ansible-playbook recover.yml -i INV --check", ""),
+        ("requorum force-sync -i INV --check; it unpauses", "requorum force-sync -i INV --check", "it unpauses"),
+        ("kubectl uncordon n1, then look again", "kubectl uncordon n1", "then look again"),
+        ("""recover.yml -e '{"requorum_powered_off": ["r2", "r3"]}'""",
+         """recover.yml -e '{"requorum_powered_off": ["r2", "r3"]}'""", ""),
+        ("/usr/bin/x", "/usr/bin/x", ""),
+        ("Look at its power.", "", "Look at its power."),
+        ("recover.yml counts it as dead.", "", "recover.yml counts it as dead."),
+    ],
 )  # fmt: skip
-def test_a_command_and_a_sentence(text: str, typed: bool) -> None:
-    assert words.typed(text) is typed
+def test_a_command_and_what_is_said_of_it(text: str, command: str, remark: str) -> None:
+    assert words.typed(text) == (command, remark)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +247,7 @@ def test_no_good_news_of_what_is_not_known(change: JSON, word: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_text_fits_80_columns(name: str, everything: bool) -> None:
     text = _diagnosis_text.summary(MADE[name], everything=everything)
-    assert max(len(line) for line in text.splitlines() if "https://" not in line) <= 80
+    assert max(map(len, text.splitlines())) <= 80
     assert "\x1b" not in text
 
 
@@ -256,6 +276,14 @@ def test_many_consequences_are_counted() -> None:
     document["findings"] = [cause, *({**cause, "id": f"follows_{n}", "explained_by": cause["id"]} for n in range(14))]
     text = _diagnosis_text.summary(document)
     assert "explains 14 others:" in text and "- and 6 more" in text
+
+
+def test_things_of_the_cluster_are_named_each() -> None:
+    document = copy.deepcopy(MADE["lost"])
+    first = {**document["findings"][0], "node": None}
+    document["findings"] = [{**first, "summary": f"vol-{n} is faulted."} for n in range(12)]
+    text = _diagnosis_text.summary(document)
+    assert "11 more of the same:" in text and "- vol-8 is faulted." in text and "- and 3 more" in text
 
 
 # --- page

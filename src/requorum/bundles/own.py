@@ -33,6 +33,7 @@ def read(
         raise RequorumError(f"{cluster}: {_bundle.STATE} is no JSON: {error}.", "Write the bundle anew.") from error
     if not isinstance(state, dict) or state.get("schema") != _state.SCHEMA:
         raise RequorumError(f"{cluster}: {_bundle.STATE} is no state of schema {_state.SCHEMA}.", "Write it anew.")
+    state["source"] = {**(state.get("source") or {"created": None, "unread": []}), "kind": "requorum", "name": cluster}
     index = {log["place"]: log for log in state.pop(_bundle.INDEX, ())}
     return state, lambda: _logs(members(), index)
 
