@@ -63,14 +63,15 @@ class _Node:
         }
 
     def _unknown(self, *blocks: str, otherwise: str = "not read") -> Part:
-        told = self.entry.get("unread") or {}
-        why = next((told[block] for block in (*blocks, "*") if block in told), None)
-        return "unknown", str(why or self.entry.get("error") or otherwise)
+        """Why a whole node was not read is said once, at the host."""
+        told = self.entry.get("unread") or {} if self.entry["reachable"] else {}
+        return "unknown", str(next((told[block] for block in (*blocks, "*") if block in told), otherwise))
 
     def _host(self) -> Part:
         if self.entry["reachable"]:
             return "ok", "answers" if self._live() else "was read"
-        return ("wrong", "does not answer") if self._live() else self._unknown()
+        why = str(self.entry.get("error") or "not read")
+        return ("wrong", f"does not answer: {why}") if self._live() else ("unknown", why)
 
     def _live(self) -> bool:
         """Whether it was us who looked; a bundle of somebody else lacks a node for reasons of its own."""

@@ -103,7 +103,7 @@ def entry(**more: Any) -> JSON:
     ("component", "given", "state", "said"),
     [
         ("host", entry(), "ok", "answers"),
-        ("host", runs.dead("r1"), "wrong", "does not answer"),
+        ("host", runs.dead("r1"), "wrong", "does not answer: Connection timed out"),
         ("clock", entry(clock_skew=-90.2), "wrong", "90 s behind"),
         ("clock", entry(clock_skew=None), "unknown", "not read"),
         ("unit", entry(), "ok", "active (running)"),
@@ -154,6 +154,7 @@ def test_what_a_bundle_does_not_hold_is_unknown_and_not_dead() -> None:
     states = {name: part["state"] for name, part in node["components"].items()}
     assert states == {**dict.fromkeys(states, "unknown"), "kubelet": "ok"}  # of which the API of r1 tells
     assert node["components"]["host"]["words"] == "nodes/r3.zip is not in the bundle: the collector did not reach it"
+    assert node["components"]["unit"]["words"] == "not read"
     assert node["member"] is None and node["certificates"] == []
 
 
