@@ -1,25 +1,41 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""Lines of logs that rules look for: all patterns that suit a log in one pass, in constant memory.
+"""Lines of logs that rules look for: all patterns in one pass, in constant memory, whatever the bytes are.
 
-A regular expression is asked only of lines that hold words which it cannot do without (`_needles`); those are found by
-`bytes.find`, at gigabytes a second. A match stays within its line. Strange bytes are no fault.
+A line ends with a line feed. NUL bytes, which a power loss leaves in files, are dropped; of a line longer than 64 KiB
+the rest is. docs/performance.md has the figures, and bench/scan.py the other ways that were measured.
 """
 
 from __future__ import annotations
 
+import collections
+import concurrent.futures
+import functools
+import multiprocessing
 import re
 import typing as t
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 
-from . import _log_times, _needles, _timeline
+from . import _scan_sieve, _scan_times, _timeline
 
 JSON = dict[str, t.Any]
-LONGEST = 256 << 10
-"""A longer line is taken in pieces."""
-TIMES, LAST, SHOWN = 1000, 4, 300
-"""So many times are kept of a pattern, so many last lines beside the first, so many characters of a line."""
+
+BLOCK = 256 << 10
+"""Bytes that are looked at together."""
+LINE = 64 << 10
+"""Bytes of a line that are looked at."""
+TIMES = 1000
+TAIL = 4
+WIDTH = 300
+"""Characters of a line that are shown."""
+_NEAR = 4096
+"""Bytes at a block's end in which its last time is looked for first."""
+_KEPT = 4096
+"""Bytes of a line of which those are made."""
+_DAY, _YEAR = timedelta(days=1), timedelta(days=365)
+_ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
 @dataclass(frozen=True)
@@ -29,6 +45,27 @@ class Pattern:
     id: str
     sources: frozenset[str]
     regex: str
+    """Of Python's re, over bytes: `.` is one byte, `\\w` ASCII."""
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log that can be read by another process."""
+
+    node: str | None
+    source: str
+    file: str
+    open: t.Callable[[], t.Iterable[bytes]]
+    """Makes its bytes, or raises OSError, EOFError or ValueError. It is pickled: `functools.partial(chunks, path)`."""
+
+
+@dataclass(frozen=True)
+class Scan:
+    """What was read of a log, its hits, and why it could not be read."""
+
+    log: JSON | None
+    hits: list[JSON]
+    why: str = ""
 
 
 def patterns(rules: t.Iterable[t.Any]) -> list[Pattern]:
@@ -43,137 +80,208 @@ def patterns(rules: t.Iterable[t.Any]) -> list[Pattern]:
     return found
 
 
-def scanned(
-    wanted: t.Sequence[Pattern], node: str | None, source: str, file: str, chunks: t.Iterable[bytes], *,
-    end: str | None = None,
-) -> tuple[JSON, list[JSON]]:  # fmt: skip
-    """What was read of a log, and its hits, each as docs/state.schema.json has it.
+def scanned(wanted: t.Sequence[Pattern], node: str | None, source: str, file: str, chunks: t.Iterable[bytes], *,
+            end: str | None = None) -> tuple[JSON, list[JSON]]:  # fmt: skip
+    """What was read of a log, and its hits, in the order of the patterns.
 
-    chunks: its bytes, cut anywhere. end: ISO time of the end of what was seen, from which a time without a year has it.
+    A hit has the count of its lines, the times of the newest 1000, and the first and the last four lines, masked. A
+    line without a time has that of the line before. end: ISO time after which nothing was written; it tells the year
+    where lines do not.
     """
-    seekers = [_Seeker(pattern) for pattern in wanted if source in pattern.sources]
-    clock, lines, size = _log_times.Clock(end), 0, 0
-    first: str | None = None
-    last: str | None = None
-    for block in _blocks(chunks):
-        size += len(block)
-        first = first or clock.first(block)
-        last = clock.last(block) or last
-        marks = sorted({start for seeker in seekers for start in seeker.seek(block)})
-        for number, at in _numbered(block, marks, lines):
-            stop = block.find(b"\n", at)
-            line = block[at : stop if stop >= 0 else len(block)]
-            for seeker in seekers:
-                if at in seeker.lines:
-                    seeker.take(number, line, clock.of(block, at))
-        lines += block.count(b"\n")
-    about = {"node": node, "source": source, "file": file}
-    hits = [{"pattern": seeker.pattern.id, **about, **seeker.found()} for seeker in seekers if seeker.count]
-    return {**about, "lines": lines, "bytes": size, "first": first, "last": last}, hits
+    mine = [pattern for pattern in wanted if source in pattern.sources]
+    regexes = tuple(pattern.regex.encode() for pattern in mine)
+    sieve, searches = _scan_sieve.of(regexes), [re.compile(regex).search for regex in regexes]
+    found = [_Found() for _pattern in mine]
+    clock, count, size = _Clock(_scan_times.parsed(end)), 0, _Size()
+    for block in blocks(size.counted(chunks)):
+        clock.begins(block)
+        suspects = sieve.suspects(block) if mine else ()
+        lines = block.split(b"\n") if suspects else ()
+        for number, owners in suspects:
+            line = lines[number][:LINE].removesuffix(b"\r")
+            for owner in owners:
+                if match := searches[owner](line):
+                    found[owner].add(count + number + 1, clock.at(lines, number), line, match.span())
+        count += block.count(b"\n") + 1
+        clock.ends(block)
+    log = {"node": node, "source": source, "file": file, "lines": count, "bytes": size.total,
+           "first": _iso(clock.first), "last": _iso(clock.last)}  # fmt: skip
+    hits = [{"pattern": pattern.id, "node": node, "source": source, "file": file, **each.told()}
+            for pattern, each in zip(mine, found, strict=True) if each.count]  # fmt: skip
+    return log, hits
 
 
-def _blocks(chunks: t.Iterable[bytes]) -> t.Iterator[bytes]:
-    """Whole lines, many at a time; a line that is too long is cut where it always would be."""
-    left = b""
-    for chunk in chunks:
-        left += chunk
-        cut = left.rfind(b"\n") + 1
-        if cut:
-            yield from _whole(left[:cut])
-            left = left[cut:]
-        while len(left) >= LONGEST:
-            yield left[:LONGEST]
-            left = left[LONGEST:]
-    if left:
-        yield from _whole(left + b"\n")
+def scan_all(logs: t.Iterable[Log], wanted: t.Sequence[Pattern], *, workers: int = 1,
+             end: str | None = None) -> t.Iterator[Scan]:  # fmt: skip
+    """Each log in turn, by so many processes; one that cannot be read costs no other."""
+    one = functools.partial(_scan, wanted=tuple(wanted), end=end)
+    if workers < 2:
+        yield from map(one, logs)
+        return
+    # Ansible's importer, by which this module may have come, lives on in a fork only.
+    with concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
+        yield from pool.map(one, logs)
 
 
-def _whole(block: bytes) -> t.Iterator[bytes]:
-    """The block, parted where a line within it is too long."""
-    start = begun = 0
-    while len(block) - begun > LONGEST:
-        stop = block.rfind(b"\n", begun, begun + LONGEST)
-        if stop >= 0:
-            begun = stop + 1
-            continue
-        if begun > start:
-            yield block[start:begun]
-        yield block[begun : begun + LONGEST]
-        start = begun = begun + LONGEST
-    yield block[start:]
+def chunks(path: str) -> t.Iterator[bytes]:
+    """The bytes of a file."""
+    with open(path, "rb") as file:
+        while chunk := file.read(BLOCK):
+            yield chunk
 
 
-def _numbered(block: bytes, starts: t.Iterable[int], before: int) -> t.Iterator[tuple[int, int]]:
-    """The number of each of these lines, and where it begins."""
-    number, at = before + 1, 0
-    for start in starts:
-        number += block.count(b"\n", at, start)
-        at = start
-        yield number, start
+def _scan(log: Log, wanted: tuple[Pattern, ...], end: str | None) -> Scan:
+    try:
+        return Scan(*scanned(wanted, log.node, log.source, log.file, log.open(), end=end))
+    except (OSError, ValueError, EOFError) as error:
+        return Scan(None, [], str(error) or type(error).__name__)
+
+
+def blocks(given: t.Iterable[bytes]) -> t.Iterator[bytes]:
+    """Whole lines, without the last line feed; the same blocks in whatever chunks the bytes come."""
+    rest = b""
+    for piece in _pieces(given):
+        piece = piece.translate(None, b"\0") if b"\0" in piece else piece
+        cut = piece.rfind(b"\n")
+        if cut >= 0:
+            yield rest + (piece[piece.find(b"\n") : cut] if len(rest) > LINE else piece[:cut])
+            rest = piece[cut + 1 :]
+        elif len(rest) <= LINE:
+            rest += piece
+    if rest:
+        yield rest
+
+
+def _pieces(given: t.Iterable[bytes]) -> t.Iterator[bytes]:
+    """The same bytes in pieces of one size."""
+    held, size = list[bytes](), 0
+    for chunk in given:
+        at = 0
+        while size + len(chunk) - at >= BLOCK:
+            part = chunk[at : at + BLOCK - size]
+            at += len(part)
+            yield b"".join((*held, part))
+            held, size = [], 0
+        if at < len(chunk):
+            held.append(chunk[at:])
+            size += len(chunk) - at
+    if held:
+        yield b"".join(held)
+
+
+class _Size:
+    """Counts bytes on their way."""
+
+    def __init__(self) -> None:
+        self.total = 0
+
+    def counted(self, given: t.Iterable[bytes]) -> t.Iterator[bytes]:
+        """The same chunks."""
+        for chunk in given:
+            self.total += len(chunk)
+            yield chunk
+
+
+class _Clock:
+    """Times of a log's lines: of their own, or of the nearest line before."""
+
+    def __init__(self, end: datetime | None) -> None:
+        self.first: datetime | None = None
+        self.last: datetime | None = None
+        self._limit = end + _DAY if end else None
+        self._told = False
+        self._asked = -1
+
+    def begins(self, block: bytes) -> None:
+        """A new block. A year that the first one tells is better than the one that `end` tells."""
+        self._asked = -1
+        if not self._told:
+            self._told = True
+            year = next(filter(None, map(_scan_times.moment, _scan_times.candidates(block))), None)
+            self._limit = year - _DAY + _YEAR if year else self._limit
+
+    def at(self, lines: t.Sequence[bytes], number: int) -> datetime | None:
+        """Of a line of this block; numbers must not fall."""
+        for before in range(number, self._asked, -1):
+            if at := self._moment(lines[before]):
+                self.last = at
+                break
+        self._asked = number
+        return self.last
+
+    def ends(self, block: bytes) -> None:
+        """The block's last time, and the log's first one."""
+        near = block[-_NEAR:].split(b"\n")[1:]  # the first of them is cut
+        for lines in (near, _scan_times.candidates(block)):
+            if last := collections.deque(self._times(lines), maxlen=1):
+                self.last = last[0]
+                self.first = self.first or next(self._times(_scan_times.candidates(block)))
+                return
+
+    def _times(self, lines: t.Iterable[bytes]) -> t.Iterator[datetime]:
+        return filter(None, map(self._moment, lines))
+
+    def _moment(self, line: bytes) -> datetime | None:
+        return _scan_times.moment(line, self._limit)
 
 
 @dataclass
-class _Seeker:
-    """One pattern on its way through one log."""
+class _Found:
+    """Lines that one pattern found."""
 
-    pattern: Pattern
     count: int = 0
-    lines: set[int] = field(default_factory=set)
-    """Where the lines of the present block begin that match."""
-    kept: list[JSON] = field(default_factory=list)
-    times: list[str] = field(default_factory=list)
-    last: str | None = None
+    first: datetime | None = None
+    last: datetime | None = None
+    times: collections.deque[datetime] = field(default_factory=lambda: collections.deque(maxlen=TIMES))
+    head: JSON | None = None
+    tail: collections.deque[tuple[int, datetime | None, bytes, tuple[int, int]]] = field(
+        default_factory=lambda: collections.deque(maxlen=TAIL)
+    )
 
-    def __post_init__(self) -> None:
-        self.search = re.compile(self.pattern.regex.encode()).search
-        self.needles, self.folded = _needles.of(self.pattern.regex)
-
-    def seek(self, block: bytes) -> set[int]:
-        """Where the lines begin that match."""
-        self.lines = set()
-        if not self.needles:
-            at = 0
-            while at < len(block):
-                at = self._ask(block, at)
-            return self.lines
-        folded = block.lower() if self.folded else block
-        for needle in self.needles:
-            at = folded.find(needle)
-            while at >= 0:
-                at = folded.find(needle, self._ask(block, block.rfind(b"\n", 0, at) + 1))
-        return self.lines
-
-    def _ask(self, block: bytes, start: int) -> int:
-        """One line; where the next one begins."""
-        stop = block.find(b"\n", start)
-        stop = stop if stop >= 0 else len(block)
-        if start not in self.lines and self.search(block[start:stop]):
-            self.lines.add(start)
-        return stop + 1
-
-    def take(self, number: int, line: bytes, time: str | None) -> None:
-        """Keep what is shown of a match."""
+    def add(self, number: int, at: datetime | None, line: bytes, span: tuple[int, int]) -> None:
         self.count += 1
-        if time:
-            self.last = max(self.last or time, time)
-            if len(self.times) < TIMES:
-                self.times.append(time)
-        if len(self.kept) > LAST:
-            del self.kept[1]
-        self.kept.append({"line": number, "time": time, "text": line})
+        if at:
+            self.times.append(at)
+            self.first = at if self.first is None or at < self.first else self.first
+            self.last = at if self.last is None or at > self.last else self.last
+        if self.head is None:
+            self.head = _line(number, at, line, span)
+        else:
+            self.tail.append((number, at, line[:_KEPT], span))
 
-    def found(self) -> JSON:
-        """As a hit has it; only lines that are shown are decoded and masked."""
-        shown = [{**kept, "text": _text(kept["text"])} for kept in self.kept]
+    def told(self) -> JSON:
         return {
             "count": self.count,
-            "first": min(self.times, default=None),
-            "last": self.last,
-            "times": self.times,
-            "lines": shown,
+            "first": _iso(self.first),
+            "last": _iso(self.last),
+            "times": [_scan_times.stamp(at) for at in self.times],
+            "lines": [self.head, *(_line(*each) for each in self.tail)],
         }
 
 
-def _text(line: bytes) -> str:
-    text = _timeline.mask(line[: 8 * SHOWN].decode(errors="replace").strip())
-    return "".join(c if c.isprintable() else " " for c in text)[:SHOWN]
+def _line(number: int, at: datetime | None, line: bytes, span: tuple[int, int]) -> JSON:
+    return {"line": number, "time": _iso(at), "text": shown(line[:_KEPT], *span)}
+
+
+def shown(line: bytes, begin: int, end: int) -> str:
+    """A line for people: masked, printable, and where it is long, its beginning and what matched in it."""
+    text = _timeline.mask(_clean(line))
+    if len(text) <= WIDTH or end <= WIDTH:
+        return text[:WIDTH]
+    at = text.find(_clean(line[begin:end])[:80])
+    if at < WIDTH - 80:
+        return text[:WIDTH]
+    head = text[: WIDTH // 3]
+    return (f"{head} ... " + text[max(len(head), at - 60) :])[:WIDTH]
+
+
+def _clean(line: bytes) -> str:
+    text = line.decode("utf-8", "replace")
+    if text.isprintable():
+        return text
+    text = _ESCAPE.sub("", text).replace("\t", " ")
+    return "".join(filter(str.isprintable, text))
+
+
+def _iso(at: datetime | None) -> str | None:
+    return _scan_times.stamp(at) if at else None

@@ -1,144 +1,255 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The scanner against a slow reader of lines, and the times of all forms of lines."""
+"""Lines of logs that patterns find: as re finds them line by line, however the bytes come."""
 
 from __future__ import annotations
 
-import itertools
+import functools
 import re
-from collections.abc import Iterable
-from typing import Any
+import typing as t
+from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _log_times, _needles, _scan
+from ansible_collections.requorum.cluster.plugins.module_utils import _scan, _scan_sieve, _scan_times
 
-END = "2026-03-01T12:00:00Z"
-REGEXES = {
-    "leader": "lost leader|no leader",
-    "member": r"member [0-9a-f]+ has already been bootstrapped",
-    "any": "a.*z",
-    "anchored": "^begin.*end$",
-    "folded": "(?i)Handshake Timeout",
-    "many": "(?:refused|timed out|reset by peer) +while",
-    "optional": "(?:cannot )?reach",
-}
-PATTERNS = [_scan.Pattern(name, frozenset({"etcd"}), regex) for name, regex in REGEXES.items()]
-WORDS = [
-    *("lost leader", "no leader", "member 1f has already been bootstrapped", "member  has already been bootstrapped"),
-    *("handshake timeout", "HANDSHAKE TIMEOUT", "begin", "end", " ", "refused  while", "timed out while", "timed out"),
-    *("a", "z", "\n", "\n\n", "\x00", "reach", "cannot ", "\xff", "time=\"2026-01-02T03:04:05Z\" ", "x" * 40),
-]  # fmt: skip
+END = "2024-09-02T00:00:00Z"
+AT = b"2024-09-01T10:11:12Z "
 
 
-def slow(data: bytes) -> dict[str, list[int]]:
-    """Numbers of the lines that match, by pattern."""
-    lines = data.split(b"\n")
-    return {name: [n for n, line in enumerate(lines, 1) if re.search(regex.encode(), line)]
-            for name, regex in REGEXES.items()}  # fmt: skip
+def scan(
+    data: bytes | t.Iterable[bytes], *regexes: str, end: str | None = END
+) -> tuple[dict[str, t.Any], list[dict[str, t.Any]]]:
+    """All of these patterns over one log; pattern and number have one name."""
+    wanted = [_scan.Pattern(str(number), frozenset({"etcd"}), regex) for number, regex in enumerate(regexes)]
+    return _scan.scanned(wanted, "n1", "etcd", "etcd.log", [data] if isinstance(data, bytes) else data, end=end)
 
 
-def scan(chunks: Iterable[bytes], wanted: list[_scan.Pattern] = PATTERNS) -> tuple[dict[str, Any], dict[str, Any]]:
-    log, hits = _scan.scanned(wanted, "r1", "etcd", "etcd.log", chunks, end=END)
-    return log, {hit["pattern"]: hit for hit in hits}
-
-
-@given(st.lists(st.sampled_from(WORDS)), st.lists(st.integers(0, 300), max_size=6))
-def test_it_finds_what_a_slow_reader_finds_however_the_bytes_are_cut(words: list[str], cuts: list[int]) -> None:
-    data = "".join(words).encode("latin-1")
-    places = [0, *sorted(min(cut, len(data)) for cut in cuts), len(data)]
-    log, hits = scan([data[a:b] for a, b in itertools.pairwise(places)])
-    wanted = {name: numbers for name, numbers in slow(data).items() if numbers}
-    assert {name: hit["count"] for name, hit in hits.items()} == {name: len(found) for name, found in wanted.items()}
-    for name, hit in hits.items():
-        numbers = wanted[name]
-        assert [line["line"] for line in hit["lines"]] == [*numbers[:1], *numbers[1:][-_scan.LAST :]]
-    assert log["bytes"] in (len(data), len(data) + 1) and (log, hits) == scan([data])
-
-
-def test_a_line_without_an_end_takes_constant_memory_and_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(_scan, "LONGEST", 1000)
-    data = b"x" * 2500 + b" lost leader " + b"y" * 3000 + b"\nno leader\n" + b"z" * 1500
-    chunks = [data[at : at + 7] for at in range(0, len(data), 7)]
-    assert max(map(len, _scan._blocks(chunks))) <= 1001
-    assert max(map(len, _scan._blocks([data]))) <= 1001
-    _log, hits = scan(chunks)
-    assert hits["leader"]["count"] == 2 and hits == scan([data])[1]
-    assert [line["line"] for line in hits["leader"]["lines"]] == [1, 2]
-
-
-def test_what_is_kept_is_bounded_and_shown_without_secrets() -> None:
-    line = 'time="2026-02-01T00:{:02}:{:02}Z" level=error msg="lost leader \x1b[31m token=s3cr3t-s3cr3t" '
-    data = "\n".join(line.format(n // 60 % 60, n % 60) + "x" * 500 for n in range(3000)).encode()
-    log, hits = scan([data])
-    hit = hits["leader"]
-    assert (hit["count"], len(hit["times"]), len(hit["lines"])) == (3000, _scan.TIMES, 5)
-    assert (hit["first"], hit["last"]) == ("2026-02-01T00:00:00Z", "2026-02-01T00:49:59Z")
-    assert [shown["line"] for shown in hit["lines"]] == [1, 2997, 2998, 2999, 3000]
-    text = hit["lines"][0]["text"]
-    assert len(text) == _scan.SHOWN and text.isprintable() and "s3cr3t" not in text
-    assert (log["lines"], log["first"], log["last"]) == (3000, "2026-02-01T00:00:00Z", "2026-02-01T00:49:59Z")
-
-
-def test_a_pattern_is_for_its_sources() -> None:
-    log, hits = _scan.scanned(PATTERNS, None, "kubelet", "kubelet.log", [b"lost leader\n"], end=END)
-    assert hits == [] and log["lines"] == 1
+def lines_of(hits: list[dict[str, t.Any]]) -> dict[str, list[int]]:
+    return {hit["pattern"]: [line["line"] for line in hit["lines"]] for hit in hits}
 
 
 @pytest.mark.parametrize(
     ("line", "time"),
     [
-        ('{"level":"warn","ts":"2026-02-03T04:05:06.123456Z","caller":"x","msg":"y"}', "2026-02-03T04:05:06Z"),
-        ('{"level":"warn","ts":"2026-02-03T04:05:06.123456+0100","msg":"y"}', "2026-02-03T03:05:06Z"),
-        ('2026-02-03T04:05:07.1Z stderr F {"ts":"2026-02-03T04:05:06.1Z"}', "2026-02-03T04:05:07Z"),
-        ('time="2026-02-03T04:05:06Z" level=info msg="x"', "2026-02-03T04:05:06Z"),
-        ('time="2026-02-03T04:05:06+02:00" level=info', "2026-02-03T02:05:06Z"),
-        ("2026-02-03T04:05:06+0000 r1 rke2[5]: x", "2026-02-03T04:05:06Z"),
-        ("2026-02-03T04:05:06,123456+01:00 r1 rke2[5]: x", "2026-02-03T03:05:06Z"),
-        ("2026-02-03 04:05:06 x", "2026-02-03T04:05:06Z"),
-        ("W0203 04:05:06.123456       1 x.go:1] y", "2026-02-03T04:05:06Z"),
-        ("E1203 04:05:06.123456       1 x.go:1] y", "2025-12-03T04:05:06Z"),
-        ("Feb 03 04:05:06 r1 rke2[5]: x", "2026-02-03T04:05:06Z"),
-        ("Dec  3 04:05:06 r1 rke2[5]: x", "2025-12-03T04:05:06Z"),
-        ("Feb 30 04:05:06 r1 rke2[5]: x", None),
-        ("2026-99-03T04:05:06Z x", None),
-        ("no time at all", None),
+        ('{"level":"warn","ts":"2024-09-01T10:11:12.123456Z","caller":"x","msg":"y"}', "2024-09-01T10:11:12.123Z"),
+        ('{"level":"info","ts":"2024-09-01T12:11:12.5+0200","msg":"y"}', "2024-09-01T10:11:12.500Z"),
+        ('{"level":"info","ts":1725185472.25,"logger":"setup"}', "2024-09-01T10:11:12.250Z"),
+        (
+            '{"level":"info","start time":"2023-01-01T00:00:00Z","ts":"2024-09-01T10:11:12Z"}',
+            "2024-09-01T10:11:12.000Z",
+        ),
+        ('time="2024-09-01T10:11:12Z" level=fatal msg="x"', "2024-09-01T10:11:12.000Z"),
+        ('time="2024-09-01T10:11:12+02:00" level=info', "2024-09-01T08:11:12.000Z"),
+        ("ts=2024-09-01T10:11:12.123Z caller=main.go:1", "2024-09-01T10:11:12.123Z"),
+        ("W0901 10:11:12.123456       1 logging.go:59] x", "2024-09-01T10:11:12.123Z"),
+        ("Sep 01 10:11:12 n1 rke2[1204]: x", "2024-09-01T10:11:12.000Z"),
+        ("Sep  1 10:11:12.654321 n1 kernel: x", "2024-09-01T10:11:12.654Z"),
+        ('Sep 01 10:11:11 n1 rke2[1]: time="2023-09-01T10:11:12Z" level=info', "2023-09-01T10:11:12.000Z"),
+        ("2024-09-01T10:11:12+0000 n1 rke2[1204]: x", "2024-09-01T10:11:12.000Z"),
+        ("2024-09-01T10:11:12-0730 n1 rke2[1204]: x", "2024-09-01T17:41:12.000Z"),
+        ("2024-09-01T10:11:12.123456+00:00 n1 rke2[1204]: x", "2024-09-01T10:11:12.123Z"),
+        ("2024-09-01T10:11:12.123456789Z stderr F W0831 00:00:00.1 x", "2024-09-01T10:11:12.123Z"),
+        ("2024-09-01T10:11:12Z x", "2024-09-01T10:11:12.000Z"),
+        ("2024-09-01 10:11:12.123456 W | rafthttp: x", "2024-09-01T10:11:12.123Z"),
+        ("2024/09/01 10:11:12 http: TLS handshake error", "2024-09-01T10:11:12.000Z"),
+        ("Dec 31 23:59:59 n1 x", "2023-12-31T23:59:59.000Z"),  # later than the end: of the year before
+        ("Sep 02 12:00:00 n1 x", "2024-09-02T12:00:00.000Z"),  # clocks differ
+        ("E0229 00:00:00.0 x", "2024-02-29T00:00:00.000Z"),
+        ("2024-13-45T99:99:99Z x", None),
+        ("W1332 10:11:12.1 x", None),
+        ("0000-01-01T00:00:00Z x", None),
+        ("9999-12-31T23:59:59-01:00 x", None),
+        ('{"ts":"yesterday"}', None),
+        ("goroutine 1 [running]:", None),
         ("", None),
     ],
 )
 def test_the_time_of_a_line(line: str, time: str | None) -> None:
-    assert _log_times.Clock(END).of(f"{line}\n".encode(), 0) == time
+    at = _scan_times.moment(line.encode(), _scan_times.parsed("2024-09-03T00:00:00Z"))
+    assert (_scan_times.stamp(at) if at else None) == time
+    assert list(_scan_times.candidates(b"x\n" + line.encode() + b"\n")) == [line.encode()] or at is None
+
+
+def test_a_year_is_told_by_the_log_or_by_the_end_or_by_nobody() -> None:
+    text = b"W0101 00:00:00.5 boom\n"
+    assert scan(text, "boom", end=None)[1][0]["first"] is None
+    assert scan(text, "boom", end="2024-06-01T00:00:00Z")[1][0]["first"] == "2024-01-01T00:00:00.500Z"
+    old = b"2021-12-31T23:59:00Z begins\n" + text
+    assert scan(old, "boom", end="2024-06-01T00:00:00Z")[1][0]["first"] == "2022-01-01T00:00:00.500Z"
+    assert scan(text, "boom", end="no time")[1][0]["first"] is None
 
 
 def test_a_line_without_a_time_has_that_of_the_line_before() -> None:
-    data = b"2026-02-03T04:05:06Z x\npanic:\n\tlost leader\n"
-    _log, hits = scan([data])
-    assert hits["leader"]["lines"][0] == {"line": 3, "time": "2026-02-03T04:05:06Z", "text": "lost leader"}
+    log, hits = scan(b"panic: a\n" + AT + b"x\npanic: b\n at c\npanic: d\n2024-09-01T10:11:13Z y\n", "panic")
+    assert [line["time"] for line in hits[0]["lines"]] == [None, *["2024-09-01T10:11:12.000Z"] * 2]
+    assert hits[0]["count"] == 3 and len(hits[0]["times"]) == 2
+    assert (log["first"], log["last"]) == ("2024-09-01T10:11:12.000Z", "2024-09-01T10:11:13.000Z")
+
+
+def test_a_hit_has_its_first_and_last_lines_and_the_newest_times() -> None:
+    text = b"".join(b"2024-09-01T10:%02d:%02dZ boom %d\n" % (n // 60, n % 60, n) for n in range(1500))
+    log, (hit,) = scan(text, "boom")
+    assert log == {"node": "n1", "source": "etcd", "file": "etcd.log", "lines": 1500, "bytes": len(text),
+                   "first": "2024-09-01T10:00:00.000Z", "last": "2024-09-01T10:24:59.000Z"}  # fmt: skip
+    assert (hit["node"], hit["source"], hit["file"], hit["count"]) == ("n1", "etcd", "etcd.log", 1500)
+    assert (hit["first"], hit["last"]) == (log["first"], log["last"])
+    assert len(hit["times"]) == 1000 and hit["times"][0] == "2024-09-01T10:08:20.000Z"
+    assert [line["line"] for line in hit["lines"]] == [1, 1497, 1498, 1499, 1500]
+    assert hit["lines"][1] == {
+        "line": 1497,
+        "time": "2024-09-01T10:24:56.000Z",
+        "text": "2024-09-01T10:24:56Z boom 1496",
+    }
+
+
+def test_a_match_stays_in_its_line() -> None:
+    text = b"lost\nleader\nlost x leader\r\nLOST LEADER\n\xff lost leader"
+    patterns = (
+        "lost.*leader",
+        "^leader$",
+        "(?i)lost leader",
+        "leader$",
+        "^$",
+        r"lost\sleader",
+        "[^x]*leader$",
+        "lost|leader",
+    )
+    _log, hits = scan(text, *patterns)
+    assert {patterns[int(number)]: lines for number, lines in lines_of(hits).items()} == {
+        "lost.*leader": [3, 5], "^leader$": [2], "(?i)lost leader": [4, 5], "leader$": [2, 3, 5],
+        r"lost\sleader": [5], "[^x]*leader$": [2, 3, 5], "lost|leader": [1, 2, 3, 5],
+    }  # fmt: skip
+
+
+def test_only_patterns_of_the_source_are_asked() -> None:
+    wanted = [_scan.Pattern("a", frozenset({"kubelet"}), "x"), _scan.Pattern("b", frozenset({"etcd", "k3s"}), "x")]
+    assert [hit["pattern"] for hit in _scan.scanned(wanted, None, "k3s", "f", [b"x"])[1]] == ["b"]
+    log, hits = _scan.scanned(wanted, None, "suc", "f", [AT + b"x\n\ny"])
+    assert hits == [] and (log["lines"], log["first"]) == (3, "2024-09-01T10:11:12.000Z")
 
 
 @pytest.mark.parametrize(
-    ("regex", "needles"),
+    ("line", "text"),
     [
-        ("lost leader [0-9a-f]+ at", ((b"lost leader ",), False)),
-        ("lost leader|no leader", ((b"lost leader", b"no leader"), False)),
-        ("(?i)Lost Leader", ((b"lost leader",), True)),
-        ("(?:abcd)+", ((b"abcd",), False)),
-        ("(?:abcd)*", ((), False)),
-        ("abcd|.", ((), False)),
-        ("a.b", ((), False)),
-        ("(?i)Größe", ((), False)),
+        (b"boom token: K10" + b"a" * 64 + b"::server:s3cr3t", "boom token: <hidden>"),
+        (b"boom https://user:s3cr3t@s3.example", "boom https://<hidden>@s3.example"),
+        (b"boom \x1b[31mred\x1b[0m\ta\x07b\x00c \xc3\xa4", "boom red abc \u00e4"),
+        (b"boom pass\x01word=s3cr3t", "boom password=<hidden>"),
+        (b"boom \xff\xfe", "boom \ufffd\ufffd"),
+        (b"boom " + b"x" * 400, "boom " + "x" * 295),
+        (b"y" * 400 + b" boom " + b"z" * 400, "y" * 100 + " ... " + "y" * 59 + " boom " + "z" * 130),
+        (b"y" * 9000 + b" boom", "y" * 300),
+        (b"password=" + b"s3cr3t" * 100 + b" boom", "password=<hidden> boom"),
     ],
 )
-def test_words_that_an_expression_cannot_do_without(regex: str, needles: tuple[tuple[bytes, ...], bool]) -> None:
-    assert _needles.of(regex) == needles
+def test_a_line_that_is_shown(line: bytes, text: str) -> None:
+    assert scan(line, "boom")[1][0]["lines"][0]["text"] == text
 
 
-def test_without_the_parser_every_line_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    data = b"x\nlost leader\n" * 10
-    found = scan([data])
-    _needles.of.cache_clear()
-    monkeypatch.setattr(_needles, "_parser", None)
-    assert scan([data]) == found
-    _needles.of.cache_clear()
+def test_strange_bytes_and_long_lines() -> None:
+    blind = bytes(range(256)).replace(b"\n", b"")
+    text = (
+        b"\0" * 700_000
+        + b"boom 1\n"
+        + blind * 3000
+        + b"boom 2\n"
+        + b"x" * 65_529
+        + b" boom 3\n"
+        + b"\nboom 4"
+        + b"\0" * 9
+    )
+    log, (hit,) = scan(text, r"boom \d?$")
+    assert (log["bytes"], log["lines"]) == (len(text), 5)
+    assert hit["count"] == 3 and [line["line"] for line in hit["lines"]] == [
+        1,
+        3,
+        5,
+    ]  # of line 3 what is looked at ends there
+    log, hits = scan((b"x" * 100_000 for _ in range(1000)), "x")
+    assert (log["bytes"], log["lines"], hits[0]["count"]) == (100_000_000, 1, 1)
+    assert scan(b"", "x") == ({**log, "bytes": 0, "lines": 0}, [])
+
+
+def test_shapes_are_forgotten_and_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_scan_sieve, "LIMIT", 1000)
+    monkeypatch.setattr(_scan, "BLOCK", 400)
+    text = b"".join(
+        b"lost leader %s\nkept %s\n" % (bytes([103 + n % 20]) * (n % 50), b"y" * (n % 70)) for n in range(2000)
+    )
+    regexes = ("lost leader", "kept y", "er g*$")
+    for _again in range(2):
+        found = {hit["pattern"]: hit["count"] for hit in scan(text, *regexes)[1]}
+        assert found == {name: len(lines) for name, lines in naive(text, regexes).items()}
+
+
+WORDS = [
+    *("lost leader", "Lost  Leader", "x509: expired", "x509", "took 17ms", "tls: bad", "tls: failed to x", "abc"),
+    *("\u00e4", "\n", "\n", "\r\n"),
+]
+REGEXES = (
+    *("lost leader", "(?i)lost +leader", "x509: (expired|unknown)", r"took \d+ms", "tls: (bad|failed to .*)", "^abc"),
+    *("abc$", "^$", "a.*b", "(lost|took)", "(?:x5)+09", "(abc)?xyz|leader.*took", "[tl]ook", r"\babc\b", "(?i:TOOK) 1"),
+    *(".", "lost(?= leader x)"),
+)
+
+
+def naive(data: bytes, regexes: t.Sequence[str]) -> dict[str, list[int]]:
+    """Numbers of lines that match, by the book."""
+    lines = data.removesuffix(b"\n").split(b"\n") if data else []
+    found = {str(n): [i for i, line in enumerate(lines, 1) if re.search(regex.encode(), line.removesuffix(b"\r"))]
+             for n, regex in enumerate(regexes)}  # fmt: skip
+    return {name: numbers for name, numbers in found.items() if numbers}
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.sampled_from(WORDS) | st.text("abl \n", max_size=5), max_size=40).map(
+        lambda parts: " ".join(parts).encode()
+    ),
+    st.lists(st.integers(0, 400), max_size=8).map(sorted),
+    st.sampled_from([16, 64, 1 << 18]),
+)
+def test_hits_are_those_of_re_line_by_line_in_whatever_chunks(data: bytes, cuts: list[int], block: int) -> None:
+    chunks = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_scan, "BLOCK", block)
+        whole, parts = scan(data, *REGEXES), scan(chunks, *REGEXES)
+    assert parts == whole
+    wanted = naive(data, REGEXES)
+    assert {hit["pattern"]: hit["count"] for hit in whole[1]} == {name: len(found) for name, found in wanted.items()}
+    assert lines_of(whole[1]) == {name: [*found[:1], *found[1:][-4:]] for name, found in wanted.items()}
+
+
+@pytest.mark.parametrize(
+    ("regex", "texts"),
+    [
+        ("lost leader", {b"lost lr"}),
+        ("x509: certificate has expired", {b"x: rtiit hs xpir"}),
+        ("(?i)NO LEADER$", {b"no lr"}),
+        ("tls: (failed to verify|bad certificate)", {b"il to vriy", b" rtiit"}),
+        ("rafthttp: .*(connection refused|no route to host)", {b"onntion rus", b"no rout to host"}),
+        ("(wal|snap): crc mismatch", {b": r mismth"}),
+        (r"\[-\]etcd failed", {b"[-]t il"}),
+        ("(request )?cluster ID mismatch", {b"lustr i mismth"}),
+        ("a|reason", set()),
+        (r"\d+", set()),
+        ("(reason)*", set()),
+        ("dead", set()),
+        ("", set()),
+    ],
+)
+def test_what_a_line_needs_to_match(regex: str, texts: set[bytes]) -> None:
+    assert set(_scan_sieve.needed(regex.encode())) == texts
+
+
+def test_logs_by_two_processes(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(AT + b"boom\n" * 3)
+    logs = [_scan.Log("n1", "etcd", name, functools.partial(_scan.chunks, str(tmp_path / name))) for name in "abaa"]
+    wanted = [_scan.Pattern("p", frozenset({"etcd"}), "boom")]
+    one = list(_scan.scan_all(logs, wanted, end=END))
+    assert [scan.hits[0]["count"] if scan.hits else scan.log for scan in one] == [3, None, 3, 3]
+    assert "No such file" in one[1].why
+    assert list(_scan.scan_all(logs, wanted, workers=2, end=END)) == one

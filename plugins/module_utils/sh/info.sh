@@ -175,9 +175,9 @@ certificates() {
 
 # Of the Secrets that webhooks and the supervisor serve with only the certificate, in base64.
 served() {
-  WAIT=4 kube get secrets -A --field-selector type=kubernetes.io/tls \
-    -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.data.tls\.crt}{"\n"}{end}' |
-    awk -v ours="kube-system/$DISTRO-serving" 'NF == 2 && ($1 == ours || $1 ~ /webhook/)'
+  s=$(WAIT=4 kube get secrets -A --field-selector type=kubernetes.io/tls \
+    -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.data.tls\.crt}{"\n"}{end}') || return 1
+  printf '%s\n' "$s" | awk -v ours="kube-system/$DISTRO-serving" 'NF == 2 && ($1 == ours || $1 ~ /webhook/)'
 }
 
 logs() {
