@@ -33,12 +33,18 @@ class Outcome:
 def ask(rule: Rule, state: JSON) -> Outcome:
     """What a rule says of a state; `state` has what `_diagnose.viewed` puts in."""
     try:
-        answers = list(_predicates.NAMED[rule.predicate](state) if rule.predicate else _items(rule, state))
+        answers = list(_named(rule, state) if rule.predicate else _items(rule, state))
         answers = [_shown(rule, answer, state) if isinstance(answer, Found) else answer for answer in answers]
     except (_jmes.BadExpression, AttributeError, KeyError, TypeError, ValueError) as fault:
         answers = [Unknown(None, f"something has a form that the rule does not know: {fault!r}")]
     found = tuple(answer for answer in answers if isinstance(answer, Found))
     return Outcome(found, tuple(answer for answer in answers if isinstance(answer, Unknown)))
+
+
+def _named(rule: Rule, state: JSON) -> Answer:
+    """What a predicate says, where all that it looks at is known."""
+    unknown = list(_lacking(rule, state, None, state))
+    yield from _predicates.NAMED[rule.predicate](state) if unknown == [] else filter(None, unknown)
 
 
 def _items(rule: Rule, state: JSON) -> Answer:
@@ -57,11 +63,10 @@ def _items(rule: Rule, state: JSON) -> Answer:
 
 def _of(rule: Rule, item: t.Any, node: str | None, state: JSON) -> Answer:
     """One item: is all known, does it hold, and do the logs say so too?"""
-    for path in rule.needs:
-        if _jmes.search(path, item, state) is None:
-            why = reason(path, item, state)
-            yield from [Unknown(node, why)] if why else ()
-            return
+    unknown = list(_lacking(rule, item, node, state))
+    if unknown:
+        yield from filter(None, unknown)
+        return
     if rule.when:
         answer = _jmes.search(rule.when, item, state)
         if answer is None:
@@ -74,6 +79,15 @@ def _of(rule: Rule, item: t.Any, node: str | None, state: JSON) -> Answer:
     for answer in _of_logs(rule, state):
         if answer.node in (node, None) or node is None:
             yield Found(node, item, answer.evidence) if isinstance(answer, Found) else Unknown(node, answer.why)
+
+
+def _lacking(rule: Rule, item: t.Any, node: str | None, state: JSON) -> t.Iterator[Unknown | None]:
+    """What must be known and is not, the first of it; None where the cluster simply has no such part."""
+    for path in rule.needs:
+        if _jmes.search(path, item, state) is None:
+            why = reason(path, item, state)
+            yield Unknown(node, why) if why else None
+            return
 
 
 def _of_logs(rule: Rule, state: JSON) -> Answer:

@@ -9,34 +9,16 @@ A function yields `Found` for what is wrong and `Unknown` for what it could not 
 from __future__ import annotations
 
 import typing as t
-from dataclasses import dataclass, field
 
-from . import _certificates
+from . import _certificates, _predicates_harvester, _predicates_machines, _predicates_storage, _predicates_upgrade
+from ._found import Answer, Found, Predicate, Unknown
+
+__all__ = ["NAMED", "Answer", "Found", "Unknown"]
 
 JSON = dict[str, t.Any]
 
 
-@dataclass(frozen=True)
-class Found:
-    """What a rule has found: `item` is what its texts speak of."""
-
-    node: str | None
-    item: JSON = field(default_factory=dict)
-    evidence: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Unknown:
-    """What could not be looked at, and why."""
-
-    node: str | None
-    why: str
-
-
-Answer = t.Iterator[Found | Unknown]
-
-
-def _certificates_of(*ids: str) -> t.Callable[[JSON], Answer]:
+def _certificates_of(*ids: str) -> Predicate:
     """What the short look at certificates and clocks says, by the id that it gives."""
 
     def answer(state: JSON) -> Answer:
@@ -52,9 +34,12 @@ def _certificates_of(*ids: str) -> t.Callable[[JSON], Answer]:
     return answer
 
 
-NAMED: dict[str, t.Callable[[JSON], Answer]] = {
+NAMED: dict[str, Predicate] = {
     "certificates_due": _certificates_of("certificates_due"),
     "certificates_wrong": _certificates_of("certificates_wrong"),
+    **_predicates_harvester.NAMED,
+    **_predicates_machines.NAMED,
+    **_predicates_storage.NAMED,
+    **_predicates_upgrade.NAMED,
 }
 """Name in a rule -> who answers."""
-

@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import typing as t
 
-from . import _evaluate, _scan
+from . import _evaluate, _jmes, _scan
 from ._rules import Rule
 
 JSON = dict[str, t.Any]
@@ -21,6 +21,9 @@ def faults(rule: Rule) -> list[str]:
     outcome = _evaluate.ask(rule, state)
     if not outcome.found:
         found.append(f"it does not fire over `fires`{_because(outcome)}")
+    found += [
+        f"its words do not suit `fires`: {why}" for each in outcome.found for why in _wordless(rule, each.item, state)
+    ]
     near = _evaluate.ask(rule, filled(rule, rule.test["misses"]))
     if near.found:
         found.append(f"it fires over `misses`: {near.found[0].evidence or near.found[0].node}")
@@ -62,12 +65,22 @@ def _without(state: JSON, rule: Rule, path: str) -> JSON | None:
     if words[0] == "state":
         items, words = [blind], words[1:]
     else:
-        items = blind["nodes"] if rule.over.startswith("nodes") else [blind] if not rule.over else []
+        items = [blind] if not rule.over else _jmes.search(rule.over, blind, blind) or []
     for item in items:
         for word in words[:-1]:
             item = item.get(word) or {}
         item[words[-1]] = None
     return blind
+
+
+def _wordless(rule: Rule, item: JSON, state: JSON) -> t.Iterator[str]:
+    """Expressions in its texts that an item makes no sense of."""
+    for template in (rule.title, rule.cause, rule.action, *rule.evidence):
+        for expression in _jmes.expressions(template):
+            try:
+                _jmes.search(expression, item, state)
+            except _jmes.BadExpression as error:
+                yield str(error)
 
 
 def _because(outcome: _evaluate.Outcome) -> str:
