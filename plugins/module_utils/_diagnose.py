@@ -42,7 +42,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "unknown": (),
 }
 """What a case allows; nothing but collecting where it is not known."""
-STANDS = "It is not asked for: {reason}"
+STANDS, BLIND = "It is not asked for: {reason}", "Nothing but collecting, while so little is known: {reason}"
 
 
 def viewed(state: JSON, *, survivor: str = "", powered_off: t.Collection[str] = ()) -> tuple[JSON, Case]:
@@ -112,6 +112,7 @@ def of_run(plan: JSON, before: JSON) -> list[JSON]:
     """What a run's report says was wrong: of plan.json and the state before, as far as the hosts themselves tell it."""
     entries = [{**e, "role": "agent" if e["name"] in plan["agents"] else "server"} for e in before["nodes"]]
     about = {"time": plan["started"], "distro": plan["distro"], "certificates": plan.get("certificates")}
+    about["source"] = {"kind": "live"}
     state = {**before, **about, "nodes": entries, "objects": {}, "unread": {}, "logs": [], "hits": []}
     seen, _case = viewed(state, survivor=plan["survivor"] or "", powered_off=plan["powered_off"])
     _rules_asked, _outcomes, findings = _asked(seen, [rule for rule in _rules.load() if rule.severity != "info"])
@@ -238,7 +239,8 @@ def _refused(case: Case, findings: t.Sequence[JSON], rules: t.Mapping[str, Rule]
         elif hinders:
             yield _refusal(operation, hinders.what, hinders.where, hinders.next)
         elif operation not in ALLOWED[case.kind]:
-            yield _refusal(operation, STANDS.format(reason=case.reason), "cluster", "")
+            why = BLIND if case.kind == "unknown" else STANDS
+            yield _refusal(operation, why.format(reason=case.reason), "cluster", "")
 
 
 def _refusal(operation: str, what: str, where: str, more: str) -> JSON:

@@ -42,6 +42,8 @@ def story() -> Bundle:
              "message": 'cannot patch "harvester" with kind KubeVirt: timed out waiting for the condition'}]},
         "conditions": [{"type": "Ready", "status": "False", "message": "ErrApplied(1) [Cluster fleet-local/local]"}]}})
     it.change("clusters.provisioning.cattle.io", "local", {"spec": {"kubernetesVersion": "v1.28.12+rke2r1"}})
+    it.put({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": "harvester-validator"}, "webhooks": []})  # fmt: skip
     it.put(_pod("cattle-provisioning-capi-system", "capi-controller-manager-6f87d8c7c-x2v9k", "n1"))
     for node in ("n1", "n2", "n3"):
         it.put(_pod("kube-system", f"etcd-{node}", node))
