@@ -10,7 +10,7 @@ import random
 from typing import Any
 
 from lab.harvester import objects as lab
-from tests.bundles.support import Bundle
+from tests.bundles.support import Bundle, Key
 from tests.unit.harvesters import Harvester, release
 
 JSON = dict[str, Any]
@@ -140,7 +140,7 @@ def _host(node: str) -> dict[str, str]:
 def variation(seed: int) -> Bundle:
     """The story of which some of the evidence is missing, as in bundles that people send."""
     whole, chance = story(), random.Random(seed)
-    objects = copy.deepcopy(dict(whole.objects))
+    objects: dict[Key, JSON] = copy.deepcopy(dict(whole.objects))
     kinds = sorted({key[0] for key in objects} - {"nodes"})
     gone = {kind for kind in kinds if chance.random() < 0.25}
     objects = {key: item for key, item in objects.items() if key[0] not in gone and chance.random() > 0.05}

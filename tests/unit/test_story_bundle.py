@@ -169,11 +169,11 @@ def test_no_secret_of_a_bundle_is_shown(tmp_path: Path) -> None:
     """Even where the collector has not masked what it should."""
     token, password, key, cloud = SECRETS
     bundle = story()
-    objects: JSON = {**bundle.objects}
-    guest = ("virtualmachines.kubevirt.io", "default", "web")
+    objects: dict[support.Key, JSON] = {**bundle.objects}
+    guest: support.Key = ("virtualmachines.kubevirt.io", "default", "web")
     volumes = [{"name": "c", "cloudInitNoCloud": {"userData": f"#cloud-config\npassword: {cloud}\n"}}]
     objects[guest] = {**objects[guest], "spec": {"template": {"spec": {"volumes": volumes}}}}
-    plan = ("secrets", "fleet-local", "custom-n1-machine-plan")
+    plan: support.Key = ("secrets", "fleet-local", "custom-n1-machine-plan")
     objects[plan] = {**objects[plan], "data": {"plan": key, "applied-checksum": "eA=="}}
     line = f'{{"ts":"2024-09-10T08:12:00.1Z","msg":"raft.node: 82 lost leader 91 at term 1 token: {token}"}}\n'
     logs = {**bundle.logs, "kube-system/etcd-n1/etcd": line + f"password={password} lost leader 1 at term 2\n"}
