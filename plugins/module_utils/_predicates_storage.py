@@ -99,7 +99,7 @@ def attachments(state: JSON) -> Answer:
         if "longhorn" not in str(spec(item).get("attacher")):
             continue
         why = "which is gone" if node not in nodes else "which is not Ready" if nodes[node] != "True" else ""
-        if not why and meta(item).get("deletionTimestamp") and volumes.get(volume):
+        if not why and meta(item).get("deletionTimestamp") and volumes.get(str(volume)):
             why = f"and is being deleted since {meta(item)['deletionTimestamp']}, but stays attached"
         if why:
             yield Found(node, {"name": name_of(item), "volume": volume, "node": node, "why": why})
