@@ -5,7 +5,7 @@
 
 `now()`: the end of what was seen, Unix seconds. `time(text)`: an ISO time as Unix seconds. `version(text)`: a version
 of Kubernetes, RKE2 or Harvester as a number that can be compared. `matches(text, regex)`, `plus(a, b)`, `minus(a, b)`,
-`multiply(a, b)`, `distinct(list)`, `condition(object, type)` (its status), `addresses(network)` (how many hosts it has).
+`multiply(a, b)`, `distinct(list)`, `condition(object, type)` (its status), `addresses(network)` (hosts that it has).
 Of what is null all but `matches` make null, and `matches` makes false.
 """
 

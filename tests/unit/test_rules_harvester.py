@@ -173,7 +173,7 @@ def test_it_is_certain_only_of_what_is_proved(losses: tuple[Any, ...]) -> None:
     if not proved and found:  # RKE2 below the old OS, and an older upgrade
         proved = [] if {forget_kubelet, unread_nodes, forget_first} & set(losses) else ["both"]
     assert bool(found) == bool(proved), proved
-    weak = [a for a in _predicates_upgrade.maybe_restarted(state)]
+    weak = list(_predicates_upgrade.maybe_restarted(state))
     if not found:  # never silence: a weaker finding, or what could not be looked at
         assert weak or unknown
     else:
