@@ -325,6 +325,13 @@ def test_text_with_everything() -> None:
     assert "--all" not in text
 
 
+def test_a_rule_counts_once_for_each_reason() -> None:
+    unread = [{"rule": rule, "node": node, "why": why, "severity": "error"}
+              for rule, node, why in (("a", "r1", "cut"), ("b", None, "held"), ("a", "r2", "cut"), ("c", "r1", "cut"))]  # fmt: skip
+    made = words.unchecked({"not_checked": unread})
+    assert made == [("cut", ["a (r1, r2)", "c (r1)"]), ("held", ["b"])]
+
+
 def test_many_consequences_are_counted() -> None:
     document = copy.deepcopy(MADE["stuck"])
     cause = document["findings"][0]
