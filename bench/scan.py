@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import argparse
 import collections
-import functools
 import importlib
 import os
 import random
@@ -261,13 +260,12 @@ def main() -> None:
     regexes = [part.encode() for line in REGEXES.strip().split("\n") for part in re.split(r"\|(?![^(]*\))", line)]
     if args.rules:
         regexes = [pattern.regex.encode() for pattern in _scan.patterns(_rules.load())]
-    print(f"{len(regexes)} patterns, {args.mib} MiB of logs; MB/s of processor time, of two processes by the clock")
+    print(f"{len(regexes)} patterns, {args.mib} MiB of logs; MB/s of processor time")
     for kind in (usual, unlike):
         data = kind(args.mib << 20)
-        blocks = [block + b"\n" for block in _scan.blocks([data])]
+        blocks = [block + b"\n" for block, _ended in _scan.blocks([data])]
         print(f"\n{kind.__name__}: {len(data) // sum(block.count(10) for block in blocks)} bytes a line")
         print(f"  {'grep -E -c, any pattern':34} {_grep(regexes, data):7.0f}")
-        print(f"  {'ours, two processes':34} {_two(regexes, data):7.0f}")
         whole: dict[int, Counts] = {}
         for name, way in WAYS.items():
             part = blocks[: max(1, len(blocks) // SLOW.get(name, 1))]
@@ -298,18 +296,6 @@ def _grep(regexes: t.Sequence[bytes], data: bytes) -> float:
         )
         subprocess.run(words, env={**os.environ, "LC_ALL": "C"}, check=False, stdout=subprocess.PIPE)
         return len(data) / (resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begun) / 1e6
-
-
-def _two(regexes: t.Sequence[bytes], data: bytes) -> float:
-    with tempfile.TemporaryDirectory() as folder:
-        logs = []
-        for number in range(8):
-            path = Path(folder, str(number))
-            path.write_bytes(data[len(data) // 8 * number :][: len(data) // 8])
-            logs.append(_scan.Log(None, "x", path.name, functools.partial(_scan.chunks, str(path))))
-        begun = time.perf_counter()
-        list(_scan.scan_all(logs, _patterns(regexes), workers=2))
-        return len(data) / (time.perf_counter() - begun) / 1e6
 
 
 if __name__ == "__main__":

@@ -3,16 +3,14 @@
 # PRIVATE to the collection: it may change at any time.
 """Lines of logs that rules look for: all patterns in one pass, in constant memory, whatever the bytes are.
 
-A line ends with a line feed. NUL bytes, which a power loss leaves in files, are dropped; of a line longer than 64 KiB
-the rest is. docs/performance.md has the figures, and bench/scan.py the other ways that were measured.
+A line ends with a line feed. NUL bytes, which a power loss leaves in files, are dropped. A line of more than 32 KiB is
+asked in pieces; one of more than 256 KiB may count several times. docs/performance.md has the figures, and
+bench/scan.py the other ways that were measured.
 """
 
 from __future__ import annotations
 
 import collections
-import concurrent.futures
-import functools
-import multiprocessing
 import re
 import typing as t
 from dataclasses import dataclass, field
@@ -24,8 +22,8 @@ JSON = dict[str, t.Any]
 
 BLOCK = 256 << 10
 """Bytes that are looked at together."""
-LINE = 64 << 10
-"""Bytes of a line that are looked at."""
+LINE = 32 << 10
+"""Bytes of a line that are asked together."""
 TIMES = 1000
 TAIL = 4
 WIDTH = 300
@@ -46,26 +44,6 @@ class Pattern:
     sources: frozenset[str]
     regex: str
     """Of Python's re, over bytes: `.` is one byte, `\\w` ASCII."""
-
-
-@dataclass(frozen=True)
-class Log:
-    """A log that can be read by another process."""
-
-    node: str | None
-    source: str
-    file: str
-    open: t.Callable[[], t.Iterable[bytes]]
-    """Makes its bytes, or raises OSError, EOFError or ValueError. It is pickled: `functools.partial(chunks, path)`."""
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What was read of a log, its hits, and why it could not be read."""
-
-    log: JSON | None
-    hits: list[JSON]
-    why: str = ""
 
 
 def patterns(rules: t.Iterable[t.Any]) -> list[Pattern]:
@@ -92,64 +70,47 @@ def scanned(wanted: t.Sequence[Pattern], node: str | None, source: str, file: st
     regexes = tuple(pattern.regex.encode() for pattern in mine)
     sieve, searches = _scan_sieve.of(regexes), [re.compile(regex).search for regex in regexes]
     found = [_Found() for _pattern in mine]
-    clock, count, size = _Clock(_scan_times.parsed(end)), 0, _Size()
-    for block in blocks(size.counted(chunks)):
+    clock, count, size, ended = _Clock(_scan_times.parsed(end)), 0, _Size(), True
+    for block, ended in blocks(size.counted(chunks)):
         clock.begins(block)
         suspects = sieve.suspects(block) if mine else ()
         lines = block.split(b"\n") if suspects else ()
         for number, owners in suspects:
-            line = lines[number][:LINE].removesuffix(b"\r")
+            line = lines[number].removesuffix(b"\r")
             for owner in owners:
-                if match := searches[owner](line):
+                if match := searches[owner](line) if len(line) <= LINE else _in_pieces(searches[owner], line):
                     found[owner].add(count + number + 1, clock.at(lines, number), line, match.span())
-        count += block.count(b"\n") + 1
+        count += block.count(b"\n") + ended
         clock.ends(block)
-    log = {"node": node, "source": source, "file": file, "lines": count, "bytes": size.total,
+    log = {"node": node, "source": source, "file": file, "lines": count + (not ended), "bytes": size.total,
            "first": _iso(clock.first), "last": _iso(clock.last)}  # fmt: skip
     hits = [{"pattern": pattern.id, "node": node, "source": source, "file": file, **each.told()}
             for pattern, each in zip(mine, found, strict=True) if each.count]  # fmt: skip
     return log, hits
 
 
-def scan_all(logs: t.Iterable[Log], wanted: t.Sequence[Pattern], *, workers: int = 1,
-             end: str | None = None) -> t.Iterator[Scan]:  # fmt: skip
-    """Each log in turn, by so many processes; one that cannot be read costs no other."""
-    one = functools.partial(_scan, wanted=tuple(wanted), end=end)
-    if workers < 2:
-        yield from map(one, logs)
-        return
-    # Ansible's importer, by which this module may have come, lives on in a fork only.
-    with concurrent.futures.ProcessPoolExecutor(workers, multiprocessing.get_context("fork")) as pool:
-        yield from pool.map(one, logs)
-
-
-def chunks(path: str) -> t.Iterator[bytes]:
-    """The bytes of a file."""
-    with open(path, "rb") as file:
-        while chunk := file.read(BLOCK):
-            yield chunk
-
-
-def _scan(log: Log, wanted: tuple[Pattern, ...], end: str | None) -> Scan:
-    try:
-        return Scan(*scanned(wanted, log.node, log.source, log.file, log.open(), end=end))
-    except (OSError, ValueError, EOFError) as error:
-        return Scan(None, [], str(error) or type(error).__name__)
-
-
-def blocks(given: t.Iterable[bytes]) -> t.Iterator[bytes]:
-    """Whole lines, without the last line feed; the same blocks in whatever chunks the bytes come."""
+def blocks(given: t.Iterable[bytes]) -> t.Iterator[tuple[bytes, bool]]:
+    """Whole lines without the last line feed, and whether they end there; the same in whatever chunks they come."""
     rest = b""
     for piece in _pieces(given):
         piece = piece.translate(None, b"\0") if b"\0" in piece else piece
         cut = piece.rfind(b"\n")
         if cut >= 0:
-            yield rest + (piece[piece.find(b"\n") : cut] if len(rest) > LINE else piece[:cut])
+            yield rest + piece[:cut], True
             rest = piece[cut + 1 :]
-        elif len(rest) <= LINE:
+        else:
             rest += piece
+        if len(rest) >= BLOCK:
+            yield rest, False
+            rest = b""
     if rest:
-        yield rest
+        yield rest, True
+
+
+def _in_pieces(search: t.Callable[..., re.Match[bytes] | None], line: bytes) -> re.Match[bytes] | None:
+    """An expression may take the square of a line's length."""
+    found = (search(line, at, at + LINE) for at in range(0, len(line), LINE))
+    return next(filter(None, found), None)
 
 
 def _pieces(given: t.Iterable[bytes]) -> t.Iterator[bytes]:

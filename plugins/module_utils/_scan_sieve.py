@@ -12,14 +12,19 @@ which `bytes.find` does at some GB/s. All of it only sorts out: whether a line m
 from __future__ import annotations
 
 import functools
+import re
 import typing as t
-from re import _constants as op  # type: ignore[attr-defined]  # the parser of re has no public name
-from re import _parser as parser  # type: ignore[attr-defined]
+
+# It is not public, and says what re itself makes of an expression. Where it changes, every line is asked.
+_parser: t.Any = getattr(re, "_parser", None)
 
 LIMIT = 1 << 20
 """Bytes of shapes that are remembered, each counted with 100 more."""
 _SHORTEST = 3
 """A shorter text is everywhere."""
+_MOST = 16
+"""Texts that are told one by one."""
+_REPEATS = ("MAX_REPEAT", "MIN_REPEAT", "POSSESSIVE_REPEAT")
 _LOWER = bytes(range(256)).lower()
 _DROPPED = b"0123456789abcdefABCDEF"
 
@@ -33,40 +38,72 @@ def shape(text: bytes) -> bytes:
 
 def needed(regex: bytes) -> tuple[bytes, ...]:
     """Shapes of which every line that matches has one at least; none where that cannot be said."""
-    best = max(_clauses(parser.parse(regex)), key=_weight, default=())
-    return best if _weight(best)[0] >= _SHORTEST else ()
+    try:
+        best = max(_clauses(_parser.parse(regex)), key=_worth)
+    except (AttributeError, TypeError, ValueError):
+        return ()
+    return best if min(map(len, best)) >= _SHORTEST else ()
 
 
-def _weight(clause: tuple[bytes, ...]) -> tuple[int, int]:
-    return min(map(len, clause), default=0), -len(clause)
+def _worth(clause: tuple[bytes, ...]) -> int:
+    """Long texts are rare, and few are sought faster than many."""
+    return min(map(len, clause)) - len(clause)
 
 
 def _clauses(items: Items) -> t.Iterator[tuple[bytes, ...]]:
     """Each: one of these shapes is in every match."""
-    run = bytearray()
-    for code, value in _flat(items):
-        if code is op.LITERAL and value < 256:
-            run.append(value)
+    runs = [b""]
+    for name, value in _flat(items):
+        texts = _texts(name, value)
+        if texts and len(runs) * len(texts) <= _MOST:
+            runs = [run + text for run in runs for text in texts]
             continue
-        yield (shape(bytes(run)),)
-        run.clear()
-        if code is op.BRANCH:
-            ways = [max(_clauses(way), key=_weight, default=()) for way in value[1]]
-            yield tuple({text for way in ways for text in way}) if all(ways) else ()
-        elif code in (op.MAX_REPEAT, op.MIN_REPEAT, op.POSSESSIVE_REPEAT) and value[0] > 0:
+        yield _shapes(runs)
+        runs = [b""]
+        if name == "BRANCH":
+            yield _shapes(text for way in value[1] for text in max(_clauses(way), key=_worth))
+        elif name in _REPEATS and value[0] > 0:
             yield from _clauses(value[2])
-    yield (shape(bytes(run)),)
+    yield _shapes(runs)
 
 
-def _flat(items: Items) -> t.Iterator[tuple[t.Any, t.Any]]:
+def _shapes(texts: t.Iterable[bytes]) -> tuple[bytes, ...]:
+    """Without those that hold another one."""
+    found = {shape(text) for text in texts}
+    return tuple(sorted(each for each in found if not any(other in each for other in found - {each})))
+
+
+def _texts(name: str, value: t.Any) -> list[bytes]:
+    """All that a part of an expression can be, where that is a few texts; else nothing."""
+    if name == "LITERAL":
+        return [bytes([value])]
+    if name == "IN" and all(str(code) == "LITERAL" for code, _byte in value):
+        return [bytes([byte]) for _code, byte in value]
+    if name == "BRANCH":
+        ways = [_all(way) for way in value[1]]
+        return [text for way in ways for text in way] if all(ways) else []
+    if name in _REPEATS and tuple(value[:2]) == (0, 1) and (texts := _all(value[2])):
+        return [b"", *texts]
+    return []
+
+
+def _all(items: Items) -> list[bytes]:
+    runs = [b""]
+    for name, value in _flat(items):
+        runs = [run + text for run in runs for text in _texts(name, value)]
+        if not 0 < len(runs) <= _MOST:
+            return []
+    return runs
+
+
+def _flat(items: Items) -> t.Iterator[tuple[str, t.Any]]:
     """What follows one another, without groups and anchors."""
     for code, value in items:
-        if code is op.SUBPATTERN:
-            yield from _flat(value[-1])
-        elif code is op.ATOMIC_GROUP:
-            yield from _flat(value)
-        elif code is not op.AT:
-            yield code, value
+        name = str(code)
+        if name in ("SUBPATTERN", "ATOMIC_GROUP"):
+            yield from _flat(value[-1] if name == "SUBPATTERN" else value)
+        elif name != "AT":
+            yield name, value
 
 
 class Sieve:

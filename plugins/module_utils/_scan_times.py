@@ -22,7 +22,7 @@ _KLOG = re.compile(rb"[IWEF](\d\d)(\d\d) " + _CLOCK)
 _SYSLOG = re.compile(rb"(Jan|Feb|Mar|Apr|May|Jun|Jul|Aug|Sep|Oct|Nov|Dec) +(\d{1,2}) " + _CLOCK)
 _MONTHS = {name: n for n, name in enumerate(b"Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec".split(), 1)}
 _LEAP_YEARS = 8
-_ANY = re.compile(rb"\d:\d\d:\d\d|\"ts\": ?\d")
+_ANY = re.compile(rb"\d(?::\d\d:\d\d|\d{8})")
 """In every line that tells its time."""
 
 

@@ -4,10 +4,8 @@
 
 from __future__ import annotations
 
-import functools
 import re
 import typing as t
-from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
@@ -149,28 +147,28 @@ def test_a_line_that_is_shown(line: bytes, text: str) -> None:
     assert scan(line, "boom")[1][0]["lines"][0]["text"] == text
 
 
-def test_strange_bytes_and_long_lines() -> None:
+def test_strange_bytes() -> None:
     blind = bytes(range(256)).replace(b"\n", b"")
-    text = (
-        b"\0" * 700_000
-        + b"boom 1\n"
-        + blind * 3000
-        + b"boom 2\n"
-        + b"x" * 65_529
-        + b" boom 3\n"
-        + b"\nboom 4"
-        + b"\0" * 9
-    )
+    text = b"\0" * 700_000 + b"boom 1\n" + blind * 300 + b"boom 2\n\nboom 3" + b"\0" * 9
     log, (hit,) = scan(text, r"boom \d?$")
-    assert (log["bytes"], log["lines"]) == (len(text), 5)
-    assert hit["count"] == 3 and [line["line"] for line in hit["lines"]] == [
-        1,
-        3,
-        5,
-    ]  # of line 3 what is looked at ends there
-    log, hits = scan((b"x" * 100_000 for _ in range(1000)), "x")
-    assert (log["bytes"], log["lines"], hits[0]["count"]) == (100_000_000, 1, 1)
+    assert (log["bytes"], log["lines"]) == (len(text), 4)
+    assert hit["count"] == 3 and [line["line"] for line in hit["lines"]] == [1, 2, 4]
     assert scan(b"", "x") == ({**log, "bytes": 0, "lines": 0}, [])
+
+
+def test_a_line_without_an_end_is_read_in_constant_memory() -> None:
+    log, (hit,) = scan((b"boom\n", *(b"x" * 100_000 for _ in range(300)), b" boom ", b"x" * 100_000, b"\nboom"), "boom")
+    assert (log["bytes"], log["lines"]) == (30_100_016, 3)
+    assert [line["line"] for line in hit["lines"]] == [1, 2, 3]
+    assert scan((b"x" * 100_000 for _ in range(10)), "y")[0]["lines"] == 1
+    assert max(len(block) for block, _ended in _scan.blocks([b"x" * 10_000_000])) < 2 * _scan.BLOCK
+
+
+def test_an_expression_that_takes_long_over_a_long_line_is_asked_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_scan, "LINE", 1000)
+    text = b"rafthttp: " * 24_990 + b"refused\n"
+    assert scan(text, "rafthttp: .*refused")[1][0]["count"] == 1
+    assert scan(text, "rafthttp: .*(refused x|no route)")[1] == []
 
 
 def test_shapes_are_forgotten_and_learned_again(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -183,11 +181,12 @@ def test_shapes_are_forgotten_and_learned_again(monkeypatch: pytest.MonkeyPatch)
     for _again in range(2):
         found = {hit["pattern"]: hit["count"] for hit in scan(text, *regexes)[1]}
         assert found == {name: len(lines) for name, lines in naive(text, regexes).items()}
+    assert _scan_sieve.of(tuple(regex.encode() for regex in regexes))._size < 10_000
 
 
 WORDS = [
     *("lost leader", "Lost  Leader", "x509: expired", "x509", "took 17ms", "tls: bad", "tls: failed to x", "abc"),
-    *("\u00e4", "\n", "\n", "\r\n"),
+    *("\u00e4", "\n", "\n", "\r\n", "\n2024-09-01T10:11:12Z", "\n2024-09-01T10:11:13Z", "\n2024-08-31T00:00:00Z"),
 ]
 REGEXES = (
     *("lost leader", "(?i)lost +leader", "x509: (expired|unknown)", r"took \d+ms", "tls: (bad|failed to .*)", "^abc"),
@@ -204,15 +203,22 @@ def naive(data: bytes, regexes: t.Sequence[str]) -> dict[str, list[int]]:
     return {name: numbers for name, numbers in found.items() if numbers}
 
 
+def times(data: bytes) -> list[str | None]:
+    """Of each line, from 1."""
+    found: list[str | None] = [None]
+    for line in data.split(b"\n"):
+        found.append(line[:19].decode() + ".000Z" if line.startswith(b"2024") else found[-1])
+    return found
+
+
 @settings(max_examples=150, deadline=None)
 @given(
-    st.lists(st.sampled_from(WORDS) | st.text("abl \n", max_size=5), max_size=40).map(
-        lambda parts: " ".join(parts).encode()
-    ),
+    st.lists(st.sampled_from(WORDS) | st.text("abl \n", max_size=5), max_size=40),
     st.lists(st.integers(0, 400), max_size=8).map(sorted),
-    st.sampled_from([16, 64, 1 << 18]),
+    st.sampled_from([64, 1 << 18]),
 )
-def test_hits_are_those_of_re_line_by_line_in_whatever_chunks(data: bytes, cuts: list[int], block: int) -> None:
+def test_hits_are_those_of_re_line_by_line_in_whatever_chunks(words: list[str], cuts: list[int], block: int) -> None:
+    data = b"\n".join(line[:60] for line in " ".join(words).encode().split(b"\n"))
     chunks = [data[a:b] for a, b in zip([0, *cuts], [*cuts, len(data)], strict=True)]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(_scan, "BLOCK", block)
@@ -221,6 +227,9 @@ def test_hits_are_those_of_re_line_by_line_in_whatever_chunks(data: bytes, cuts:
     wanted = naive(data, REGEXES)
     assert {hit["pattern"]: hit["count"] for hit in whole[1]} == {name: len(found) for name, found in wanted.items()}
     assert lines_of(whole[1]) == {name: [*found[:1], *found[1:][-4:]] for name, found in wanted.items()}
+    at = times(data)
+    assert all(line["time"] == at[line["line"]] for hit in whole[1] for line in hit["lines"])
+    assert (whole[0]["first"], whole[0]["last"]) == (next(filter(None, at), None), at[-1])
 
 
 @pytest.mark.parametrize(
@@ -229,11 +238,16 @@ def test_hits_are_those_of_re_line_by_line_in_whatever_chunks(data: bytes, cuts:
         ("lost leader", {b"lost lr"}),
         ("x509: certificate has expired", {b"x: rtiit hs xpir"}),
         ("(?i)NO LEADER$", {b"no lr"}),
-        ("tls: (failed to verify|bad certificate)", {b"il to vriy", b" rtiit"}),
+        ("tls: (failed to verify|bad certificate)", {b"tls: il to vriy", b"tls:  rtiit"}),
         ("rafthttp: .*(connection refused|no route to host)", {b"onntion rus", b"no rout to host"}),
-        ("(wal|snap): crc mismatch", {b": r mismth"}),
-        (r"\[-\]etcd failed", {b"[-]t il"}),
+        ("(wal|snap): crc mismatch", {b"wl: r mismth", b"snp: r mismth"}),
+        (r"\[-\]etcd(-readiness)? failed", {b"[-]t il", b"[-]t-rinss il"}),
         ("(request )?cluster ID mismatch", {b"lustr i mismth"}),
+        ("level=(fatal|panic) msg=", {b"lvl=tl msg=", b"lvl=pni msg="}),
+        ("[Nn]ode (?:password)+ rejected", {b"psswor"}),
+        ("[^n]ode rejected|[a-z]lost", {b"o rjt", b"lost"}),
+        (r"(x|y+) reason|\w+ found", {b" rson", b" oun"}),
+        (r"(x|\w+)(reason|.)", set()),
         ("a|reason", set()),
         (r"\d+", set()),
         ("(reason)*", set()),
@@ -245,11 +259,10 @@ def test_what_a_line_needs_to_match(regex: str, texts: set[bytes]) -> None:
     assert set(_scan_sieve.needed(regex.encode())) == texts
 
 
-def test_logs_by_two_processes(tmp_path: Path) -> None:
-    (tmp_path / "a").write_bytes(AT + b"boom\n" * 3)
-    logs = [_scan.Log("n1", "etcd", name, functools.partial(_scan.chunks, str(tmp_path / name))) for name in "abaa"]
-    wanted = [_scan.Pattern("p", frozenset({"etcd"}), "boom")]
-    one = list(_scan.scan_all(logs, wanted, end=END))
-    assert [scan.hits[0]["count"] if scan.hits else scan.log for scan in one] == [3, None, 3, 3]
-    assert "No such file" in one[1].why
-    assert list(_scan.scan_all(logs, wanted, workers=2, end=END)) == one
+def test_without_the_parser_every_line_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    text = b"x\nlost leader\n" * 10
+    found = scan(text, "lost leader", "x")
+    _scan_sieve.of.cache_clear()
+    monkeypatch.setattr(_scan_sieve, "_parser", None)
+    assert scan(text, "lost leader", "x") == found
+    _scan_sieve.of.cache_clear()
