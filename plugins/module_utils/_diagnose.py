@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import asdict
 from fnmatch import fnmatch
 
-from . import _classify, _evaluate, _jmes, _picture, _rules, _scan, _seen, _server, _timeline
+from . import _classify, _evaluate, _harvester, _jmes, _picture, _rules, _scan, _seen, _server, _timeline
 from ._classify import Case
 from ._evaluate import Outcome
 from ._rules import OPERATIONS, SEVERITIES, Rule
@@ -42,7 +42,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "unknown": (),
 }
 """What a case allows; nothing but collecting where it is not known."""
-STANDS = "It is not asked for: {reason}"
+STANDS, BLIND = "It is not asked for: {reason}", "Nothing but collecting, while so little is known: {reason}"
 
 
 def viewed(state: JSON, *, survivor: str = "", powered_off: t.Collection[str] = ()) -> tuple[JSON, Case]:
@@ -50,6 +50,7 @@ def viewed(state: JSON, *, survivor: str = "", powered_off: t.Collection[str] = 
 
     A node is a server where the inventory (`role`), or the label of its Node, says so. `unknown` becomes null there.
     """
+    state = {**state, "harvester": _harvester.known(state)}
     entries = [{**entry, "server": None} for entry in state["nodes"]]
     mine = [entry for entry in entries if is_server(entry, state)]
     servers = [_server.view(entry, powered_off) for entry in mine]
@@ -112,6 +113,7 @@ def of_run(plan: JSON, before: JSON) -> list[JSON]:
     """What a run's report says was wrong: of plan.json and the state before, as far as the hosts themselves tell it."""
     entries = [{**e, "role": "agent" if e["name"] in plan["agents"] else "server"} for e in before["nodes"]]
     about = {"time": plan["started"], "distro": plan["distro"], "certificates": plan.get("certificates")}
+    about["source"] = {"kind": "live"}
     rules = [rule for rule in _rules.load() if rule.severity != "info"]
     state = {**before, **about, "nodes": entries, "objects": {}, "unread": {}, "logs": [], "hits": []}
     state = _seen.with_logs(state, _ends(entries), _scan.patterns(rules))
@@ -249,7 +251,8 @@ def _refused(case: Case, findings: t.Sequence[JSON], rules: t.Mapping[str, Rule]
         elif hinders:
             yield _refusal(operation, hinders.what, hinders.where, hinders.next)
         elif operation not in ALLOWED[case.kind]:
-            yield _refusal(operation, STANDS.format(reason=case.reason), "cluster", "")
+            why = BLIND if case.kind == "unknown" else STANDS
+            yield _refusal(operation, why.format(reason=case.reason), "cluster", "")
 
 
 def _refusal(operation: str, what: str, where: str, more: str) -> JSON:

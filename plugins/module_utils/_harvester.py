@@ -29,7 +29,8 @@ def release(about: JSON) -> dict[str, str] | None:
     """/etc/harvester-release.yaml by key (harvester, os, kubernetes, ...), and what sh/info.sh adds:
 
     system_agent, whether that unit is active; fallback, where the upgrade of the OS was rolled back; left, paths that
-    an upgrade has left. None on any other host.
+    an upgrade has left; custom, whether /oem/90_custom.yaml is there or missing; cos_state, bytes of the partition of
+    the OS images. None on any other host.
     """
     found = {key[8:]: str(value) for key, value in about.items() if key.startswith("release_") and value}
     return found if found.get("harvester") else None
@@ -53,6 +54,15 @@ def cluster(entries: t.Sequence[JSON]) -> dict[str, t.Any] | None:
     releases = {entry["name"]: entry["harvester"] for entry in entries if entry.get("harvester")}
     seen = [(entry.get("api") or {}).get("capi") for entry in entries if entry["reachable"]]
     return {"releases": releases, "capi": next(filter(None, seen), None)} if releases else None
+
+
+def known(state: JSON) -> dict[str, t.Any] | None:
+    """The part of ClusterState with its version, also where only the API told that it is a Harvester."""
+    settings = (state.get("objects") or {}).get("config") or ()
+    setting = next((each for each in settings if each["metadata"]["name"] == "server-version"), None)
+    found: dict[str, t.Any] | None = state.get("harvester")
+    told = version(setting) or next((r["harvester"] for r in (found or {}).get("releases", {}).values()), "")
+    return {"releases": {}, "capi": None, **(found or {}), "version": told} if found or setting else found
 
 
 def rancher(entries: t.Iterable[JSON]) -> bool:

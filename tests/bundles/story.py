@@ -10,7 +10,7 @@ import random
 from typing import Any
 
 from lab.harvester import objects as lab
-from tests.bundles.support import Bundle
+from tests.bundles.support import Bundle, Key
 from tests.unit.harvesters import Harvester, release
 
 JSON = dict[str, Any]
@@ -42,6 +42,8 @@ def story() -> Bundle:
              "message": 'cannot patch "harvester" with kind KubeVirt: timed out waiting for the condition'}]},
         "conditions": [{"type": "Ready", "status": "False", "message": "ErrApplied(1) [Cluster fleet-local/local]"}]}})
     it.change("clusters.provisioning.cattle.io", "local", {"spec": {"kubernetesVersion": "v1.28.12+rke2r1"}})
+    it.put({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "ValidatingWebhookConfiguration",
+            "metadata": {"name": "harvester-validator"}, "webhooks": []})  # fmt: skip
     it.put(_pod("cattle-provisioning-capi-system", "capi-controller-manager-6f87d8c7c-x2v9k", "n1"))
     for node in ("n1", "n2", "n3"):
         it.put(_pod("kube-system", f"etcd-{node}", node))
@@ -138,7 +140,7 @@ def _host(node: str) -> dict[str, str]:
 def variation(seed: int) -> Bundle:
     """The story of which some of the evidence is missing, as in bundles that people send."""
     whole, chance = story(), random.Random(seed)
-    objects = copy.deepcopy(dict(whole.objects))
+    objects: dict[Key, JSON] = copy.deepcopy(dict(whole.objects))
     kinds = sorted({key[0] for key in objects} - {"nodes"})
     gone = {kind for kind in kinds if chance.random() < 0.25}
     objects = {key: item for key, item in objects.items() if key[0] not in gone and chance.random() > 0.05}

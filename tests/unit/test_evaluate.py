@@ -13,7 +13,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _diagnose,
     _evaluate,
     _jmes,
-    _predicates,
+    _predicates_certificates,
+    _predicates_servers,
     _rule_tests,
     _rules,
 )
@@ -140,7 +141,7 @@ def test_the_findings_of_a_recovery_are_among_them(ident: str) -> None:
     assert ident in [each["id"] for each in found]
 
 
-@pytest.mark.parametrize("name", sorted(_predicates.NAMED))
+@pytest.mark.parametrize("name", sorted(_predicates_certificates.NAMED | _predicates_servers.NAMED))
 def test_a_predicate_says_which_node_it_could_not_look_at(name: str) -> None:
     given = {"nodes": [{"name": "r3", "host": "10.0.0.3", "reachable": False, "unread": {"*": "cut off"},
                         "server": {"name": "r3", "etcd": None, "members": []}}]}  # fmt: skip
