@@ -18,7 +18,7 @@ both = $(foreach lane,"rke2" "not(rke2)",$(call pytest,$(1),$(LIVE) $(2) -k $(la
 	for pid in $$pids; do wait $$pid || failed=1; done; test -z "$$failed"
 
 .DEFAULT_GOAL := help
-.PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-slow test-molecule test-oracle \
+.PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-slow test-molecule test-oracle test-promtool \
 	lint ruff yamllint shellcheck ansible-lint changelog types collection lab-parts clean setup-dev setup-test
 
 help: ## show this list
@@ -52,6 +52,9 @@ test-molecule: lab-parts ## converge, idempotence and verify of all scenarios
 
 test-oracle: setup-test ## do our readers of datastores agree with etcdutl, bbolt and etcd-dump-logs?
 	$(call pytest,tests/oracle)
+
+test-promtool: setup-test ## does promtool take what we write for Prometheus? CI has no time to build it
+	$(call pytest,tests/promtool)
 
 lab-parts: setup-test
 	$(PYTHON) -m lab prepare

@@ -159,6 +159,12 @@ def oracle(root: Path | None = None, build: Callable[[gobuild.Module, Path], Non
     return cached(f"oracle-go-{module.key}", lambda target: build(module, target), root)
 
 
+def promtool(root: Path | None = None, build: Callable[[gobuild.Module, Path], None] = gobuild.build) -> Path:
+    """Path of promtool, out of the Go modules: its release brings all of Prometheus."""
+    module = gobuild.promtool()
+    return cached(f"promtool-go-{module.key}", lambda target: build(module, target), root) / "promtool"
+
+
 def binaries(etcd: str = "3.6", root: Path | None = None, etcd_base: str = ETCD_BASE,
              kubernetes_base: str = KUBERNETES_BASE,
              build: Callable[[gobuild.Module, Path], None] = gobuild.build) -> Path:

@@ -66,6 +66,12 @@ def oracle() -> Module:
                                       "etcd-dump-logs": "go.etcd.io/etcd/v3/tools/etcd-dump-logs"})
 
 
+def promtool() -> Module:
+    """Prometheus' own judge of metrics and alert rules."""
+    return Module(_BUILD / "promtool", {"promtool": "github.com/prometheus/prometheus/cmd/promtool"},
+                  slow={"promtool": "about 3 minutes on 2 cores the first time"})
+
+
 def new_enough(version_line: str) -> bool:
     """Whether `go version` printed 1.24 or later."""
     match = re.search(r"\bgo(\d+)\.(\d+)", version_line)

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import glob
 import os
-import shlex
 import typing as t
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
@@ -43,7 +42,7 @@ class ActionModule(NodeAction):
             found += _harvester_checks.checks(
                 read.of(_harvester_checks.needed(_harvester_checks.HARVESTER)), _harvester_checks.HARVESTER, **hosts
             )
-        checks = [{**vars(check), "ok": check.ok, "next": self._typed(check.next)} for check in found]
+        checks = [{**vars(check), "ok": check.ok, "next": self.typed(check.next)} for check in found]
         for check in checks:
             self.say(_line(check))
         return {
@@ -69,11 +68,6 @@ class ActionModule(NodeAction):
                 found = {vm: _node(e) for e in entries if e["reachable"] for vm in _harvester.machines(e).values()}
                 return folder, found
         return "", {}
-
-    def _typed(self, text: str) -> str:
-        """With the inventory that this run was given."""
-        sources = " ".join(shlex.quote(str(source)) for source in self.vars.get("ansible_inventory_sources") or ())
-        return text.replace("-i INV", f"-i {sources}") if sources else text
 
 
 def _node(entry: JSON) -> str:

@@ -10,15 +10,24 @@ import typing as t
 from pathlib import Path
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _bundle,
     _diagnose,
+    _diagnosis_html,
+    _diagnosis_text,
     _harvester,
     _harvester_checks,
     _rules,
     _scan,
     _seen,
 )
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _survey
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, now, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _survey, _upkept
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
+    JSON,
+    NodeAction,
+    display,
+    now,
+    write,
+)
 
 FLEET = ("bundles", "deployed", "fleets", "charts")
 """Read wherever there is a Fleet, which a cluster of Rancher has too."""
@@ -27,7 +36,10 @@ FLEET = ("bundles", "deployed", "fleets", "charts")
 class ActionModule(NodeAction):
     """Ask all rules of what INSPECT has read and of what the API says now."""
 
-    VALID = ("cluster", "servers", "agents", "powered_off", "survivor", "output", "api", "rules")
+    VALID = (
+        *("cluster", "servers", "agents", "powered_off", "survivor", "output", "api", "rules"),
+        *("record", "bundle", "upkeep", "prometheus"),
+    )
 
     def act(self) -> JSON:
         args = self._task.args
@@ -35,16 +47,43 @@ class ActionModule(NodeAction):
         entries = _inspected.entries(hosts, [*args["servers"], *(args.get("agents") or ())])
         rules = _rules.load(*(Path(os.path.expanduser(folder)) for folder in args.get("rules") or ()))
         state = _seen.live(args["cluster"], entries, args["servers"], self._objects(entries), now())
-        state = _seen.with_logs(state, _logs(hosts, entries), _scan.patterns(rules))
-        diagnosis = _diagnose.diagnose(
-            state, rules, survivor=args.get("survivor") or "", powered_off=args.get("powered_off") or ()
+        shelf = os.path.join(os.path.abspath(args["output"]), args["cluster"])
+        bucket = self.settings.get("requorum_s3_bucket")
+        state = _upkept.known(state, _upkept.backups(state, shelf), f"bucket {bucket}" if bucket else "")
+        if bundle := str(args.get("bundle") or ""):
+            _bundle.write(os.path.abspath(os.path.expanduser(bundle)), state, _logs(hosts, entries))
+        read = ((node, source, file, [text.encode()]) for node, source, file, text in _logs(hosts, entries))
+        state = _seen.with_logs(state, read, _scan.patterns(rules))
+        powered_off = args.get("powered_off") or ()
+        found = _diagnose.diagnose(state, rules, survivor=args.get("survivor") or "", powered_off=powered_off)
+        diagnosis: JSON = self.typed(found)
+        result: JSON = {"changed": False, "diagnosis": diagnosis}
+        if args.get("upkeep"):
+            result["upkeep"] = self._upkeep(state, diagnosis, shelf)
+        display.display(result["upkeep"]["text"] if "upkeep" in result else _diagnosis_text.summary(diagnosis))
+        return result | (self._record(shelf, state, diagnosis) if args.get("record", True) else {})
+
+    def _upkeep(self, state: JSON, diagnosis: JSON, shelf: str) -> JSON:
+        found = _upkept.look(
+            state,
+            self.settings,
+            shelf=shelf,
+            connect=self.bucket if self.settings.get("requorum_s3_bucket") else None,
+            parts=self._task.args["upkeep"],
+            diagnosis=diagnosis,
+            prometheus=os.path.expanduser(self._task.args.get("prometheus") or ""),
         )
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        folder = os.path.join(os.path.abspath(args["output"]), args["cluster"], stamp)
+        return t.cast("JSON", self.typed(found))
+
+    def _record(self, shelf: str, state: JSON, diagnosis: JSON) -> JSON:
+        """What was seen and said, in the folder of this run."""
+        folder = os.path.join(shelf, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
         os.makedirs(folder, mode=0o700)
         for name, document in (("state.json", state), ("diagnosis.json", diagnosis)):
             write(os.path.join(folder, name), document)
-        return {"changed": False, "diagnosis": diagnosis, "requorum_run_dir": folder}
+        with open(os.path.join(folder, "diagnosis.html"), "w", encoding="utf-8") as file:
+            file.write(_diagnosis_html.render(diagnosis))
+        return {"requorum_run_dir": folder}
 
     def _objects(self, entries: t.Sequence[JSON]) -> dict[str, list[JSON] | str | None]:
         """Objects that rules ask for, as far as this cluster is one that has them."""
@@ -57,8 +96,8 @@ class ActionModule(NodeAction):
         return read.of(names)
 
 
-def _logs(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> t.Iterator[_seen.Log]:
-    """The tails that INSPECT has read of the hosts."""
+def _logs(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> t.Iterator[tuple[str, str, str, str]]:
+    """The tails that INSPECT has read of the hosts: node, source, file, text."""
     for entry in entries:
         for log in (hosts[entry["name"]].get("requorum_logs_read") or {}).get("requorum_logs") or ():
-            yield entry["name"], log["source"], log["file"], [log["text"].encode()]
+            yield entry["name"], log["source"], log["file"], log["text"]

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import base64
 import collections
 import datetime
 import typing as t
@@ -13,36 +14,51 @@ from . import _clocks, _tls, _tls_files, _tls_words, _x509
 
 JSON = dict[str, t.Any]
 DAYS, SHOWN = 30, 8
+EARLY_S = 3600
+"""What begins within an hour says less of a clock than the clocks do."""
 Found = tuple[str, str, str, str, list[str]]
 """Rule, severity, node, summary, evidence."""
 
 
 def dates(text: str) -> list[JSON]:
-    """Path, subject, end (Unix seconds) and sha256 of every certificate in `# file PATH` lines and PEM.
-
-    What cannot be read of it is null.
+    """One for every certificate in `# file PATH` lines and PEM: path, subject, issuer, starts and ends (Unix seconds),
+    names under which it serves, sha256. What cannot be read of it is null.
     """
-    found = []
-    for part in ("\n" + text).split("\n# file ")[1:]:
-        path, _newline, pem = part.partition("\n")
-        read = _x509.first(pem)
-        found.append(
-            {
-                "path": path,
-                "subject": read.subject if read else None,
-                "ends": read.ends if read else None,
-                "sha256": read.sha256 if read else None,
-            }
-        )
-    return found
+    parts = (part.partition("\n") for part in ("\n" + text).split("\n# file ")[1:])
+    return [_row(path, pem) for path, _newline, pem in parts]
+
+
+def served(text: str) -> list[JSON]:
+    """The same of Secrets, `NAMESPACE/NAME BASE64` on each line; their path is secret/NAMESPACE/NAME."""
+    words = (line.split(" ", 1) for line in text.split("\n") if " " in line)
+    return [_row(f"secret/{name}", _decoded(body)) for name, body in words]
+
+
+def _decoded(body: str) -> str:
+    try:
+        return base64.b64decode(body, validate=True).decode("ascii", "replace")
+    except ValueError:
+        return ""
+
+
+def _row(path: str, pem: str) -> JSON:
+    read = _x509.first(pem)
+    return {
+        "path": path,
+        "subject": read.subject if read else None,
+        "issuer": read.issuer if read else None,
+        "starts": read.starts if read else None,
+        "ends": read.ends if read else None,
+        "names": sorted(read.names) if read else None,
+        "sha256": read.sha256 if read else None,
+    }
 
 
 def findings(plan: JSON, state: JSON) -> list[Found]:
     """One for each node whose certificates are not as they should be, and the clocks, which may explain all of them."""
     now = datetime.datetime.fromisoformat(plan["started"]).timestamp()
-    judged = plan.get("certificates") or _judged(state["nodes"], now)
     wrong: dict[str, list[JSON]] = {}
-    for judgement in judged:
+    for judgement in plan.get("certificates") or judged(state["nodes"], now):
         if judgement["state"] != "ok":
             wrong.setdefault(judgement["node"], []).append(judgement)
     return [*_skewed(state["nodes"]), *(_finding(node, found) for node, found in wrong.items())]
@@ -66,9 +82,9 @@ def _skewed(entries: t.Sequence[JSON]) -> t.Iterator[Found]:
             yield "clock_skew", "error", entry["name"], said, [why]
 
 
-def _judged(entries: t.Sequence[JSON], now: float) -> t.Iterator[JSON]:
+def judged(entries: t.Sequence[JSON], now: float) -> t.Iterator[JSON]:
     """The same keys as a judgement, out of dates, and of authorities that differ from those of most servers."""
-    rows = [(entry["name"], _below(row["path"]), row) for entry in entries for row in entry.get("certificates") or ()]
+    rows = [(entry["name"], below(row["path"]), row) for entry in entries for row in entry.get("certificates") or ()]
     held: dict[str, collections.Counter[str]] = collections.defaultdict(collections.Counter)
     for _name, path, row in rows:
         if path in _tls_files.AUTHORITIES and row.get("sha256"):
@@ -85,11 +101,17 @@ def _short(row: JSON, held: collections.Counter[str], now: float) -> tuple[str, 
     if row["ends"] is None:
         return "unreadable", "it is no certificate"
     left = (row["ends"] - now) / _tls.DAY
+    if (row.get("starts") or 0) > now + EARLY_S:
+        return "not_yet", f"it is valid in {(row['starts'] - now) / _tls.DAY:.0f} days: a clock was wrong"
     if left < 0:
         return "expired", f"it ended {-left:.0f} days ago"
     return ("soon", f"it ends in {left:.0f} days") if left < DAYS else ("ok", "")
 
 
-def _below(path: str) -> str:
-    head, tls, tail = path.rpartition(f"/{_tls_files.TLS}")
-    return f"{tls}{tail}".lstrip("/") if head else path
+def below(path: str) -> str:
+    """A path below the data directory; any other as it is."""
+    for part in (_tls_files.TLS, "agent/"):
+        head, _slash, tail = path.rpartition(f"/{part}")
+        if head:
+            return f"{part}{tail}"
+    return path

@@ -26,11 +26,12 @@ def storage(seen: Seen) -> Verdict:
             faults.append(Fault(f"{name} has no Node any more", more))
         else:
             more = f"kubectl -n longhorn-system describe nodes.longhorn.io {name}"
-            faults += (Fault(f"{name}: {why}", more) for why in _troubles(item))
+            faults += (Fault(f"{name}: {why}", more) for why in troubles(item))
     return Verdict(f"{len(known)} of them", faults)
 
 
-def _troubles(item: JSON) -> t.Iterator[str]:
+def troubles(item: JSON) -> t.Iterator[str]:
+    """What is wrong with a node of Longhorn."""
     for kind in ("Ready", "Schedulable"):
         if condition(item, kind) == "False":
             reason = next(c.get("reason") for c in status(item)["conditions"] if c["type"] == kind)

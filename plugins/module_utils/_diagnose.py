@@ -8,11 +8,12 @@ The case, and what is refused, are those of `_classify.classify`, by which recov
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import asdict
 from fnmatch import fnmatch
 
-from . import _classify, _evaluate, _harvester, _jmes, _server, _timeline
+from . import _classify, _evaluate, _harvester, _jmes, _picture, _rules, _scan, _seen, _server, _timeline
 from ._classify import Case
 from ._evaluate import Outcome
 from ._rules import OPERATIONS, SEVERITIES, Rule
@@ -41,7 +42,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "unknown": (),
 }
 """What a case allows; nothing but collecting where it is not known."""
-STANDS = "It is not asked for: {reason}"
+STANDS, BLIND = "It is not asked for: {reason}", "Nothing but collecting, while so little is known: {reason}"
 
 
 def viewed(state: JSON, *, survivor: str = "", powered_off: t.Collection[str] = ()) -> tuple[JSON, Case]:
@@ -51,17 +52,24 @@ def viewed(state: JSON, *, survivor: str = "", powered_off: t.Collection[str] = 
     """
     state = {**state, "harvester": _harvester.known(state)}
     entries = [{**entry, "server": None} for entry in state["nodes"]]
-    mine = [entry for entry in entries if _is_server(entry, state)]
+    mine = [entry for entry in entries if is_server(entry, state)]
     servers = [_server.view(entry, powered_off) for entry in mine]
     case = _classify.classify(servers, survivor=survivor)
     needs = dict(case.needs)
     for entry, server in zip(mine, case.servers or servers, strict=True):
         entry["server"] = _plain({**asdict(server), "need": needs.get(server.name)})
-    about = {"kind": case.kind, "reason": case.reason, "survivor": case.survivor.name if case.survivor else None}
+    about = {
+        "kind": case.kind,
+        "reason": case.reason,
+        "survivor": case.survivor.name if case.survivor else None,
+        "cluster_id": case.survivor.cluster_id if case.survivor else None,
+        "members": [member.id for member in case.members],
+    }
     return {**state, "nodes": entries, "case": about}, case
 
 
-def _is_server(entry: JSON, state: JSON) -> bool:
+def is_server(entry: JSON, state: JSON) -> bool:
+    """By its role, else by the label of its Node; a node of which neither is known may be one."""
     nodes = (state.get("kubernetes") or {}).get("nodes") or ()
     listed = next((node for node in nodes if node["name"] == entry["name"]), None)
     return bool(entry["role"] == "server" if entry.get("role") else listed is None or listed["control_plane"])
@@ -69,17 +77,14 @@ def _is_server(entry: JSON, state: JSON) -> bool:
 
 def _plain(view: JSON) -> JSON:
     found = {key: sorted(value) if isinstance(value, frozenset) else value for key, value in view.items()}
+    found["members"] = list(found["members"])  # JMESPath knows no tuples
     return found | {key: None for key in ("etcd", "store") if found[key] == "unknown"}
 
 
-def diagnose(
-    state: JSON, rules: t.Sequence[Rule], *, survivor: str = "", powered_off: t.Collection[str] = ()
-) -> JSON:
+def diagnose(state: JSON, rules: t.Sequence[Rule], *, survivor: str = "", powered_off: t.Collection[str] = ()) -> JSON:
     """The document of docs/diagnosis.schema.json."""
     seen, case = viewed(state, survivor=survivor, powered_off=powered_off)
-    asked = {rule.id: rule for rule in rules if rule.suits(seen)}
-    outcomes = {ident: _evaluate.ask(rule, seen) for ident, rule in asked.items()}
-    findings = ordered(asked, [item for rule in asked.values() for item in _findings(rule, outcomes[rule.id], seen)])
+    asked, outcomes, findings = _asked(seen, rules)
     worst = next((s for s in SEVERITIES if any(f["severity"] == s for f in findings)), "ok")
     unknown = list(_unknown(asked, outcomes))
     document = {
@@ -98,8 +103,49 @@ def diagnose(
         "contradictions": list(_contradictions(asked, findings)),
         "not_checked": unknown,
         "checked": len(asked),
+        "passed": [ident for ident, outcome in outcomes.items() if not outcome.found and not outcome.unknown],
+        "nodes": _picture.nodes(seen),
     }
     return t.cast(JSON, _timeline.mask_all(document))
+
+
+def of_run(plan: JSON, before: JSON) -> list[JSON]:
+    """What a run's report says was wrong: of plan.json and the state before, as far as the hosts themselves tell it."""
+    entries = [{**e, "role": "agent" if e["name"] in plan["agents"] else "server"} for e in before["nodes"]]
+    about = {"time": plan["started"], "distro": plan["distro"], "certificates": plan.get("certificates")}
+    about["source"] = {"kind": "live"}
+    rules = [rule for rule in _rules.load() if rule.severity != "info"]
+    state = {**before, **about, "nodes": entries, "objects": {}, "unread": {}, "logs": [], "hits": []}
+    state = _seen.with_logs(state, _ends(entries), _scan.patterns(rules))
+    seen, _case = viewed(state, survivor=plan["survivor"] or "", powered_off=plan["powered_off"])
+    _rules_asked, _outcomes, findings = _asked(seen, rules)
+    told = ("id", "severity", "node", "summary", "evidence", "cause")
+    named = " ".join(re.findall(r"-i (?:'[^']*'|\S+)", plan["command"])) or "-i INV"
+    return [
+        {
+            **{key: found[key] for key in told},
+            "action": (found["action"] or "").replace("-i INV", named) or None,
+            "reference": next(iter(found["references"]), None),
+        }
+        for found in findings
+    ]
+
+
+def _ends(entries: t.Iterable[JSON]) -> t.Iterator[_seen.Log]:
+    """The last lines of the units that INSPECT has read: why they do not start."""
+    for entry in entries:
+        if entry.get("logs"):
+            unit = {"rke2": "rke2-server", "k3s": "k3s"}.get(entry["distro"] or "", "other")
+            source = unit if entry["role"] == "server" else f"{entry['distro']}-agent"
+            yield entry["name"], source, "journal", ["\n".join(entry["logs"]).encode()]
+
+
+def _asked(seen: JSON, rules: t.Sequence[Rule]) -> tuple[dict[str, Rule], dict[str, Outcome], list[JSON]]:
+    """The rules that suit the cluster, what each says, and the findings in their order."""
+    asked = {rule.id: rule for rule in rules if rule.suits(seen)}
+    outcomes = {ident: _evaluate.ask(rule, seen) for ident, rule in asked.items()}
+    findings = ordered(asked, [item for rule in asked.values() for item in _findings(rule, outcomes[rule.id], seen)])
+    return asked, outcomes, findings
 
 
 def _version(state: JSON) -> str | None:
@@ -205,10 +251,9 @@ def _refused(case: Case, findings: t.Sequence[JSON], rules: t.Mapping[str, Rule]
         elif hinders:
             yield _refusal(operation, hinders.what, hinders.where, hinders.next)
         elif operation not in ALLOWED[case.kind]:
-            yield _refusal(operation, STANDS.format(reason=case.reason), "cluster", "")
+            why = BLIND if case.kind == "unknown" else STANDS
+            yield _refusal(operation, why.format(reason=case.reason), "cluster", "")
 
 
 def _refusal(operation: str, what: str, where: str, more: str) -> JSON:
     return {"operation": operation, "what": what, "where": where, "next": more}
-
-

@@ -9,16 +9,21 @@ nothing.
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass
 
-from . import _jmes, _predicates
+from . import _jmes, _predicates, _rules
 from ._predicates import Found, Unknown
 from ._rules import Rule
 
 JSON = dict[str, t.Any]
 LINES = 4
 """So many log lines are shown of one finding."""
+EACH = re.compile(r"(nodes\[[^\]|]*\])\.([^|\[]+)")
+"""A need of a rule about the whole state: each such node of which this is not known is named as not checked."""
+TIMES = 1000
+"""A hit has no more times than that (`_scan`)."""
 Answer = t.Iterator[Found | Unknown]
 
 
@@ -43,13 +48,14 @@ def ask(rule: Rule, state: JSON) -> Outcome:
 
 def _named(rule: Rule, state: JSON) -> Answer:
     """What a predicate says, where all that it looks at is known."""
-    unknown = list(_lacking(rule, state, None, state))
-    yield from _predicates.NAMED[rule.predicate](state) if unknown == [] else filter(None, unknown)
+    if (yield from _met(rule, state, None, state)):
+        yield from _predicates.NAMED[rule.predicate](state)
 
 
 def _items(rule: Rule, state: JSON) -> Answer:
     if not rule.over:
-        yield from _of_logs(rule, state) if rule.logs and not rule.when else _of(rule, state, None, state)
+        about = _jmes.search(rule.node, state, state) if rule.node else None
+        yield from _of_logs(rule, state) if rule.logs and not rule.when else _of(rule, state, about, state)
         return
     items = _jmes.search(rule.over, state, state)
     if items is None:
@@ -63,9 +69,7 @@ def _items(rule: Rule, state: JSON) -> Answer:
 
 def _of(rule: Rule, item: t.Any, node: str | None, state: JSON) -> Answer:
     """One item: is all known, does it hold, and do the logs say so too?"""
-    unknown = list(_lacking(rule, item, node, state))
-    if unknown:
-        yield from filter(None, unknown)
+    if not (yield from _met(rule, item, node, state)):
         return
     if rule.when:
         answer = _jmes.search(rule.when, item, state)
@@ -81,13 +85,29 @@ def _of(rule: Rule, item: t.Any, node: str | None, state: JSON) -> Answer:
             yield Found(node, item, answer.evidence) if isinstance(answer, Found) else Unknown(node, answer.why)
 
 
-def _lacking(rule: Rule, item: t.Any, node: str | None, state: JSON) -> t.Iterator[Unknown | None]:
-    """What must be known and is not, the first of it; None where the cluster simply has no such part."""
+def _met(rule: Rule, item: t.Any, node: str | None, state: JSON) -> t.Generator[Unknown, None, bool]:
+    """Whether all that must be known is; says what is not, but of a part that the cluster simply does not have."""
     for path in rule.needs:
-        if _jmes.search(path, item, state) is None:
+        each = EACH.fullmatch(path) if item is state else None
+        if each:
+            known = yield from _each(each[1], each[2], state)
+            if not known:
+                return False
+        elif _jmes.search(path, item, state) is None:
             why = reason(path, item, state)
-            yield Unknown(node, why) if why else None
-            return
+            yield from [Unknown(node, why)] if why else ()
+            return False
+    return True
+
+
+def _each(over: str, path: str, state: JSON) -> t.Generator[Unknown, None, bool]:
+    """Says of which nodes this is not known; whether it is known of any."""
+    items = _jmes.search(over, state, state) or []
+    blind = [item for item in items if _jmes.search(path, item, state) is None]
+    for item in blind:
+        if why := reason(path, item, state):
+            yield Unknown(item["name"], why)
+    return len(blind) < len(items)
 
 
 def _of_logs(rule: Rule, state: JSON) -> Answer:
@@ -99,17 +119,24 @@ def _of_logs(rule: Rule, state: JSON) -> Answer:
         yield Unknown(None, f"no log of {', '.join(rule.logs.source)} was read")
         return
     hits = [hit for hit in state.get("hits") or () if hit["source"] in sources]
-    names = {entry["name"]: None for entry in state["nodes"]} | {log["node"]: None for log in read}
-    for node in names:
+    entries: dict[str | None, JSON] = {log["node"]: {"name": log["node"]} for log in read}
+    entries |= {entry["name"]: entry for entry in state["nodes"]}
+    for node, entry in entries.items():
         mine = [hit for hit in hits if hit["node"] == node]
         wanted = [hit for hit in mine if hit["pattern"] == rule.id]
         ended = _last(hit for hit in mine if hit["pattern"] == f"{rule.id}.clear")
         if ended and ended >= _last(wanted):
             continue
         if _count(wanted, rule.logs.within, state) >= rule.logs.count:
-            yield Found(node, {"name": node}, tuple(_lines(wanted)))
-        elif node is not None and not any(log["node"] == node for log in state.get("logs") or ()):
-            yield Unknown(node, f"no log of {node} was read")
+            yield Found(node, entry, tuple(_lines(wanted)))
+        elif node is not None and _expected(sources, entry) and not any(log["node"] == node for log in read):
+            why = (entry.get("unread") or {}).get("*")
+            yield Unknown(node, str(why or f"no log of {' or '.join(rule.logs.source)} was read"))
+
+
+def _expected(sources: set[str], entry: JSON) -> bool:
+    """Whether each such node has one of these logs; that of a pod may be on any of them."""
+    return bool(sources & _rules.OF_HOSTS and (entry.get("server") or sources & _rules.OF_HOSTS - _rules.OF_SERVERS))
 
 
 def _last(hits: t.Iterable[JSON]) -> str:
@@ -124,7 +151,8 @@ def _count(hits: t.Iterable[JSON], within: float | None, state: JSON) -> int:
     young = 0
     for hit in hits:
         dated = [at for at in map(_jmes.seconds, hit["times"]) if at is not None]
-        young += sum(at >= end - within * 60 for at in dated) if dated else hit["count"]
+        young += sum(at >= end - within * 60 for at in dated)
+        young += hit["count"] - len(dated) if len(dated) < TIMES else 0
     return young
 
 
@@ -156,5 +184,8 @@ def reason(path: str, item: t.Any, state: JSON) -> str | None:
         told = state.get("unread") or {}
         why = next((told[key] for n in range(len(words), 0, -1) if (key := ".".join(words[:n])) in told), None)
         return why if why or words[0] in ("objects", "harvester") else f"{words[0]} was not read"
+    if words[0] == "nodes":
+        named = re.search(r"\]\.([\w.-]+)", path)
+        return f"no node tells {named[1] if named else path}"
     told = (item.get("unread") if isinstance(item, dict) else None) or {}
     return next((str(told[word]) for word in (*words, "*") if word in told), f"{path} is not known")

@@ -5,8 +5,9 @@
 
 `now()`: the end of what was seen, Unix seconds. `time(text)`: an ISO time as Unix seconds. `version(text)`: a version
 of Kubernetes, RKE2 or Harvester as a number that can be compared. `matches(text, regex)`, `plus(a, b)`, `minus(a, b)`,
-`multiply(a, b)`, `distinct(list)`, `condition(object, type)` (its status), `addresses(network)` (hosts that it has).
-Of what is null all but `matches` make null, and `matches` makes false.
+`multiply(a, b)`, `ratio(a, b)`, `distinct(list)`, `condition(object, type)` (its status), `addresses(network)` (how
+many hosts it has). For texts: `size(bytes)`, `span(seconds)`, `day(Unix s)`. Of what is null all but `matches` make
+null, and `matches` makes false.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import functools
 import ipaddress
 import re
 import typing as t
-from datetime import datetime
+from datetime import UTC, datetime
 
 import jmespath
 from jmespath import exceptions, functions
@@ -97,6 +98,7 @@ def _options(now: str | None) -> jmespath.Options:
     return jmespath.Options(custom_functions=_Functions(seconds(now)))
 
 
+_UNITS = ((86400, "days"), (3600, "hours"), (60, "minutes"), (1, "seconds"))
 _TEXT: t.Any = {"types": ["string", "null"]}
 _NUMBER: t.Any = {"types": ["number", "null"]}
 
@@ -133,6 +135,25 @@ class _Functions(functions.Functions):
     @functions.signature(_NUMBER, _NUMBER)
     def _func_minus(self, one: float | None, other: float | None) -> float | None:
         return None if one is None or other is None else one - other
+
+    @functions.signature(_NUMBER, _NUMBER)
+    def _func_ratio(self, one: float | None, other: float | None) -> float | None:
+        return None if one is None or not other else one / other
+
+    @functions.signature(_NUMBER)
+    def _func_size(self, count: float | None) -> str | None:
+        return None if count is None else f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.1f} MB"
+
+    @functions.signature(_NUMBER)
+    def _func_span(self, count: float | None) -> str | None:
+        if count is None:
+            return None
+        unit, word = next((u, w) for u, w in _UNITS if abs(count) >= 2 * u or u == 1)
+        return f"{abs(count) / unit:.0f} {word}"
+
+    @functions.signature(_NUMBER)
+    def _func_day(self, moment: float | None) -> str | None:
+        return None if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
 
     @functions.signature(_NUMBER, _NUMBER)
     def _func_multiply(self, one: float | None, other: float | None) -> float | None:

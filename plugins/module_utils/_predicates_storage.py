@@ -107,7 +107,8 @@ def attachments(state: JSON) -> Answer:
     nodes = {name_of(node): condition(node, "Ready") for node in seen["nodes"]}
     volumes = {name_of(volume): status(volume).get("currentNodeID") for volume in seen["volumes"]}
     for item in seen["attachments"]:
-        node, volume = str(spec(item).get("nodeName")), (spec(item).get("source") or {}).get("persistentVolumeName")
+        node, of = str(spec(item).get("nodeName")), spec(item).get("source") or {}
+        volume = str(of.get("persistentVolumeName"))
         if "longhorn" not in str(spec(item).get("attacher")):
             continue
         why = "which is gone" if node not in nodes else "which is not Ready" if nodes[node] != "True" else ""

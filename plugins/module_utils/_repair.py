@@ -159,10 +159,15 @@ def _fragmented(case: Case, entries: t.Sequence[JSON], free_mb: int) -> t.Iterat
     voting = {server.name for server in case.servers if server.etcd == "voting"}
     for entry, etcd in _answering(entries):
         size, used = etcd["status"]["bytes"], etcd["status"].get("in_use") or 0
-        if entry["name"] in voting and used and size - used >= free_mb * 1_000_000 and size - used >= size / 4:
+        if entry["name"] in voting and wasteful(size, used, free_mb):
             free = megabytes(size - used)
             text = f"The datastore of {entry['name']} is {megabytes(size)} on disk, of which {free} are free."
             yield Due("defragment", entry["name"], text, (_size(etcd["status"]),))
+
+
+def wasteful(size: int, used: int, free_mb: int = FREE_MB) -> bool:
+    """Whether so much of a datastore is free that a defragmentation is worth its pause. In bytes."""
+    return bool(used) and size - used >= max(free_mb * 1_000_000, size / 4)
 
 
 def _leftovers(case: Case, entries: t.Sequence[JSON]) -> t.Iterator[Due]:

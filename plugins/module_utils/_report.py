@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from . import _findings, _harvester, _machines, _server, _timeline, _verify
+from . import _diagnose, _harvester, _machines, _server, _timeline, _verify
 from ._classify import RESETS
 
 JSON = dict[str, t.Any]
@@ -77,7 +77,7 @@ def build(record: Record) -> JSON:
             "sentence": _sentence(outcome, record),
             "next": _next(outcome, record),
         },
-        "findings": _findings.findings(plan, record.before),
+        "findings": _diagnose.of_run(plan, record.before),
         "loss": {"revisions": plan["lost"], "seconds": None, "sentence": plan["loss"]},
         "survivor": _survivor(plan),
         "plan": plan["actions"],

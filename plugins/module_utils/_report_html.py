@@ -23,6 +23,28 @@ from ._timeline import mask_all
 
 def render(report: Mapping[str, Any]) -> str:
     """Return the whole HTML page. A key that is missing leaves its place empty; every text is masked and escaped."""
+    data = mask_all(report)
+    return page(
+        "report.html.j2",
+        r=data,
+        chart=chart(data),
+        steps=words.steps(data),
+        servers=_servers(data),
+        tiles=words.tiles(data),
+        outcome=words.OUTCOMES.get(data.get("verdict", {}).get("outcome"), words.UNKNOWN_OUTCOME),
+        case=words.CASES.get(data.get("verdict", {}).get("case"), ""),
+        phases=words.phase_words(data),
+        distro=words.DISTROS.get(data.get("distro"), ""),
+        settled=words.settled(data),
+        warnings=words.warnings(data),
+        machines=words.machines(data),
+        newest_backup=words.newest_backup(data),
+        kept_bytes=sum(entry.get("bytes") or 0 for entry in data.get("kept") or ()),
+    )
+
+
+def page(template: str, **given: Any) -> str:
+    """A page of templates/; what it is given must be masked."""
     environment = Environment(
         loader=FileSystemLoader(Path(__file__).parent / "templates"),
         autoescape=True,
@@ -41,23 +63,7 @@ def render(report: Mapping[str, Any]) -> str:
             )
         }
     )
-    data = mask_all(report)
-    return environment.get_template("report.html.j2").render(
-        r=data,
-        chart=chart(data),
-        steps=words.steps(data),
-        servers=_servers(data),
-        tiles=words.tiles(data),
-        outcome=words.OUTCOMES.get(data.get("verdict", {}).get("outcome"), words.UNKNOWN_OUTCOME),
-        case=words.CASES.get(data.get("verdict", {}).get("case"), ""),
-        phases=words.phase_words(data),
-        distro=words.DISTROS.get(data.get("distro"), ""),
-        settled=words.settled(data),
-        warnings=words.warnings(data),
-        machines=words.machines(data),
-        newest_backup=words.newest_backup(data),
-        kept_bytes=sum(entry.get("bytes") or 0 for entry in data.get("kept") or ()),
-    )
+    return environment.get_template(template).render(**given)
 
 
 def _known(function: Callable[..., str]) -> Callable[..., str]:

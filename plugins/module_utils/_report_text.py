@@ -46,8 +46,8 @@ def _verdict(report: Mapping[str, Any]) -> Iterator[str]:
     system = " ".join(filter(None, (words.DISTROS.get(report.get("distro") or "", ""), report.get("version"))))
     yield "=" * WIDTH
     yield f"{outcome.word.upper()}: {report['cluster']}" + (f" ({system})" if system else "")
-    yield from _wrap(report["verdict"]["sentence"], "")
-    yield from _wrap(
+    yield from wrap(report["verdict"]["sentence"], "")
+    yield from wrap(
         ".  ".join(
             f"{name} {figure}" + (f" ({small})" if small else "") for name, figure, small in words.tiles(report)
         ),
@@ -60,11 +60,11 @@ def _refusals(report: Mapping[str, Any]) -> Iterator[str]:
     if refusals:
         yield "WHY IT WAS REFUSED"
     for refusal in refusals:
-        yield from _wrap(refusal["what"], "  - ")
+        yield from wrap(refusal["what"], "  - ")
         if refusal.get("where"):
-            yield from _wrap(f"where: {refusal['where']}", "    ")
+            yield from wrap(f"where: {refusal['where']}", "    ")
         if refusal.get("next"):
-            yield from _wrap(f"to go on: {refusal['next']}", "    ")
+            yield from wrap(f"to go on: {refusal['next']}", "    ")
 
 
 def _warnings(report: Mapping[str, Any]) -> Iterator[str]:
@@ -72,14 +72,14 @@ def _warnings(report: Mapping[str, Any]) -> Iterator[str]:
     if warnings:
         yield "LOOK AT THIS"
     for warning in warnings:
-        yield from _wrap(warning, "  ! ")
+        yield from wrap(warning, "  ! ")
 
 
 def _machines(report: Mapping[str, Any]) -> Iterator[str]:
     machines = words.machines(report)
     if machines:
         yield "VIRTUAL MACHINES THAT RAN" if report.get("actions") else "VIRTUAL MACHINES THAT RUN"
-        yield from _table(("", ""), machines)
+        yield from table(("", ""), machines)
 
 
 def _findings(report: Mapping[str, Any]) -> Iterator[str]:
@@ -90,7 +90,7 @@ def _findings(report: Mapping[str, Any]) -> Iterator[str]:
             (f["severity"], f.get("node") or "cluster", f["summary"] + (f"\n{f['action']}" if f.get("action") else ""))
             for f in findings
         ]
-        yield from _table(("", "", ""), rows)
+        yield from table(("", "", ""), rows)
 
 
 def _steps(report: Mapping[str, Any]) -> Iterator[str]:
@@ -111,7 +111,7 @@ def _steps(report: Mapping[str, Any]) -> Iterator[str]:
         if checked:
             what += f"\nWhy: {step['why']}"
         rows.append((step["id"], step["node"], step["verb"], "-" if seconds is None else f"{seconds:.1f}", what))
-    yield from _table(("id", "node", "verb", "s", "what"), rows)
+    yield from table(("id", "node", "verb", "s", "what"), rows)
     if checked and not any(step.get("destructive") for step in steps):
         yield "  Nothing is deleted: what is replaced is moved aside and kept."
 
@@ -119,7 +119,7 @@ def _steps(report: Mapping[str, Any]) -> Iterator[str]:
 def _loss(report: Mapping[str, Any]) -> Iterator[str]:
     if report.get("plan") or report.get("actions"):
         yield "WHAT WAS LOST" if words.settled(report) else "WHAT WOULD BE LOST"
-        yield from _wrap(report["loss"]["sentence"], "  ")
+        yield from wrap(report["loss"]["sentence"], "  ")
 
 
 def _members(report: Mapping[str, Any]) -> Iterator[str]:
@@ -131,7 +131,7 @@ def _members(report: Mapping[str, Any]) -> Iterator[str]:
     ]
     if rows:
         yield "MEMBERS OF ETCD"
-        yield from _table(("node", *(side for side in sides if sides[side])), rows)
+        yield from table(("node", *(side for side in sides if sides[side])), rows)
 
 
 def _checks(report: Mapping[str, Any]) -> Iterator[str]:
@@ -141,7 +141,7 @@ def _checks(report: Mapping[str, Any]) -> Iterator[str]:
         yield f"CHECKS: {len(checks) - len(missed)} of {len(checks)} passed"
     for check in missed:
         how = "not checked" if check.get("ok") is None else f"observed {words.value(check.get('observed'))}"
-        yield from _wrap(f"{check['name']}: wanted {words.value(check.get('wanted'))}, {how}", "  - ")
+        yield from wrap(f"{check['name']}: wanted {words.value(check.get('wanted'))}, {how}", "  - ")
 
 
 def _backup(report: Mapping[str, Any]) -> Iterator[str]:
@@ -155,20 +155,20 @@ def _back(report: Mapping[str, Any]) -> Iterator[str]:
     point = report.get("point_of_no_return") or {}
     yield "HOW TO GO BACK"
     passed = f"passed at {point['at'][:19]}Z" if point.get("at") else "passed" if point.get("passed") else "not passed"
-    yield from _wrap(f"Point of no return ({passed}): {point.get('sentence', '')}", "  ")
+    yield from wrap(f"Point of no return ({passed}): {point.get('sentence', '')}", "  ")
     for entry in report.get("kept") or ():
-        yield from _wrap(f"{entry['node']}:{entry['path']} ({entry['what']}, {words.size(entry.get('bytes'))})", "  - ")
+        yield from wrap(f"{entry['node']}:{entry['path']} ({entry['what']}, {words.size(entry.get('bytes'))})", "  - ")
     if report["verdict"]["outcome"] in ("planned", "failed"):
         for step in words.steps(report):
             if words.undoable(step) and step["state"] in ("planned", "done", "failed"):
-                yield from _wrap(f"{step['id']}: {step['undo']}", "  undo ")
+                yield from wrap(f"{step['id']}: {step['undo']}", "  undo ")
 
 
 def _next(report: Mapping[str, Any]) -> Iterator[str]:
     command = report["verdict"].get("next")
     if command:
         yield "NEXT"
-        yield from _command(command)
+        yield from pasted(command)
 
 
 def _files(folder: str | None) -> Iterator[str]:
@@ -186,7 +186,7 @@ def _role(member: Mapping[str, Any] | None) -> str:
     return ", ".join(str(part) for part in parts if part)
 
 
-def _wrap(text: str, lead: str) -> list[str]:
+def wrap(text: str, lead: str) -> list[str]:
     return textwrap.wrap(
         text,
         WIDTH,
@@ -197,7 +197,7 @@ def _wrap(text: str, lead: str) -> list[str]:
     ) or [lead.rstrip()]
 
 
-def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
+def table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]:
     """Rows with a hanging last column; the header is left out when it is empty."""
     widths = [max(len(row[column]) for row in [heads, *rows]) for column in range(len(heads) - 1)]
     for row in ([heads] if any(heads) else []) + list(rows):
@@ -209,11 +209,11 @@ def _table(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> Iterator[str]
             yield lead.rstrip()
             lead = " " * 8
         for text in row[-1].split("\n"):
-            yield from _wrap(text, lead)
+            yield from wrap(text, lead)
             lead = " " * len(lead)
 
 
-def _command(command: str) -> Iterator[str]:
+def pasted(command: str) -> Iterator[str]:
     """The command, broken between words with backslashes so that it can be pasted."""
     row = " "
     for word in _WORDS.findall(command):

@@ -65,7 +65,8 @@ def _without(state: JSON, rule: Rule, path: str) -> JSON | None:
     if words[0] == "state":
         items, words = [blind], words[1:]
     else:
-        items = [blind] if not rule.over else _jmes.search(rule.over, blind, blind) or []
+        found = [blind] if not rule.over else _jmes.search(rule.over, blind, blind) or []
+        items = blind["nodes"] if rule.over.startswith("nodes") else [item for item in found if isinstance(item, dict)]
     for item in items:
         for word in words[:-1]:
             item = item.get(word) or {}

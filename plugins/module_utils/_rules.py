@@ -29,6 +29,10 @@ SOURCES = (
     *("longhorn-manager", "upgrade-job", "suc", "virt", "other"),
 )
 """Words for the programs whose logs are read."""
+OF_SERVERS = frozenset(SOURCES[: SOURCES.index("rke2-server") + 1]) | {"k3s"}
+"""Each server has one of the last two; of a server of RKE2 each one."""
+OF_HOSTS = OF_SERVERS | {"rke2-agent", "k3s-agent", "kubelet", "containerd", "kernel"}
+"""Logs that each host of a kind has."""
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import _check, _scan, _state
+from . import _check, _harvester_checks, _scan, _state
 
 JSON = dict[str, t.Any]
 PLAN_KEYS = {"applied-checksum", "failed-checksum", "failure-count", "failed-output", "max-failures", "probe-statuses"}
@@ -35,6 +35,12 @@ def live(
         "logs": [],
         "hits": [],
     }
+
+
+def slim(name: str, items: t.Iterable[JSON]) -> list[JSON]:
+    """Objects of a kind as live reading keeps them."""
+    keep = _harvester_checks.KINDS[name].keep
+    return kept([keep(item) if keep else item for item in items])
 
 
 def kept(items: t.Sequence[JSON]) -> list[JSON]:

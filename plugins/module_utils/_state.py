@@ -98,7 +98,11 @@ def _readings(blocks: Blocks) -> JSON:
         "processes": _processes(blocks.text("processes")),
         "listeners": _listeners(blocks.text("listeners")),
         "mounts": _lines(blocks.text("mounts")),
+        "system_agent": blocks.pairs("system_agent") or None,
         "disk": _disk(blocks.text("disk")),
+        "inodes": _inodes(blocks.text("inodes")),
+        "memory": _memory(blocks.text("memory")),
+        "clock": _clock(blocks.pairs("clock")),
         "config": _config(blocks),
         "token": blocks.pairs("tokens"),
         "files": files,
@@ -107,7 +111,10 @@ def _readings(blocks: Blocks) -> JSON:
         "datastore": _datastore_on_disk(blocks, files),
         "etcd": _etcd(blocks),
         "api": _api(blocks),
-        "certificates": _certificates.dates(blocks.text("certificates") or ""),
+        "certificates": [
+            *_certificates.dates(blocks.text("certificates") or ""),
+            *(_certificates.served(blocks.text("served") or "") if "served" in blocks.blocks else ()),
+        ],
         "journal": _lines(blocks.text("journal")) if "journal" in blocks.blocks else [],
         "logs": None if (logs := blocks.text("logs")) is None else _lines(_timeline.mask(logs)),
     }
@@ -153,6 +160,28 @@ def _disk(text: str | None) -> JSON | None:
         if len(words) >= 6 and words[3].isdigit()
         else None
     )
+
+
+def _inodes(text: str | None) -> JSON | None:
+    """`df -Pi` of the same file system; None where it counts none, as btrfs."""
+    words = (text or "").split()
+    counted = len(words) >= 6 and words[1].isdigit() and int(words[1])
+    return {"total": int(words[1]), "free": int(words[3])} if counted else None
+
+
+def _memory(text: str | None) -> JSON | None:
+    """/proc/meminfo, in bytes."""
+    found = dict(re.findall(r"(?m)^Mem(\w+): +(\d+) kB$", text or ""))
+    if not {"Total", "Available"} <= set(found):
+        return None
+    return {"bytes": int(found["Total"]) * 1024, "available": int(found["Available"]) * 1024}
+
+
+def _clock(said: t.Mapping[str, str]) -> JSON | None:
+    """Whether the clock is set by somebody (the kernel's word), and whether a program is to do it."""
+    if "NTPSynchronized" not in said:
+        return None
+    return {"synchronized": said["NTPSynchronized"] == "yes", "ntp": said.get("NTP") == "yes"}
 
 
 def _files(text: str | None) -> dict[str, JSON] | None:
@@ -371,9 +400,19 @@ def kubernetes_node(item: JSON) -> JSON:
         "ready": conditions.get("Ready") == "True",
         "voter": conditions.get("EtcdIsVoter"),
         "control_plane": "node-role.kubernetes.io/control-plane" in meta.get("labels", {}),
+        "conditions": conditions,
         "addresses": [entry["address"] for entry in status.get("addresses", []) if entry.get("type") == "InternalIP"],
+        "os_image": (status.get("nodeInfo") or {}).get("osImage"),
         "kubelet_version": (status.get("nodeInfo") or {}).get("kubeletVersion"),
     }
+
+
+def _of_node(entry: JSON, nodes: t.Mapping[str, JSON]) -> JSON:
+    """What its Node tells of a host; the Node may have another name than the inventory has."""
+    names = (str((entry.get("program") or {}).get("node_name")), str(entry.get("hostname")), entry["name"])
+    node = next((nodes[name] for name in names if name in nodes), {})
+    ready = (node.get("conditions") or {}).get("Ready")
+    return {"kubelet_version": node.get("kubelet_version"), "node_ready": ready}
 
 
 def loads(text: str | None) -> JSON | None:
@@ -391,10 +430,11 @@ def cluster(name: str, entries: t.Sequence[JSON]) -> JSON:
         (entry["api"] for entry in entries if entry["reachable"] and (entry.get("api") or {}).get("nodes") is not None),
         None,
     )
+    listed = {node["name"]: node for node in (kubernetes or {}).get("nodes") or ()}
     return {
         "schema": SCHEMA,
         "cluster": name,
-        "nodes": list(entries),
+        "nodes": [{**entry, **_of_node(entry, listed)} for entry in entries],
         "kubernetes": kubernetes,
         "harvester": _harvester.cluster(entries),
     }

@@ -48,11 +48,30 @@ options:
     description: Whether the host that it runs on, or C(requorum_kubeconfig), is an API server that answers.
     type: bool
     default: false
+  bundle:
+    description:
+      - File on the controller into which all that was read is written, without secrets, for C(requorum diagnose).
+    type: path
+    default: ""
   rules:
     description: Folders on the controller with rules of this site (C(docs/rules.md)).
     type: list
     elements: path
     default: []
+  record:
+    description: Whether what was seen and said is kept in a folder of O(output).
+    type: bool
+    default: true
+  upkeep:
+    description:
+      - Parts of the maintenance checks (C(docs/monitoring)) that are made too.
+    type: list
+    elements: str
+    choices: [certificates, etcd, backups]
+    default: []
+  prometheus:
+    description: File on the controller that they, and the findings of the rules, are written to for Prometheus.
+    type: path
 attributes:
   check_mode:
     support: full
@@ -88,9 +107,13 @@ diagnosis:
   description: The diagnosis, as C(docs/diagnosis.schema.json) has it.
   returned: success
   type: dict
+upkeep:
+  description: The maintenance checks, as a C(document), as C(text), and the exit C(code) of C(requorum inspect).
+  returned: with O(upkeep)
+  type: dict
 requorum_run_dir:
-  description: Folder with C(diagnosis.json) and C(state.json).
-  returned: success
+  description: Folder with C(diagnosis.json), C(diagnosis.html) and C(state.json).
+  returned: with O(record)
   type: str
   sample: /root/recoveries/prod/20261128T020000Z
 """

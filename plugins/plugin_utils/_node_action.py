@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import dataclasses
 import datetime
 import hashlib
 import json
@@ -25,6 +26,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _machines,
     _node,
     _s3,
+    _upkeep_judge,
     _wait,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
@@ -37,13 +39,13 @@ SETTINGS = (
     "requorum_data_dir",
     "requorum_timeouts",
     "requorum_token_file",
-    "requorum_defragment_mb",
     "requorum_kubeconfig",
     "requorum_join",
     "requorum_join_defaults",
     "requorum_rancherd_token_file",
     "requorum_export_passphrase_file",
     _machines.OPTION,
+    *(f"requorum_{limit.name}" for limit in dataclasses.fields(_upkeep_judge.Thresholds)),
 )
 display = Display()
 
@@ -119,6 +121,15 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         if done.rc != 0:
             raise RequorumError(f"{self.host}: {what}: {done.why}.", hint)
         return pairs(done.out)
+
+    def typed(self, value: t.Any) -> t.Any:
+        """Text, or a document, with the inventory that this run was given in place of INV."""
+        if isinstance(value, dict):
+            return {key: self.typed(entry) for key, entry in value.items()}
+        if isinstance(value, list):
+            return [self.typed(entry) for entry in value]
+        sources = " ".join(shlex.quote(str(source)) for source in self.vars.get("ansible_inventory_sources") or ())
+        return value.replace("-i INV", f"-i {sources}") if sources and isinstance(value, str) else value
 
     def say(self, text: str) -> None:
         """Progress in Ansible's own output, for terminals of 80 columns; names and commands stay whole."""

@@ -19,14 +19,17 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from . import (
     __version__,
     await_join,
+    diagnose,
     export,
     force_sync,
+    inspect,
     join_config,
     orphans,
     output,
     reinstall,
     rejoin,
     rotate,
+    rules,
     snapshot,
     token,
     verify,
@@ -76,6 +79,9 @@ def parser() -> argparse.ArgumentParser:
     orphans.add(commands)
     reinstall.add(commands)
     verify.add(commands)
+    inspect.add(commands)
+    diagnose.add(commands)
+    rules.add(commands)
     return top
 
 

@@ -16,7 +16,11 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 WIDTH = 80
-STYLES = {"ok": "green", "FAILED": "bold red", "WRONG": "bold red", "not checked": "yellow"}
+STYLES = {
+    "ok": "green", "FAILED": "bold red", "WRONG": "bold red", "not checked": "yellow",
+    "new": "bold red", "gone": "green", "changed": "yellow",
+    "blocker": "bold red", "error": "red", "warning": "yellow", "info": "blue",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -58,6 +62,25 @@ def write(result: Result, *, as_json: bool, out: IO[str] | None = None) -> None:
             _rich(block, out)
         else:
             out.writelines(f"{line}\n" for line in plain(block))
+
+
+class Line:
+    """One line of progress on a terminal that is written over and gone at the end; nothing where stderr is none."""
+
+    def __init__(self) -> None:
+        self.shown = sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        """In place of what stood there."""
+        if self.shown and text:
+            sys.stderr.write(f"\r\033[K{printable(text)[: WIDTH - 1]}")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        """Gone."""
+        if self.shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
 
 
 def printable(text: str) -> str:

@@ -8,14 +8,14 @@ import copy
 
 import pytest
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _findings
+from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose
 from tests.unit.runs import DRILL, HEALTHY, JSON, dead, entry, plan, state
 
 
 def found(before: JSON, *, agents: tuple[str, ...] = ()) -> list[str]:
-    items = _findings.findings(plan(before, agents=agents), before)
+    items = _diagnose.of_run(plan(before, agents=agents), before)
     for item in items:
-        assert item["summary"].startswith(("etcd on", "The", "Agent", item["node"])) and item["summary"].endswith(".")
+        assert item["summary"].endswith(".") and "{" not in item["summary"]
         assert all(isinstance(line, str) and line for line in item["evidence"])
     return [f"{item['severity']} {item['node']} {item['id']}" for item in items]
 
@@ -26,20 +26,21 @@ def test_healthy() -> None:
 
 def test_drill_worst_first() -> None:
     assert found(DRILL) == [
+        "blocker None quorum_lost",
         "blocker r1 no_leader",
         "error r1 api_down",
-        "error r2 datastore_absent",
         "error r2 api_down",
+        "error r2 datastore_absent",
         "error r3 server_unreachable",
     ]
 
 
 def test_worst_first_whatever_the_order_of_the_inventory() -> None:
-    assert found(state(dead("r3"), entry("wiped", "r2"), entry("quorum-lost")))[0] == "blocker r1 no_leader"
+    assert found(state(dead("r3"), entry("wiped", "r2"), entry("quorum-lost")))[1] == "blocker r1 no_leader"
 
 
 def test_api_that_was_asked_says_how_it_failed() -> None:
-    items = {(i["node"], i["id"]): i["evidence"] for i in _findings.findings(plan(DRILL), DRILL)}
+    items = {(i["node"], i["id"]): i["evidence"] for i in _diagnose.of_run(plan(DRILL), DRILL)}
     assert items["r1", "api_down"] == ["no answer before the deadline"]
     assert items["r2", "api_down"] == ["was not asked"]
     assert items["r3", "server_unreachable"] == ["Connection timed out"]
@@ -77,7 +78,7 @@ def test_peer_that_must_join_again_after_a_reset_is_not_called_stale() -> None:
     for one in entries[:2]:
         one["etcd"]["members"] += five
     before = state(*entries)
-    assert [i["id"] for i in _findings.findings(plan(before), before) if i["node"] == "r2"] == ["no_leader", "api_down"]
+    assert [i["id"] for i in _diagnose.of_run(plan(before), before) if i["node"] == "r2"] == ["no_leader", "api_down"]
 
 
 def test_damaged_and_unread_datastores() -> None:
@@ -86,10 +87,10 @@ def test_damaged_and_unread_datastores() -> None:
     hidden["datastore"]["summary"] = None
     hidden["unread"] = {"datastore": "db cannot be read"}
     before = state(entry("quorum-lost"), hidden, damaged)
-    items = {i["node"]: i for i in _findings.findings(plan(before), before) if i["id"].startswith("datastore")}
+    items = {i["node"]: i for i in _diagnose.of_run(plan(before), before) if i["id"].startswith("datastore")}
     assert items["r3"]["summary"] == "The datastore of r3 is damaged: neither meta page is valid."
     assert items["r2"]["id"] == "datastore_unknown"
-    assert items["r2"]["evidence"] == ["datastore: db cannot be read"]
+    assert items["r2"]["evidence"][0] == "datastore: db cannot be read"
 
 
 def with_certificates(now: int, **ends: int) -> JSON:
@@ -106,8 +107,10 @@ STARTED = 1795550100  # of the plans here: 2026-11-24T19:15Z and 45 minutes
 
 def test_certificates_that_end_and_that_have_ended() -> None:
     before = with_certificates(STARTED + 3600, r1=-3, r2=20)
-    assert found(before) == ["error r1 certificates_wrong", "warning r2 certificates_due"]
-    item = _findings.findings(plan(before), before)[0]
+    said = found(before)
+    assert said[0] == "blocker r1 ca_expired"
+    assert {"error r1 certificates_wrong", "warning r2 certificates_due"} <= {*said}
+    item = next(item for item in _diagnose.of_run(plan(before), before) if item["id"] == "certificates_wrong")
     assert item["summary"] == "r1 has 3 certificates or keys: expired."
     assert item["evidence"][0] == "server/tls/server-ca.crt: it ended 3 days ago"
 
@@ -119,7 +122,8 @@ def test_authorities_that_differ(servers: list[str], blamed: list[str]) -> None:
     for node in before["nodes"]:
         if node["name"] in servers:
             next(row for row in node["certificates"] if "server-ca" in row["path"])["sha256"] = node["name"]
-    assert found(before) == [f"error {name} certificates_wrong" for name in blamed]
+    said = [line for line in found(before) if "certificates_wrong" in line]
+    assert said == [f"error {name} certificates_wrong" for name in blamed]
 
 
 def test_a_wrong_clock_is_named() -> None:
@@ -132,6 +136,15 @@ def test_what_the_plan_has_judged_counts_for_more() -> None:
     made = plan(HEALTHY)
     judged = {"node": "r1", "path": "server/tls/service.key", "state": "missing", "why": "it is not there"}
     made["certificates"] = [{**judged, "path": f"{n}"} for n in range(9)] + [{**judged, "state": "names"}]
-    items = _findings.findings(made, HEALTHY)
+    items = _diagnose.of_run(made, HEALTHY)
     assert [item["summary"] for item in items] == ["r1 has 10 certificates or keys: missing, wrong names."]
     assert len(items[0]["evidence"]) == 9 and items[0]["evidence"][-1] == "and 2 more"
+
+
+def test_the_last_lines_of_a_unit_say_why_it_does_not_start() -> None:
+    before = copy.deepcopy(state(entry("wiped"), *HEALTHY["nodes"][1:]))
+    said = "etcd cluster join failed: duplicate node name found, please use a unique name for this node"
+    before["nodes"][0]["logs"] = [f'time="2026-11-24T20:14:50Z" level=fatal msg="Error: {said}"']
+    items = {item["id"]: item for item in _diagnose.of_run(plan(before), before) if item["node"] == "r1"}
+    assert "rejoin.yml" in items["join_duplicate"]["action"]
+    assert items["join_duplicate"]["evidence"][0].startswith("r1 journal:1 2026-11-24T20:14:50")

@@ -22,7 +22,7 @@ SYSTEMCTL = """#!/bin/sh
 case "$*" in *rke2-server*LoadState*) echo loaded ;; *LoadState*) echo not-found ;; esac
 """
 JOURNALCTL = """#!/bin/sh
-case "$*" in *rke2-server*) i=0; while [ $i -lt 50 ]; do echo "2026-11-28T19:00:00+0000 r1 rke2[1]: line $i"; i=$((i + 1)); done ;; esac
+case "$*" in *rke2-server*) seq -f '2026-11-28T19:00:00+0000 r1 rke2[1]: line %g' 0 49 ;; esac
 """
 
 

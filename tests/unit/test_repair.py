@@ -10,8 +10,8 @@ import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _classify,
+    _diagnose,
     _distro,
-    _findings,
     _plan,
     _repair,
     _server,
@@ -213,14 +213,9 @@ def test_crashed_servers_are_started_together_and_nothing_is_reset() -> None:
 def test_findings_have_the_command() -> None:
     entries = alarmed()
     before = {**HEALTHY, "nodes": entries}
-    command = "ansible-playbook playbooks/repair.yml -i prod.yml --tags nospace"
-    items = [
-        {"name": item.name, "node": item.node, "summary": item.summary, "evidence": item.evidence, "command": command}
-        for item in _repair.due(judged(entries), entries)
-    ]
-    found = _findings.findings({**recovery(before), "repairs": items}, before)
-    assert [(one["id"], one["severity"]) for one in found] == [("repair_nospace", "blocker")]
-    assert found[0]["action"] == f"{command} --check"
+    found = _diagnose.of_run(recovery(before), before)
+    assert [(one["id"], one["severity"]) for one in found][:1] == [("repair_nospace", "blocker")]
+    assert found[0]["action"] == "ansible-playbook playbooks/repair.yml -i inventory --tags nospace --check"
 
 
 def test_a_planner_that_a_run_has_left_paused_goes_on() -> None:

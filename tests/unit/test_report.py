@@ -5,11 +5,7 @@
 from __future__ import annotations
 
 import json
-import re
-import shutil
-import subprocess
-from collections.abc import Callable, Iterator
-from html.parser import HTMLParser
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +16,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._report_chart imp
 from ansible_collections.requorum.cluster.plugins.module_utils._report_html import render
 from ansible_collections.requorum.cluster.plugins.module_utils._report_text import summary
 from ansible_collections.requorum.cluster.plugins.module_utils._report_words import duration, size, steps
+from tests.unit import pages
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLES = {path.stem.removeprefix("report-"): path for path in (Path(__file__).parent / "data").glob("report-*.json")}
@@ -88,60 +85,10 @@ def test_schema_refuses(change: Callable[[dict[str, Any]], None], where: str) ->
 
 # --- page ---
 
-class Page(HTMLParser):
-    """Tags with their attributes, texts, and what could start a request."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.tags: list[str] = []
-        self.attributes: list[tuple[str, str, str]] = []
-        self.text = ""
-        self.style = ""
-        self.feed(text)
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.append(tag)
-        self.attributes += [(tag, name, value or "") for name, value in attrs]
-
-    def handle_data(self, data: str) -> None:
-        if self.tags and self.tags[-1] == "style":
-            self.style += data
-        else:
-            self.text += " ".join(data.split()) + " "
-
-    def requests(self) -> list[str]:
-        """Every address that a browser would fetch or open by itself or by a click."""
-        found = [f"{tag} {name}={value}" for tag, name, value in self.attributes
-                 if name in ("src", "href", "srcset", "data", "action", "poster", "xlink:href", "background")]
-        found += [f"{tag} style={value}" for tag, name, value in self.attributes if name == "style" and "url(" in value]
-        return found + re.findall(r"url\([^)]*\)|@import[^;]*", self.style)
-
-
-def leaves(value: Any) -> Iterator[str]:
-    if isinstance(value, dict):
-        for entry in value.values():
-            yield from leaves(entry)
-    elif isinstance(value, list):
-        for entry in value:
-            yield from leaves(entry)
-    elif isinstance(value, str):
-        yield value
-
-
-def poisoned(value: Any, poison: str) -> Any:
-    """The report with poison added to every text that is neither a moment nor from a fixed list."""
-    if isinstance(value, dict):
-        return {key: entry if key in ("started", "ended", "at") else poisoned(entry, poison)
-                for key, entry in value.items()}
-    if isinstance(value, list):
-        return [poisoned(entry, poison) for entry in value]
-    return value + poison if isinstance(value, str) else value
-
-
 @pytest.mark.parametrize("name", sorted(EXAMPLES))
 def test_page_says_everything_and_fetches_nothing(name: str) -> None:
     report = load(name)
-    page = Page(render(report))
+    page = pages.Page(render(report))
     for text in (report["verdict"]["sentence"], report["verdict"]["next"], report["cluster"],
                  *(finding["summary"] for finding in report["findings"]), *(entry["path"] for entry in report["kept"]),
                  *(action["undo"] for action in report["plan"]), *(check["name"] for check in report["checks"]),
@@ -163,7 +110,7 @@ def test_verdict_comes_first_and_identifiers_last() -> None:
                                     "'><svg onload=alert(1)>", "{{ 7 * 7 }}", "</style><b>", "</title><b>"])
 @pytest.mark.parametrize("name", ["recovered", "failed", "refused"])
 def test_page_escapes_every_text(name: str, poison: str) -> None:
-    clean, page = Page(render(load(name))), Page(render(poisoned(load(name), poison)))
+    clean, page = pages.Page(render(load(name))), pages.Page(render(pages.poisoned(load(name), poison)))
     assert set(page.tags) <= set(clean.tags) | {"title"}
     assert not [name for _tag, name, _value in page.attributes if name.startswith("on")]
     assert page.requests() == []
@@ -193,7 +140,7 @@ def test_page_of_a_run_that_read_nothing() -> None:
                   members={"before": [], "after": []})
     report["verdict"].update(case="unknown", next=None)
     assert problems(report) == []
-    page = Page(render(report))
+    page = pages.Page(render(report))
     assert "svg" not in page.tags
     assert "nothing that you have to do" not in page.text
     assert summary(report).startswith("=" * 80 + "\nREFUSED: prod\n")
@@ -203,7 +150,7 @@ def test_failed_action_and_those_not_reached_are_told_apart() -> None:
     report = load("failed")
     assert [step["state"] for step in steps(report)][-3:] == ["failed", "not_done", "not_done"]
     report["actions"][0]["result"] = "revision 81734, 4106 pages"
-    text = Page(render(report)).text
+    text = pages.Page(render(report)).text
     assert "Outcome: revision 81734, 4106 pages" in text
     assert "✕ failed" in text and "40118 entries behind after 180 s" in text and "not done" in text
 
@@ -276,47 +223,16 @@ def test_summary_lists_only_the_checks_that_did_not_pass() -> None:
 
 # --- browser ---
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-         "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-         "--host-resolver-rules=MAP * ~NOTFOUND", "--enable-logging=stderr", "--v=0")
-
-
-class Visit:
-    """One visit of Chromium to a file: the DOM, what the console said, and every address that was asked for."""
-
-    def __init__(self, html: str, folder: Path) -> None:
-        assert CHROMIUM is not None
-        folder.mkdir()
-        (folder / "report.html").write_text(html)
-        log, self.shot = folder / "net.json", folder / "shot.png"
-        done = subprocess.run([CHROMIUM, *FLAGS, f"--user-data-dir={folder}/profile", f"--log-net-log={log}",
-                               f"--screenshot={self.shot}", "--window-size=420,900", "--dump-dom",
-                               f"file://{folder}/report.html"], capture_output=True, text=True, timeout=60, check=False)
-        self.dom = done.stdout
-        self.console = [line for line in done.stderr.splitlines() if ":CONSOLE" in line]
-        events = json.loads(log.read_text())
-        kinds = {number: name for name, number in events["constants"]["logEventTypes"].items()}
-        # Chromium's own calls (updates, time) have no origin; the resolver rule keeps them on this machine.
-        self.asked = sorted({event["params"]["url"] for event in events["events"]
-                             if kinds[event["type"]].startswith("URL_REQUEST") and "url" in event.get("params", {})
-                             and event["params"].get("initiator") != "not an origin"})
-
-
-browser = [pytest.mark.browser,
-           pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine: apt-get install chromium")]
-
-
 class TestBrowser:
     """The page as a browser sees it."""
 
-    pytestmark = browser
+    pytestmark = pages.browser
 
     @pytest.mark.parametrize("name", sorted(EXAMPLES))
     def test_opens_without_errors_and_without_requests(self, name: str, tmp_path: Path) -> None:
         report = load(name)
-        visit = Visit(render(report), tmp_path / "visit")
-        page = Page(visit.dom)
+        visit = pages.Visit(render(report), tmp_path / "visit")
+        page = pages.Page(visit.dom)
         assert report["verdict"]["sentence"] in page.text
         assert "Identifiers" in page.text
         assert visit.console == []
@@ -324,7 +240,7 @@ class TestBrowser:
         assert visit.shot.read_bytes().startswith(b"\x89PNG")
 
     def test_sees_errors_and_requests_when_there_are_any(self, tmp_path: Path) -> None:
-        visit = Visit("<p>x</p><img src='http://requests.invalid/a.png'><script>console.error('seen')</script>",
+        visit = pages.Visit("<p>x</p><img src='http://requests.invalid/a.png'><script>console.error('seen')</script>",
                       tmp_path / "visit")
         assert any("seen" in line for line in visit.console)
         assert visit.asked == ["http://requests.invalid/a.png"]

@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _rule_tests, _rules
+from ansible_collections.requorum.cluster.plugins.module_utils import _jmes, _rule_tests, _rules
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 RULES = _rules.load()
@@ -84,3 +85,23 @@ def test_rules_of_a_site_stand_beside_ours(tmp_path: Path) -> None:
 def test_a_test_that_fails_is_found(change: dict[str, Any], said: str) -> None:
     faults = _rule_tests.faults(_rules.made(GOOD | change))
     assert said in "; ".join(faults) if said else not faults
+
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "rules.md"
+
+
+def test_every_field_source_and_function_is_documented() -> None:
+    text = DOCS.read_text()
+    fields = {each.name.rstrip("_") for each in dataclasses.fields(_rules.Rule)} - {"file"}
+    keys = {each.name for each in dataclasses.fields(_rules.Logs)}
+    functions = {name.removeprefix("_func_") for name in vars(_jmes._Functions) if name.startswith("_func_")}
+    words = {*fields, *keys, *_rules.SOURCES, *_rules.SEVERITIES}
+    assert {word for word in words if f"`{word}`" not in text} == set()
+    assert {name for name in functions if f"`{name}(" not in text} == set()
+    assert {word for word in _rules.OPERATIONS[1:] if word not in text} == set()
+
+
+def test_the_rules_in_the_docs_are_rules() -> None:
+    for block in DOCS.read_text().split("```yaml\n")[1:]:
+        for entry in yaml.safe_load(block.partition("```")[0]):
+            assert _rule_tests.faults(_rules.made(entry)) == []

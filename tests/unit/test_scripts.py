@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import os
 import re
 import shlex
@@ -18,7 +19,15 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _node, _snapshot, _state, _why_joining
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _bootstrap,
+    _certificates,
+    _node,
+    _snapshot,
+    _state,
+    _why_joining,
+)
+from tests.unit import certs
 from tests.unit.datastores import unpacked
 
 SCRIPTS = sorted(_node.SCRIPTS.glob("*.sh"))
@@ -299,6 +308,33 @@ def test_files_are_listed_with_sizes(shell: str, config: Config, tmp_path: Path)
     assert found[f"{data}/server/db/etcd"]["directory"] is True
     assert len([path for path in found if path.endswith(".wal")]) == 1
     assert base64.b64decode(config.call(shell, f"{places}wal", extra=functions)) == b"y" * 512
+
+
+@shells
+def test_certificates_of_agent_and_supervisor_without_a_key(shell: str, config: Config, tmp_path: Path) -> None:
+    tls, agent = tmp_path / "rke2/server/tls", tmp_path / "rke2/agent"
+    agent.mkdir(parents=True)
+    tls.mkdir(parents=True)
+    pem = certs.authorities()["server/tls/server-ca.crt"].pem
+    (agent / "client-kubelet.crt").write_bytes(pem)
+    body = base64.b64encode(pem).decode()
+    (tls / "dynamic-cert.json").write_text(json.dumps({"data": {"tls.crt": body, "tls.key": "c2VrcmV0"}}))
+    places = f"DATA={tmp_path}/rke2\nTLS={tls}\n"
+    out = config.call(shell, f"{places}certificates", extra=part("info", "certificates"))
+    assert "c2VrcmV0" not in out
+    found = {row["path"]: row["subject"] for row in _certificates.dates(out)}
+    named = f"CN=rke2-server-ca@{certs.NOW}"
+    assert found == {f"{agent}/client-kubelet.crt": named, f"{tls}/dynamic-cert.json": named}
+
+
+@shells
+def test_disk_memory_and_inodes_of_this_machine(shell: str, config: Config, tmp_path: Path) -> None:
+    places, functions = f"DATA={tmp_path}/not/there\n", part("info", "disk") + part("info", "memory")
+    disk = _state._disk(config.call(shell, f"{places}disk -k", extra=functions))
+    inodes = _state._inodes(config.call(shell, f"{places}disk -i", extra=functions))
+    memory = _state._memory(config.call(shell, "memory", extra=functions))
+    assert disk and disk["bytes"] > disk["free"] and inodes and inodes["total"] > inodes["free"]
+    assert memory and memory["bytes"] > memory["available"] > 0
 
 
 @shells

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _node, _server, _state
 from ansible_collections.requorum.cluster.plugins.module_utils._classify import classify, rank
+from tests.unit import certs
 from tests.unit.datastores import unpacked
 from tests.unit.local_node import LocalNode
 
@@ -56,7 +58,13 @@ def test_healthy_server() -> None:
     assert entry["listeners"] == [2379, 2380, 2381, 2382, 6443, 9345, 10250]
     assert entry["disk"] == {"bytes": 101016992 * 1024, "free": 54589360 * 1024}
     assert len(entry["mounts"]) == 2
-    assert entry["token"] == {"config": "e2e269d4f6ec", "server": "e2e269d4f6ec", "node-password": "0a1b2c3d4e5f"}
+    assert entry["token"] == {
+        "in-force": "e2e269d4f6ec",
+        "server": "e2e269d4f6ec",
+        "agents": "e2e269d4f6ec",
+        "service-key": "5d1f0c2b7a94",
+        "node-password": "0a1b2c3d4e5f",
+    }
     assert list(entry["snapshots"]) == ["/var/lib/rancher/rke2/server/db/snapshots/drill-r1-1795511546"]
     assert entry["logs"] and entry["journal"] == []
 
@@ -104,6 +112,40 @@ def test_running_etcd() -> None:
         ("r1-cbc1d285", ["https://10.89.0.21:2380"]),
         ("r3-7429f8d3", ["https://10.89.0.23:2380"]),
     ]
+
+
+def test_room_memory_and_clock() -> None:
+    entry = read(text("healthy"))
+    assert entry["inodes"] == {"total": 6438912, "free": 6037390}
+    assert entry["memory"] == {"bytes": 24689452 * 1024, "available": 17301508 * 1024}
+    assert entry["clock"] == {"synchronized": True, "ntp": True}
+    assert entry["system_agent"]["LoadState"] == "not-found"
+    btrfs = read(changed(text("healthy"), "inodes", "/dev/vda 0 0 0 - /var/lib/rancher/rke2"))
+    assert btrfs["inodes"] is None
+
+
+def test_certificates_of_secrets_and_those_that_were_refused() -> None:
+    body = base64.b64encode(certs.authorities()["server/tls/server-ca.crt"].pem).decode()
+    served = f"cattle-system/rancher-webhook {body}\ncattle-system/broken !!"
+    rows = read(text("healthy") + block("served", served))["certificates"][-2:]
+    assert [(row["path"], bool(row["ends"])) for row in rows] == [
+        ("secret/cattle-system/rancher-webhook", True),
+        ("secret/cattle-system/broken", False),
+    ]
+    refused = read(text("healthy") + block("served", "Error from server (Forbidden): secrets is forbidden", 1))
+    assert not [row for row in refused["certificates"] if row["path"].startswith("secret/")]
+    assert refused["unread"] == {"served": "Error from server (Forbidden): secrets is forbidden"}
+
+
+def test_kubelets_and_conditions() -> None:
+    entry = read(text("healthy"))
+    node = entry["api"]["nodes"][0]
+    assert node["conditions"]["Ready"] == "True" and node["conditions"]["DiskPressure"] == "False"
+    assert (node["os_image"], node["kubelet_version"]) == (None, "v1.34.3+rke2r1")
+    other = {**entry, "name": "s9", "hostname": "r2"}
+    document = _state.cluster("prod", [entry, other, _state.unreachable("r7", "10.0.0.7", "Connection timed out")])
+    told = [(e["kubelet_version"], e["node_ready"]) for e in document["nodes"]]
+    assert told == [("v1.34.3+rke2r1", "True"), ("v1.34.3+rke2r1", "True"), (None, None)]
 
 
 def test_api_and_its_nodes() -> None:
@@ -281,6 +323,10 @@ def test_the_drill_as_a_whole() -> None:
         ("listeners", "", 1, "listeners", "exit code 1"),
         ("files", "one\nstat: cannot", 1, "files", "stat: cannot"),
         ("disk", "df: x: Input/output error", 1, "disk", "df: x: Input/output error"),
+        ("inodes", "df: x: Input/output error", 1, "inodes", "df: x: Input/output error"),
+        ("memory", "", 1, "memory", "exit code 1"),
+        ("clock", "timedatectl: not found", 127, "clock", "timedatectl: not found"),
+        ("system_agent", "", 124, "system_agent", "no answer before the deadline"),
         ("config", "", 1, "config", "exit code 1"),
         ("snapshots", "", 1, "snapshots", "exit code 1"),
         ("logs", "", 124, "logs", "no answer before the deadline"),

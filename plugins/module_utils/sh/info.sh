@@ -70,11 +70,17 @@ mounts() {
   true
 }
 
+# With -k the file system of the data directory in kilobytes, with -i in inodes.
 disk() {
   d=$DATA
   while [ ! -d "$d" ]; do d=${d%/*}; done
-  df -Pk "$d" | tail -n 1
+  df -P "$1" "$d" | tail -n 1
 }
+
+memory() { grep -E '^Mem(Total|Available):' /proc/meminfo; }
+
+# The kernel's word for whether somebody sets this clock.
+clock() { timeout 3 timedatectl show -p NTPSynchronized -p NTP; }
 
 # Secrets are replaced on the node: their values never travel, on whichever line they stand.
 config() {
@@ -106,10 +112,11 @@ tokens() {
   v=$(token_value)
   [ -n "$v" ] && printf 'in-force=%s\n' "$(token_hash "$v")"
   [ -f "$SERVER/token" ] && printf 'server=%s\n' "$(token_hash "$(head -n 1 "$SERVER/token")")"
-  # What agents are measured by: neither of the three is a secret.
+  # What agents are measured by, and by what tokens of accounts are signed: no hash of it is a secret.
   [ -f "$SERVER/node-token" ] && printf 'agents=%s\n' "$(token_hash "$(head -n 1 "$SERVER/node-token")")"
   [ -f "$SERVER/token" ] && printf 'pin=%s\n' "$(token_pin "$(head -n 1 "$SERVER/token")")"
   [ -f "$TLS/server-ca.crt" ] && printf 'served=%s\n' "$(sha256sum <"$TLS/server-ca.crt" | cut -d ' ' -f 1)"
+  [ -f "$TLS/service.key" ] && printf 'service-key=%s\n' "$(sha256sum <"$TLS/service.key" | cut -c 1-12)"
   [ -f /etc/rancher/node/password ] && printf 'node-password=%s\n' "$(sha256sum </etc/rancher/node/password | cut -c 1-12)"
   true
 }
@@ -117,7 +124,7 @@ tokens() {
 # size blocks time type path
 files() {
   stat -c '%s %Y %F	%n' "$DB/etcd" "$DB/etcd/name" "$DB/etcd/tombstone" "$DB/etcd/member/snap/db" "$DB/etcd/member/wal/"*.wal \
-    "$DB/reset-flag" "$DB"/etcd-old-* "$DB"/etcd-requorum-* "$TLS" "$SERVER"/tls-* "$DATA/force-restart" "$DATA/agent/pod-manifests"/* \
+    "$DB/reset-flag" "$SERVER/cred/passwd" "$TLS/service.key" "$TLS/dynamic-cert.json" "$DB"/etcd-old-* "$DB"/etcd-requorum-* "$TLS" "$SERVER"/tls-* "$DATA/force-restart" "$DATA/agent/pod-manifests"/* \
     "$CONFIG.d/zz-requorum.yaml" "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf" "$DATA"/agent/etc/*load-balancer.json 2>/dev/null
   true
 }
@@ -158,10 +165,22 @@ gateway() {
 }
 
 certificates() {
-  find "$TLS" -maxdepth 2 -name '*.crt' -type f | while IFS= read -r f; do
+  find "$TLS" "$DATA/agent" -maxdepth 2 -name '*.crt' -type f 2>/dev/null | while IFS= read -r f; do
     printf '# file %s\n' "$f"
     cat "$f"
   done
+  f=$TLS/dynamic-cert.json
+  if [ -f "$f" ]; then
+    printf '# file %s\n' "$f"
+    sed -n 's/.*"tls\.crt": *"\([A-Za-z0-9+\/=]*\)".*/\1/p' "$f" | base64 -d
+  fi
+}
+
+# Of the Secrets that webhooks and the supervisor serve with only the certificate, in base64.
+served() {
+  s=$(WAIT=4 kube get secrets -A --field-selector type=kubernetes.io/tls \
+    -o 'jsonpath={range .items[*]}{.metadata.namespace}/{.metadata.name} {.data.tls\.crt}{"\n"}{end}') || return 1
+  printf '%s\n' "$s" | awk -v ours="kube-system/$DISTRO-serving" 'NF == 2 && ($1 == ours || $1 ~ /webhook/)'
 }
 
 logs() {
@@ -181,10 +200,14 @@ fi
 block program program
 block unit unit "$UNIT"
 block agent unit "$AGENT"
+block system_agent unit rancher-system-agent
 block processes processes
 block listeners listeners
 block mounts mounts
-block disk disk
+block disk disk -k
+block inodes disk -i
+block memory memory
+block clock clock
 block config config
 block flags flags
 block tokens tokens
@@ -194,7 +217,7 @@ block balancers balancers
 [ -f "$DB/etcd/name" ] && block name name
 block wal wal
 [ -d "$HOME_DIR" ] && block journal journal
-[ -d "$TLS" ] && block certificates certificates
+[ -d "$TLS" ] || [ -d "$DATA/agent" ] && block certificates certificates
 block logs logs
 if [ -n "$(pids_of etcd k3s k3s-server)" ] && [ -f "$TLS/etcd/client.crt" ]; then
   block health health
@@ -207,6 +230,7 @@ if [ -n "$(pids_of etcd k3s k3s-server)" ] && [ -f "$TLS/etcd/client.crt" ]; the
     block nodes kube get --raw /api/v1/nodes
     block endpoints kube get --raw /apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes
     block system kube get --raw /api/v1/namespaces/kube-system
+    block served served
     [ -f /etc/harvester-release.yaml ] && block capi kube get clusters.cluster.x-k8s.io local -n fleet-local --ignore-not-found -o json
   fi
 fi
