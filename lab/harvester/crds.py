@@ -1,12 +1,15 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The kinds that a Harvester serves: CAPI's own definitions; of others right names, scopes and subresources."""
+"""The kinds that a Harvester serves: CAPI's own definitions; of others right names, scopes, subresources, and types of
+the fields that are used (fields.yaml).
+"""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import yaml
@@ -14,6 +17,28 @@ import yaml
 from lab import gobuild
 from lab.labs import Lab
 from lab.progress import wait_for
+
+FIELDS: dict[str, dict[str, Any]] = yaml.safe_load((Path(__file__).parent / "fields.yaml").read_text())
+"""Group -> kind -> its fields."""
+_ANY: dict[str, Any] = {"x-kubernetes-preserve-unknown-fields": True}
+_CONDITIONS = [dict.fromkeys(("type", "status", "reason", "message", "lastUpdateTime", "lastTransitionTime"), "string")]
+
+
+def typed(fields: Any) -> dict[str, Any]:
+    """OpenAPI schema of what fields.yaml says; of an object fields that are not known are kept."""
+    if isinstance(fields, list):
+        return {"type": "array", "items": typed(fields[0])}
+    if isinstance(fields, dict):
+        if "*" in fields:
+            return {"type": "object", "additionalProperties": typed(fields["*"])}
+        return {"type": "object", **_ANY, "properties": {name: typed(field) for name, field in fields.items()}}
+    word, _bar, null = fields.partition("|")
+    if word == "conditions":
+        return typed(_CONDITIONS)
+    if word == "int-or-string":
+        return {"x-kubernetes-int-or-string": True}
+    more: dict[str, Any] = {"object": _ANY, "list": {"items": {"type": "object", **_ANY}}}.get(word, {})
+    return {"type": "array" if word == "list" else word, **more, **({"nullable": True} if null else {})}
 
 
 @dataclass(frozen=True)
@@ -34,8 +59,8 @@ class Defined:
 
     def manifest(self) -> dict[str, Any]:
         """The CustomResourceDefinition."""
-        schema = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-        version = {"name": self.version, "served": True, "storage": True, "schema": {"openAPIV3Schema": schema}}
+        schema = {"openAPIV3Schema": typed(FIELDS.get(self.group, {}).get(self.kind, {}))}
+        version = {"name": self.version, "served": True, "storage": True, "schema": schema}
         return {
             "apiVersion": "apiextensions.k8s.io/v1",
             "kind": "CustomResourceDefinition",

@@ -47,6 +47,9 @@ class ActionModule(NodeAction):
         entries = _inspected.entries(hosts, [*args["servers"], *(args.get("agents") or ())])
         rules = _rules.load(*(Path(os.path.expanduser(folder)) for folder in args.get("rules") or ()))
         state = _seen.live(args["cluster"], entries, args["servers"], self._objects(entries), now())
+        shelf = os.path.join(os.path.abspath(args["output"]), args["cluster"])
+        bucket = self.settings.get("requorum_s3_bucket")
+        state = _upkept.known(state, _upkept.backups(state, shelf), f"bucket {bucket}" if bucket else "")
         if bundle := str(args.get("bundle") or ""):
             _bundle.write(os.path.abspath(os.path.expanduser(bundle)), state, _logs(hosts, entries))
         read = ((node, source, file, [text.encode()]) for node, source, file, text in _logs(hosts, entries))
@@ -55,7 +58,6 @@ class ActionModule(NodeAction):
         found = _diagnose.diagnose(state, rules, survivor=args.get("survivor") or "", powered_off=powered_off)
         diagnosis: JSON = self.typed(found)
         result: JSON = {"changed": False, "diagnosis": diagnosis}
-        shelf = os.path.join(os.path.abspath(args["output"]), args["cluster"])
         if args.get("upkeep"):
             result["upkeep"] = self._upkeep(state, diagnosis, shelf)
         display.display(result["upkeep"]["text"] if "upkeep" in result else _diagnosis_text.summary(diagnosis))

@@ -26,7 +26,7 @@ def bundles(seen: Seen) -> Verdict:
     """All that Rancher's own Fleet deploys here, by the same conditions as `force-sync`."""
     faults, version = [], server_version(seen)
     for bundle in seen["bundles"]:
-        look = _around(seen, bundle, version)
+        look = around(seen, bundle, version)
         judgement = _fleet.judge(look)
         why = _stuck.cause(look, judgement)
         if not judgement.synced:
@@ -35,7 +35,7 @@ def bundles(seen: Seen) -> Verdict:
     return Verdict(f"{len(seen['bundles'])} are", faults)
 
 
-def _around(seen: Seen, bundle: JSON, version: str) -> _fleet.Seen:
+def around(seen: Seen, bundle: JSON, version: str) -> _fleet.Seen:
     namespace, name = meta(bundle)["namespace"], name_of(bundle)
     of = {"fleet.cattle.io/bundle-name": name, "fleet.cattle.io/bundle-namespace": namespace}
     deployments = [d for d in seen["deployed"] if of.items() <= labels(d).items()]

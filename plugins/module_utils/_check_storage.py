@@ -26,11 +26,12 @@ def storage(seen: Seen) -> Verdict:
             faults.append(Fault(f"{name} has no Node any more", more))
         else:
             more = f"kubectl -n longhorn-system describe nodes.longhorn.io {name}"
-            faults += (Fault(f"{name}: {why}", more) for why in _troubles(item))
+            faults += (Fault(f"{name}: {why}", more) for why in troubles(item))
     return Verdict(f"{len(known)} of them", faults)
 
 
-def _troubles(item: JSON) -> t.Iterator[str]:
+def troubles(item: JSON) -> t.Iterator[str]:
+    """What is wrong with a node of Longhorn."""
     for kind in ("Ready", "Schedulable"):
         if condition(item, kind) == "False":
             reason = next(c.get("reason") for c in status(item)["conditions"] if c["type"] == kind)
@@ -44,7 +45,7 @@ def _troubles(item: JSON) -> t.Iterator[str]:
             yield f"disk {disk} is not Ready"
 
 
-def _takes_replicas(item: JSON) -> bool:
+def takes_replicas(item: JSON) -> bool:
     return spec(item).get("allowScheduling") is not False and condition(item, "Ready") != "False" and (
         condition(item, "Schedulable") != "False"
     )  # fmt: skip
@@ -53,11 +54,11 @@ def _takes_replicas(item: JSON) -> bool:
 def volumes(seen: Seen) -> Verdict:
     """A volume that has fewer replicas than it wants, only since there are fewer nodes, is as good as it can be."""
     there = {name_of(node) for node in seen["nodes"]}
-    room = len([item for item in seen["storage"] if name_of(item) in there and _takes_replicas(item)])
+    room = len([item for item in seen["storage"] if name_of(item) in there and takes_replicas(item)])
     faults, short = [], 0
     for volume in seen["volumes"]:
         name, wanted = name_of(volume), int(spec(volume)["numberOfReplicas"])
-        good, building, live = _copies(seen, volume)
+        good, building, live = copies(seen, volume)
         of, more = (
             f"{name}{_claim(volume)}",
             f"kubectl -n longhorn-system get replicas.longhorn.io -l longhornvolume={name}",
@@ -75,7 +76,7 @@ def volumes(seen: Seen) -> Verdict:
     return Verdict(said + (f", {short} with a replica on each of {room} nodes and no more" if short else ""), faults)
 
 
-def _copies(seen: Seen, volume: JSON) -> tuple[int, int, bool]:
+def copies(seen: Seen, volume: JSON) -> tuple[int, int, bool]:
     """(good replicas, replicas that are being built, whether an engine told): of an attached volume it is the engine's
     word that counts.
     """

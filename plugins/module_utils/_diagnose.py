@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import asdict
 from fnmatch import fnmatch
 
-from . import _classify, _evaluate, _jmes, _picture, _rules, _server, _timeline
+from . import _classify, _evaluate, _jmes, _picture, _rules, _scan, _seen, _server, _timeline
 from ._classify import Case
 from ._evaluate import Outcome
 from ._rules import OPERATIONS, SEVERITIES, Rule
@@ -42,7 +42,7 @@ ALLOWED: dict[str, tuple[str, ...]] = {
     "unknown": (),
 }
 """What a case allows; nothing but collecting where it is not known."""
-STANDS = "It is not asked for: {reason}"
+STANDS, BLIND = "It is not asked for: {reason}", "Nothing but collecting, while so little is known: {reason}"
 
 
 def viewed(state: JSON, *, survivor: str = "", powered_off: t.Collection[str] = ()) -> tuple[JSON, Case]:
@@ -112,9 +112,12 @@ def of_run(plan: JSON, before: JSON) -> list[JSON]:
     """What a run's report says was wrong: of plan.json and the state before, as far as the hosts themselves tell it."""
     entries = [{**e, "role": "agent" if e["name"] in plan["agents"] else "server"} for e in before["nodes"]]
     about = {"time": plan["started"], "distro": plan["distro"], "certificates": plan.get("certificates")}
+    about["source"] = {"kind": "live"}
+    rules = [rule for rule in _rules.load() if rule.severity != "info"]
     state = {**before, **about, "nodes": entries, "objects": {}, "unread": {}, "logs": [], "hits": []}
+    state = _seen.with_logs(state, _ends(entries), _scan.patterns(rules))
     seen, _case = viewed(state, survivor=plan["survivor"] or "", powered_off=plan["powered_off"])
-    _rules_asked, _outcomes, findings = _asked(seen, [rule for rule in _rules.load() if rule.severity != "info"])
+    _rules_asked, _outcomes, findings = _asked(seen, rules)
     told = ("id", "severity", "node", "summary", "evidence", "cause")
     named = " ".join(re.findall(r"-i (?:'[^']*'|\S+)", plan["command"])) or "-i INV"
     return [
@@ -125,6 +128,15 @@ def of_run(plan: JSON, before: JSON) -> list[JSON]:
         }
         for found in findings
     ]
+
+
+def _ends(entries: t.Iterable[JSON]) -> t.Iterator[_seen.Log]:
+    """The last lines of the units that INSPECT has read: why they do not start."""
+    for entry in entries:
+        if entry.get("logs"):
+            unit = {"rke2": "rke2-server", "k3s": "k3s"}.get(entry["distro"] or "", "other")
+            source = unit if entry["role"] == "server" else f"{entry['distro']}-agent"
+            yield entry["name"], source, "journal", ["\n".join(entry["logs"]).encode()]
 
 
 def _asked(seen: JSON, rules: t.Sequence[Rule]) -> tuple[dict[str, Rule], dict[str, Outcome], list[JSON]]:
@@ -238,7 +250,8 @@ def _refused(case: Case, findings: t.Sequence[JSON], rules: t.Mapping[str, Rule]
         elif hinders:
             yield _refusal(operation, hinders.what, hinders.where, hinders.next)
         elif operation not in ALLOWED[case.kind]:
-            yield _refusal(operation, STANDS.format(reason=case.reason), "cluster", "")
+            why = BLIND if case.kind == "unknown" else STANDS
+            yield _refusal(operation, why.format(reason=case.reason), "cluster", "")
 
 
 def _refusal(operation: str, what: str, where: str, more: str) -> JSON:

@@ -36,6 +36,8 @@ COMPONENTS = {
     "datastore": "Datastore",
     "api": "API server",
     "kubelet": "Kubelet",
+    "upgrade": "Upgrade",
+    "longhorn": "Longhorn",
     "certificates": "Certificates",
     "snapshots": "Snapshots",
     "disk": "Disk",

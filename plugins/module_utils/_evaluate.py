@@ -38,12 +38,18 @@ class Outcome:
 def ask(rule: Rule, state: JSON) -> Outcome:
     """What a rule says of a state; `state` has what `_diagnose.viewed` puts in."""
     try:
-        answers = list(_predicates.NAMED[rule.predicate](state) if rule.predicate else _items(rule, state))
+        answers = list(_named(rule, state) if rule.predicate else _items(rule, state))
         answers = [_shown(rule, answer, state) if isinstance(answer, Found) else answer for answer in answers]
     except (_jmes.BadExpression, AttributeError, KeyError, TypeError, ValueError) as fault:
         answers = [Unknown(None, f"something has a form that the rule does not know: {fault!r}")]
     found = tuple(answer for answer in answers if isinstance(answer, Found))
     return Outcome(found, tuple(answer for answer in answers if isinstance(answer, Unknown)))
+
+
+def _named(rule: Rule, state: JSON) -> Answer:
+    """What a predicate says, where all that it looks at is known."""
+    if (yield from _met(rule, state, None, state)):
+        yield from _predicates.NAMED[rule.predicate](state)
 
 
 def _items(rule: Rule, state: JSON) -> Answer:
@@ -63,16 +69,8 @@ def _items(rule: Rule, state: JSON) -> Answer:
 
 def _of(rule: Rule, item: t.Any, node: str | None, state: JSON) -> Answer:
     """One item: is all known, does it hold, and do the logs say so too?"""
-    for path in rule.needs:
-        each = EACH.fullmatch(path) if item is state else None
-        if each:
-            known = yield from _each(each[1], each[2], state)
-            if not known:
-                return
-        elif _jmes.search(path, item, state) is None:
-            why = reason(path, item, state)
-            yield from [Unknown(node, why)] if why else ()
-            return
+    if not (yield from _met(rule, item, node, state)):
+        return
     if rule.when:
         answer = _jmes.search(rule.when, item, state)
         if answer is None:
@@ -85,6 +83,21 @@ def _of(rule: Rule, item: t.Any, node: str | None, state: JSON) -> Answer:
     for answer in _of_logs(rule, state):
         if answer.node in (node, None) or node is None:
             yield Found(node, item, answer.evidence) if isinstance(answer, Found) else Unknown(node, answer.why)
+
+
+def _met(rule: Rule, item: t.Any, node: str | None, state: JSON) -> t.Generator[Unknown, None, bool]:
+    """Whether all that must be known is; says what is not, but of a part that the cluster simply does not have."""
+    for path in rule.needs:
+        each = EACH.fullmatch(path) if item is state else None
+        if each:
+            known = yield from _each(each[1], each[2], state)
+            if not known:
+                return False
+        elif _jmes.search(path, item, state) is None:
+            why = reason(path, item, state)
+            yield from [Unknown(node, why)] if why else ()
+            return False
+    return True
 
 
 def _each(over: str, path: str, state: JSON) -> t.Generator[Unknown, None, bool]:

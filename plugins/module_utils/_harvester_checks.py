@@ -31,7 +31,23 @@ class Asked:
 def _slim(pod: JSON) -> JSON:
     about = ("name", "namespace", "ownerReferences", "deletionTimestamp")
     state = {key: _orphans.status(pod).get(key) for key in ("phase", "conditions")}
-    return {"metadata": {key: pod["metadata"].get(key) for key in about}, "status": state}
+    return {
+        "metadata": {key: pod["metadata"].get(key) for key in about},
+        "spec": {"nodeName": _orphans.spec(pod).get("nodeName")},
+        "status": {**state, "waiting": list(_waiting(pod))},
+    }
+
+
+def _waiting(pod: JSON) -> t.Iterator[JSON]:
+    """Why containers of it do not run."""
+    now = _orphans.status(pod)
+    for container in (*(now.get("initContainerStatuses") or ()), *(now.get("containerStatuses") or ())):
+        if why := (container.get("state") or {}).get("waiting"):
+            yield {"name": container.get("name"), "reason": why.get("reason"), "image": container.get("image")}
+
+
+def _named(item: JSON) -> JSON:
+    return {"metadata": {key: item["metadata"].get(key) for key in ("name", "namespace", "labels")}}
 
 
 def _capi(plural: str) -> Asked:
@@ -61,8 +77,23 @@ KINDS: dict[str, Asked] = {
     "config": Asked((_fleet.SETTINGS,)),
     "vips": Asked((Kind("", "v1", "configmaps"),), "harvester-system"),
     "services": Asked((Kind("", "v1", "services"),), "kube-system"),
+    "preparing": Asked((Kind("batch", "v1", "jobs"),), "cattle-system"),
+    "attachments": Asked((_orphans.KINDS["attachments"][0],)),
+    "backings": Asked((_orphans.KINDS["images"][0],), _orphans.LONGHORN),
+    "budgets": Asked((Kind("policy", "v1", "poddisruptionbudgets"),), _orphans.LONGHORN),
+    "instances": Asked((Kind("longhorn.io", "v1beta2", "instancemanagers"),), _orphans.LONGHORN),
+    "addons": Asked((Kind("harvesterhci.io", "v1beta1", "addons"),)),
+    "pools": Asked((Kind("whereabouts.cni.cncf.io", "v1alpha1", "ippools"),), "kube-system"),
+    "backups": Asked((Kind("harvesterhci.io", "v1beta1", "virtualmachinebackups"),)),
+    "schedules": Asked((Kind("harvesterhci.io", "v1beta1", "schedulevmbackups"),)),
+    "webhooks": Asked(
+        (Kind("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", namespaced=False),), keep=_named
+    ),
 }
-"""What is read. Those of the parts that purge and force sync change too are named as they are there."""
+"""What is read. Those of the parts that purge and force sync change too are named as they are there.
+
+Pods have `status.waiting` ([name, reason, image]) in the place of the states of their containers.
+"""
 HOSTS = "release files"
 """Stands among the kinds for what the hosts themselves say."""
 EVERY = (Topic("kubelets", "every Node is Ready and reports", _check_nodes.kubelets, ("nodes", "leases")),)

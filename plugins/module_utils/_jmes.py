@@ -5,13 +5,15 @@
 
 `now()`: the end of what was seen, Unix seconds. `time(text)`: an ISO time as Unix seconds. `version(text)`: a version
 of Kubernetes, RKE2 or Harvester as a number that can be compared. `matches(text, regex)`, `plus(a, b)`, `minus(a, b)`,
-`ratio(a, b)`, `distinct(list)`. For texts: `size(bytes)`, `span(seconds)`, `day(Unix s)`. Of what is null all but
-`matches` make null, and `matches` makes false.
+`multiply(a, b)`, `ratio(a, b)`, `distinct(list)`, `condition(object, type)` (its status), `addresses(network)` (how
+many hosts it has). For texts: `size(bytes)`, `span(seconds)`, `day(Unix s)`. Of what is null all but `matches` make
+null, and `matches` makes false.
 """
 
 from __future__ import annotations
 
 import functools
+import ipaddress
 import re
 import typing as t
 from datetime import UTC, datetime
@@ -21,7 +23,7 @@ from jmespath import exceptions, functions
 
 JSON = dict[str, t.Any]
 Item = t.Any
-_BRACES = re.compile(r"\{([^{}]+)\}")
+_BRACES = re.compile(r"(\{\{|\}\})|\{([^{}]+)\}")
 
 
 class BadExpression(ValueError):
@@ -47,13 +49,23 @@ def search(expression: str, item: Item, state: JSON) -> t.Any:
 
 
 def filled(template: str, item: Item, state: JSON) -> str:
-    """A text in which each {expression} is replaced by what it finds."""
-    return _BRACES.sub(lambda found: _word(search(found[1], item, state)), template)
+    """A text in which each {expression} is replaced by what it finds; {{ and }} are braces.
+
+    One that does not suit the item finds nothing: a finding is not lost for its words.
+    """
+
+    def word(found: re.Match[str]) -> str:
+        try:
+            return found[1][0] if found[1] else _word(search(found[2], item, state))
+        except BadExpression:
+            return _word(None)
+
+    return _BRACES.sub(word, template)
 
 
 def expressions(template: str) -> list[str]:
     """Those of a text."""
-    return _BRACES.findall(template)
+    return [expression for _brace, expression in _BRACES.findall(template) if expression]
 
 
 def seconds(text: str | None) -> float | None:
@@ -111,6 +123,11 @@ class _Functions(functions.Functions):
     def _func_matches(self, text: str | None, regex: str) -> bool:
         return text is not None and re.search(regex, text) is not None
 
+    @functions.signature({"types": ["object", "null"]}, {"types": ["string"]})
+    def _func_condition(self, item: t.Any, kind: str) -> str | None:
+        found = ((item or {}).get("status") or {}).get("conditions") or ()
+        return next((each.get("status") for each in found if each.get("type") == kind), None)
+
     @functions.signature(_NUMBER, _NUMBER)
     def _func_plus(self, one: float | None, other: float | None) -> float | None:
         return None if one is None or other is None else one + other
@@ -137,6 +154,17 @@ class _Functions(functions.Functions):
     @functions.signature(_NUMBER)
     def _func_day(self, moment: float | None) -> str | None:
         return None if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d")
+
+    @functions.signature(_NUMBER, _NUMBER)
+    def _func_multiply(self, one: float | None, other: float | None) -> float | None:
+        return None if one is None or other is None else one * other
+
+    @functions.signature(_TEXT)
+    def _func_addresses(self, network: str | None) -> int | None:
+        try:
+            return ipaddress.ip_network(network or "", strict=False).num_addresses - 2
+        except ValueError:
+            return None
 
     @functions.signature({"types": ["array", "null"]})
     def _func_distinct(self, words: list[t.Any] | None) -> list[t.Any] | None:

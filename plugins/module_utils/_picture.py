@@ -12,7 +12,8 @@ from __future__ import annotations
 import typing as t
 from datetime import UTC, datetime
 
-from . import _certificates, _clocks, _jmes, _retention
+from . import _certificates, _check_storage, _clocks, _jmes, _retention, _stale
+from ._orphans import condition, labels, name_of, status
 
 JSON = dict[str, t.Any]
 Part = tuple[str, str]
@@ -43,6 +44,8 @@ class _Node:
 
     def __init__(self, entry: JSON, state: JSON, now: float | None, judged: list[JSON]) -> None:
         self.entry, self.state, self.now, self.server = entry, state, now, entry.get("server")
+        named = ((entry.get("program") or {}).get("node_name"), entry.get("hostname"), entry["name"])
+        self.names = [name for name in named if name]
         rows = zip(entry.get("certificates") or (), judged, strict=True)
         self.certificates = [
             {"name": found["path"], "ends": _iso(row["ends"]), "state": found["state"] if now else "unknown"}
@@ -63,14 +66,15 @@ class _Node:
         }
 
     def _unknown(self, *blocks: str, otherwise: str = "not read") -> Part:
-        told = self.entry.get("unread") or {}
-        why = next((told[block] for block in (*blocks, "*") if block in told), None)
-        return "unknown", str(why or self.entry.get("error") or otherwise)
+        """Why a whole node was not read is said once, at the host."""
+        told = self.entry.get("unread") or {} if self.entry["reachable"] else {}
+        return "unknown", str(next((told[block] for block in (*blocks, "*") if block in told), otherwise))
 
     def _host(self) -> Part:
         if self.entry["reachable"]:
             return "ok", "answers" if self._live() else "was read"
-        return ("wrong", "does not answer") if self._live() else self._unknown()
+        why = str(self.entry.get("error") or "not read")
+        return ("wrong", f"does not answer: {why}") if self._live() else ("unknown", why)
 
     def _live(self) -> bool:
         """Whether it was us who looked; a bundle of somebody else lacks a node for reasons of its own."""
@@ -113,7 +117,7 @@ class _Node:
         if not self.server:
             return "absent", "not a server"
         if self.server["etcd"] is None:
-            return self._unknown("gateway", "health", "processes", otherwise="its part was not read")
+            return self._pod("etcd") or self._unknown("gateway", "health", "processes")
         state, words = ETCD[self.server["etcd"]]
         alarms = sorted(self.server.get("alarms") or ())
         words += ", leader" if self.server["leader"] else ""
@@ -134,15 +138,56 @@ class _Node:
         ready = (self.entry.get("api") or {}).get("ready")
         why = str((self.entry.get("unread") or {}).get("readyz") or "")
         if ready is None or (not ready and why.startswith(("no answer before", "was not asked"))):
-            return self._unknown("readyz", "api")
+            return self._pod("kube-apiserver") or self._unknown("readyz", "api")
         return ("ok", "ready") if ready else ("wrong", f"not ready: {why}" if why else "not ready")
+
+    def _pod(self, program: str) -> Part | None:
+        """What the API says of a static pod, as long as its kubelet reports."""
+        pods = (self.state.get("objects") or {}).get("pods") or ()
+        mine = next((pod for name in self.names for pod in pods if name_of(pod) == f"{program}-{name}"), None)
+        ready = condition(mine, "Ready") if mine and self._kubelet()[0] == "ok" else None
+        if ready is None:
+            return None
+        return ("ok" if ready == "True" else "wrong"), "its pod is Ready" if ready == "True" else "its pod is not Ready"
+
+    def _listed(self, kind: str) -> list[JSON] | Part:
+        """Objects of a kind; why there are none."""
+        found: list[JSON] | None = (self.state.get("objects") or {}).get(kind)
+        if found is not None:
+            return found
+        why = (self.state.get("unread") or {}).get(f"objects.{kind}")
+        return ("unknown", str(why)) if why else ("absent", "this cluster has none")
+
+    def _upgrade(self) -> Part:
+        """The upgrade of a Harvester that has not come to a good end."""
+        found = self._listed("upgrades")
+        if isinstance(found, tuple):
+            return found
+        latest = next((each for each in found if labels(each).get(_stale.LATEST) == "true"), None)
+        if latest is None or condition(latest, "Completed") == "True":
+            return "absent", "none is under way"
+        states = status(latest).get("nodeStatuses") or {}
+        mine = next((states[name] or {} for name in self.names if name in states), None)
+        if mine is None:
+            return "absent", "not named by it"
+        return ("ok" if mine.get("state") == "Succeeded" else "wrong"), str(mine.get("state") or "no state")
+
+    def _longhorn(self) -> Part:
+        found = self._listed("storage")
+        if isinstance(found, tuple):
+            return found
+        mine = next((each for name in self.names for each in found if name_of(each) == name), None)
+        wrong = ["it has none"] if mine is None else list(_check_storage.troubles(mine))
+        if wrong or mine is None:
+            return "wrong", ", ".join(wrong)
+        known = all(condition(mine, kind) == "True" for kind in ("Ready", "Schedulable"))
+        return ("ok", "Ready, Schedulable") if known else ("unknown", "its conditions were not read")
 
     def _kubelet(self) -> Part:
         listed = (self.state.get("kubernetes") or {}).get("nodes")
         if listed is None:
             return "unknown", str((self.state.get("unread") or {}).get("kubernetes") or "no API was read")
-        names = ((self.entry.get("program") or {}).get("node_name"), self.entry.get("hostname"), self.entry["name"])
-        mine = next((node for name in names for node in listed if node["name"] == name), None)
+        mine = next((node for name in self.names for node in listed if node["name"] == name), None)
         if mine is None:
             return "wrong", "the API has no Node of this name"
         if mine.get("ready") is None:
@@ -206,8 +251,8 @@ class _Node:
 
 
 COMPONENTS = (
-    *("host", "clock", "unit", "system_agent", "etcd", "datastore", "api", "kubelet", "certificates", "snapshots"),
-    *("disk", "memory"),
+    *("host", "clock", "unit", "system_agent", "etcd", "datastore", "api", "kubelet", "upgrade", "longhorn"),
+    *("certificates", "snapshots", "disk", "memory"),
 )
 """In the order in which they are drawn."""
 STATES = {"soon": "ends soon", "foreign": "of another authority"}

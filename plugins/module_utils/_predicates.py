@@ -9,10 +9,24 @@ A function yields `Found` for what is wrong and `Unknown` for what it could not 
 
 from __future__ import annotations
 
-from . import _predicates_certificates, _predicates_servers
+from . import (
+    _predicates_certificates,
+    _predicates_harvester,
+    _predicates_machines,
+    _predicates_servers,
+    _predicates_storage,
+    _predicates_upgrade,
+)
 from ._found import Answer, Found, Predicate, Unknown
 
 __all__ = ["NAMED", "Answer", "Found", "Unknown"]
 
-NAMED: dict[str, Predicate] = {**_predicates_certificates.NAMED, **_predicates_servers.NAMED}
+NAMED: dict[str, Predicate] = {
+    **_predicates_certificates.NAMED,
+    **_predicates_harvester.NAMED,
+    **_predicates_machines.NAMED,
+    **_predicates_servers.NAMED,
+    **_predicates_storage.NAMED,
+    **_predicates_upgrade.NAMED,
+}
 """Name in a rule -> who answers."""

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import typing as t
 from fnmatch import fnmatch
 
@@ -30,14 +31,14 @@ def _unread(state: JSON) -> Answer:
             yield Unknown(entry["name"], str(told.get("certificates") or told.get("*") or "no certificate was read"))
 
 
-def files(*paths: str, states: t.Collection[str]) -> Predicate:
+def files(*paths: str, states: t.Collection[str], but: t.Collection[str] = ()) -> Predicate:
     """Files of these paths in one of these states, a finding for each node; what lies in the cluster is no node's."""
 
     def answer(state: JSON) -> Answer:
         yield from _unread(state)
         wrong: dict[str | None, dict[str, None]] = {}
         for row in _judgements(state):
-            if row["state"] in states and any(fnmatch(row["path"], path) for path in paths):
+            if row["state"] in states and row["path"] not in but and any(fnmatch(row["path"], path) for path in paths):
                 node = None if row["path"].startswith(_tls_files.CLUSTER) else row["node"]
                 wrong.setdefault(node, {})[f"{row['path']}: {row['why']}"] = None
         for node, lines in wrong.items():
@@ -71,7 +72,7 @@ def names_lacking(state: JSON) -> Answer:
             told = entry.get("unread") or {}
             yield Unknown(entry["name"], str(told.get("*") or told.get("config") or "its names were not read"))
             continue
-        lacking = sorted(_wanted(entry) - set(serving[0]["names"]))
+        lacking = sorted(_wanted(entry) - set(map(_spelt, serving[0]["names"])))
         if lacking:
             about = {"name": entry["name"], "lacking": lacking}
             yield Found(entry["name"], about, (f"{serving[0]['path']} lacks them",))
@@ -81,7 +82,14 @@ def _wanted(entry: JSON) -> set[str]:
     sans = (entry["config"] or {}).get("tls-san") or []
     given = ",".join(map(str, sans if isinstance(sans, list) else [sans])).split(",")
     address = str((entry.get("program") or {}).get("node_ip") or "").split(",")[0]
-    return {word.strip() for word in (*given, address) if word.strip()}
+    return {_spelt(word.strip()) for word in (*given, address) if word.strip()}
+
+
+def _spelt(name: str) -> str:
+    try:
+        return str(ipaddress.ip_address(name))
+    except ValueError:
+        return name.lower()
 
 
 DEAD, LEAVES = ("expired",), ("server/tls/client-*.crt", "server/tls/serving-kube-apiserver.crt")
@@ -91,7 +99,7 @@ NAMED: dict[str, Predicate] = {
     "ca_expired": files(*_tls_files.AUTHORITIES, states=DEAD),
     "ca_due": files(*_tls_files.AUTHORITIES, states=("soon",)),
     "ca_differs": files(*_tls_files.AUTHORITIES, states=("foreign", "key")),
-    "leaf_expired": files(*LEAVES, states=DEAD),
+    "leaf_expired": files(*LEAVES, states=DEAD, but=(*_tls_files.AUTHORITIES, *FRONT)),
     "etcd_expired": files(*ETCD, states=DEAD),
     "component_expired": files(*COMPONENTS, states=DEAD),
     "component_due": files(*COMPONENTS, states=("soon",)),

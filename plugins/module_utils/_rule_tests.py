@@ -21,6 +21,9 @@ def faults(rule: Rule) -> list[str]:
     outcome = _evaluate.ask(rule, state)
     if not outcome.found:
         found.append(f"it does not fire over `fires`{_because(outcome)}")
+    found += [
+        f"its words do not suit `fires`: {why}" for each in outcome.found for why in _wordless(rule, each.item, state)
+    ]
     near = _evaluate.ask(rule, filled(rule, rule.test["misses"]))
     if near.found:
         found.append(f"it fires over `misses`: {near.found[0].evidence or near.found[0].node}")
@@ -62,7 +65,8 @@ def _without(state: JSON, rule: Rule, path: str) -> JSON | None:
     if words[0] == "state":
         items, words = [blind], words[1:]
     else:
-        items = blind["nodes"] if rule.over.startswith("nodes") else _listed(rule.over, blind) if rule.over else [blind]
+        found = [blind] if not rule.over else _jmes.search(rule.over, blind, blind) or []
+        items = blind["nodes"] if rule.over.startswith("nodes") else [item for item in found if isinstance(item, dict)]
     for item in items:
         for word in words[:-1]:
             item = item.get(word) or {}
@@ -70,10 +74,14 @@ def _without(state: JSON, rule: Rule, path: str) -> JSON | None:
     return blind
 
 
-def _listed(over: str, state: JSON) -> list[t.Any]:
-    """The items themselves, where `over` is but the path of a list."""
-    plain = all(word.isidentifier() for word in over.split("."))
-    return [item for item in (_jmes.search(over, state, state) or ()) if isinstance(item, dict)] if plain else []
+def _wordless(rule: Rule, item: JSON, state: JSON) -> t.Iterator[str]:
+    """Expressions in its texts that an item makes no sense of."""
+    for template in (rule.title, rule.cause, rule.action, *rule.evidence):
+        for expression in _jmes.expressions(template):
+            try:
+                _jmes.search(expression, item, state)
+            except _jmes.BadExpression as error:
+                yield str(error)
 
 
 def _because(outcome: _evaluate.Outcome) -> str:

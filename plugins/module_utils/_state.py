@@ -407,10 +407,12 @@ def kubernetes_node(item: JSON) -> JSON:
     }
 
 
-def _listed(entry: JSON, nodes: t.Mapping[str, JSON]) -> JSON:
-    """Its Node, which may have another name than the inventory has; empty where there is none."""
+def _of_node(entry: JSON, nodes: t.Mapping[str, JSON]) -> JSON:
+    """What its Node tells of a host; the Node may have another name than the inventory has."""
     names = (str((entry.get("program") or {}).get("node_name")), str(entry.get("hostname")), entry["name"])
-    return next((nodes[name] for name in names if name in nodes), {})
+    node = next((nodes[name] for name in names if name in nodes), {})
+    ready = (node.get("conditions") or {}).get("Ready")
+    return {"kubelet_version": node.get("kubelet_version"), "node_ready": ready}
 
 
 def loads(text: str | None) -> JSON | None:
@@ -432,7 +434,7 @@ def cluster(name: str, entries: t.Sequence[JSON]) -> JSON:
     return {
         "schema": SCHEMA,
         "cluster": name,
-        "nodes": [{**entry, "kubelet_version": _listed(entry, listed).get("kubelet_version")} for entry in entries],
+        "nodes": [{**entry, **_of_node(entry, listed)} for entry in entries],
         "kubernetes": kubernetes,
         "harvester": _harvester.cluster(entries),
     }

@@ -86,6 +86,14 @@ def backups(state: JSON, shelf: str, connect: t.Callable[[], _s3.Store] | None =
     return _upkeep.Backups(tuple(kept), unread)
 
 
+def known(state: JSON, listed: _upkeep.Backups, elsewhere: str = "") -> JSON:
+    """The state with what is known of backups (docs/state.schema.json). elsewhere: a place that was not looked at."""
+    unread = {**listed.unread, **({"s3": f"{elsewhere} was not looked at"} if elsewhere else {})}
+    kept = [{"name": k.path, "time": k.time, "proved": k.proved, "off_node": k.off_node} for k in listed.found]
+    why = {"backups": "; ".join(f"{place}: {said}" for place, said in unread.items())} if unread else {}
+    return {**state, "backups": {"complete": not unread, "kept": kept}, "unread": {**state["unread"], **why}}
+
+
 def _is_node(state: JSON) -> bool:
     """Whether this machine is a node of the cluster; containers have the boot of their host, and another name."""
     try:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +17,11 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _diagnosis_text,
     _diagnosis_words,
     _rules,
+    _seen,
 )
 
 from . import bundles, documents, rules
-from .output import Result, Table
+from .output import Line, Result, Table
 
 JSON = dict[str, Any]
 UNREAD, FOUND = 1, 4
@@ -48,8 +51,21 @@ def add_faces(command: argparse.ArgumentParser) -> None:
 def diagnose(arguments: argparse.Namespace) -> Result:
     """0, 4 or 1 by `code`."""
     asked = _rules.load(*arguments.rules)
-    state = bundles.state(bundles.read(arguments.file, arguments.cluster), asked)
+    line = Line()
+    line.say(f"{arguments.file[0]} ...")
+    try:
+        source = bundles.read(arguments.file, arguments.cluster)
+        state = bundles.state(replace(source, logs=lambda: _told(source.logs(), line)), asked)
+    finally:
+        line.end()
     return result(_diagnose.diagnose(state, asked), arguments)
+
+
+def _told(logs: Iterable[_seen.Log], line: Line) -> Iterator[_seen.Log]:
+    """The same logs, each named while it is read."""
+    for log in logs:
+        line.say(log[2])
+        yield log
 
 
 def result(document: JSON, arguments: argparse.Namespace) -> Result:

@@ -64,6 +64,25 @@ def write(result: Result, *, as_json: bool, out: IO[str] | None = None) -> None:
             out.writelines(f"{line}\n" for line in plain(block))
 
 
+class Line:
+    """One line of progress on a terminal that is written over and gone at the end; nothing where stderr is none."""
+
+    def __init__(self) -> None:
+        self.shown = sys.stderr.isatty()
+
+    def say(self, text: str) -> None:
+        """In place of what stood there."""
+        if self.shown and text:
+            sys.stderr.write(f"\r\033[K{printable(text)[: WIDTH - 1]}")
+            sys.stderr.flush()
+
+    def end(self) -> None:
+        """Gone."""
+        if self.shown:
+            sys.stderr.write("\r\033[K")
+            sys.stderr.flush()
+
+
 def printable(text: str) -> str:
     """Without characters that a terminal would obey."""
     return text if text.isprintable() else "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)

@@ -18,7 +18,7 @@ from typing import Any
 from ansible_collections.requorum.cluster.plugins.module_utils import _errors
 
 from .inputs import Usage
-from .output import WIDTH, printable
+from .output import Line, printable
 
 JSON = dict[str, Any]
 COLLECTION = Path(os.path.abspath(_errors.__file__)).parents[2]
@@ -120,26 +120,16 @@ def _last_words(text: str) -> str:
     return (errors or lines or ["ansible-playbook could not be run"])[-1]
 
 
-class _Progress:
-    """One line on a terminal that is written over and gone at the end; nothing where stderr is none."""
+class _Progress(Line):
+    """What the playbook is about."""
 
     def __init__(self, name: str) -> None:
-        self.shown = sys.stderr.isatty()
-        self.line(f"{name} ...")
+        super().__init__()
+        self.say(f"{name} ...")
 
     def hear(self, event: JSON) -> None:
         data, kind = event.get("event_data") or {}, event.get("event")
         if kind == "playbook_on_task_start":
-            self.line(f"{data.get('play')}: {data.get('task')}")
+            self.say(f"{data.get('play')}: {data.get('task')}")
         elif kind == "verbose":
-            self.line(" ".join(str(event.get("stdout") or "").split()))
-
-    def line(self, text: str) -> None:
-        if self.shown and text:
-            sys.stderr.write(f"\r\033[K{printable(text)[: WIDTH - 1]}")
-            sys.stderr.flush()
-
-    def end(self) -> None:
-        if self.shown:
-            sys.stderr.write("\r\033[K")
-            sys.stderr.flush()
+            self.say(" ".join(str(event.get("stdout") or "").split()))

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._fleet import BUNDLES, CHARTS, DEPLOYMENTS, SECRETS
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _bundles
 from lab.drill import ROOT, confirm, playbook
@@ -140,6 +141,8 @@ def test_charts_that_an_upgrade_left_paused(harvester: tuple[Lab, _api.Api]) -> 
 def test_it_returns_within_two_seconds_of_the_sync(harvester: tuple[Lab, _api.Api]) -> None:
     lab, api = harvester
     synced(api)
+    with pytest.raises(RequorumError, match="forceSyncGeneration"):  # the API knows the types of what is used
+        patch(api, BUNDLES, NAME, {"forceSyncGeneration": "2"})
     faults(api, agent="down")
     since: list[float] = []
 

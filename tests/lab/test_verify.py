@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -96,9 +97,22 @@ def harvester(one: Callable[[str], Lab]) -> Iterator[tuple[Lab, _api.Api]]:
     lab = one("rke2")
     api = told.become(lab, lab.servers, release=RELEASE)
     told.play_version(lab, lab.servers[0], objects.RELEASES[RELEASE].kubernetes)
+    wait_for("the static pods of the new version", lambda: static_pods(lab), 120)
     with play.playing(lab, [fleet.fleet]):
         synced(api)
         yield lab, api
+
+
+def static_pods(lab: Lab) -> tuple[bool, str]:
+    """Whether all are Ready again after a restart."""
+    done = lab.kubectl(lab.servers[0], "get", "pods", "-n", "kube-system", "-o", "json")
+    pods = json.loads(done.out)["items"] if done.rc == 0 else []
+    late = [
+        pod["metadata"]["name"]
+        for pod in pods
+        if not any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions") or ())
+    ]
+    return bool(pods) and not late, f"not Ready: {', '.join(late) or 'nobody answers'}"
 
 
 def guest(api: _api.Api, name: str, node: str) -> None:

@@ -120,3 +120,13 @@ def test_on_a_terminal_severity_has_its_colour(read: JSON, monkeypatch: pytest.M
     arguments = cli.parser().parse_args(["diagnose", "a.zip"])
     output.write(arguments.run(arguments), as_json=False, out=screen)
     assert "\x1b[1;31mblocker" in screen.getvalue()
+
+
+def test_a_terminal_shows_which_log_is_read(
+    read: JSON, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    read["logs"] = [("r1", "etcd", "logs/\x1betcd.log", b"nothing\n")]
+    assert cli.main(["diagnose", "a.zip"]) == 0
+    shown = capsys.readouterr().err
+    assert "a.zip ..." in shown and "logs/\\x1betcd.log" in shown and shown.endswith("\r\033[K")

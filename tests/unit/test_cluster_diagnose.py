@@ -13,7 +13,8 @@ import pytest
 
 from ansible_collections.requorum.cluster.plugins.action import cluster_diagnose
 from ansible_collections.requorum.cluster.plugins.module_utils import _rules
-from tests.unit.diagnoses import FOLDER
+from requorum import cli
+from tests.unit.diagnoses import FOLDER, NOW
 from tests.unit.runs import DRILL, HEALTHY, JSON
 from tests.unit.test_diagnosis import problems
 
@@ -39,6 +40,7 @@ class Acting(cluster_diagnose.ActionModule):
 def shown(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     said: list[str] = []
     monkeypatch.setattr(_rules, "OURS", FOLDER)
+    monkeypatch.setattr(cluster_diagnose, "now", lambda: NOW)
     monkeypatch.setattr(cluster_diagnose.display, "display", said.append)
     return said
 
@@ -67,3 +69,15 @@ def test_on_a_schedule(tmp_path: Path, shown: list[str]) -> None:
     assert upkeep["document"]["thresholds"]["cert_days"] == 400
     assert shown == [upkeep["text"]] and f"-i '{INVENTORY}'" in upkeep["text"]
     assert 'check="rules"' in (tmp_path / "r.prom").read_text()
+
+
+@pytest.mark.usefixtures("shown")
+@pytest.mark.parametrize("state", [HEALTHY, DRILL], ids=["healthy", "lost"])
+def test_a_bundle_of_ours_says_the_same(state: JSON, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    action = Acting(state, tmp_path, bundle=f"{tmp_path}/b.zip", record=False)
+    action.vars["ansible_inventory_sources"] = []
+    live = action.act()["diagnosis"]
+    cli.main(["diagnose", f"{tmp_path}/b.zip", "--json"])
+    again = json.loads(capsys.readouterr().out)
+    assert again.pop("source")["kind"] == "requorum" and live.pop("source")["kind"] == "live"
+    assert again == live and "etcd_lost_leader" in {finding["id"] for finding in again["findings"]}

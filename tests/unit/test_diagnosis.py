@@ -103,7 +103,7 @@ def entry(**more: Any) -> JSON:
     ("component", "given", "state", "said"),
     [
         ("host", entry(), "ok", "answers"),
-        ("host", runs.dead("r1"), "wrong", "does not answer"),
+        ("host", runs.dead("r1"), "wrong", "does not answer: Connection timed out"),
         ("clock", entry(clock_skew=-90.2), "wrong", "90 s behind"),
         ("clock", entry(clock_skew=None), "unknown", "not read"),
         ("unit", entry(), "ok", "active (running)"),
@@ -152,8 +152,10 @@ def test_an_alarm_makes_a_voter_wrong() -> None:
 def test_what_a_bundle_does_not_hold_is_unknown_and_not_dead() -> None:
     node = MADE["stuck"]["nodes"][2]
     states = {name: part["state"] for name, part in node["components"].items()}
-    assert states == {**dict.fromkeys(states, "unknown"), "kubelet": "ok"}  # of which the API of r1 tells
+    told = {"kubelet": "ok", "upgrade": "absent", "longhorn": "absent"}  # of which the API of r1 tells
+    assert states == {**dict.fromkeys(states, "unknown"), **told}
     assert node["components"]["host"]["words"] == "nodes/r3.zip is not in the bundle: the collector did not reach it"
+    assert node["components"]["unit"]["words"] == "not read"
     assert node["member"] is None and node["certificates"] == []
 
 
@@ -179,7 +181,60 @@ def test_agents_have_no_member() -> None:
     node = _picture.nodes(_diagnose.viewed(seen)[0])[0]
     absent = {name for name, part in node["components"].items() if part["state"] == "absent"}
     assert node["role"] == "agent" and node["member"] is None
-    assert absent == {"etcd", "datastore", "api", "snapshots", "system_agent"}
+    assert absent == {"etcd", "datastore", "api", "snapshots", "system_agent", "upgrade", "longhorn"}
+
+
+def objects(**found: Any) -> JSON:
+    return {"objects": found}
+
+
+def pod(name: str, ready: str) -> JSON:
+    return {"metadata": {"name": name}, "status": {"conditions": [{"type": "Ready", "status": ready}]}}
+
+
+def longhorn(schedulable: str) -> JSON:
+    conditions = [{"type": "Ready", "status": "True"}, {"type": "Schedulable", "status": schedulable}]
+    return {"metadata": {"name": "r1"}, "spec": {}, "status": {"conditions": conditions}}
+
+
+def upgrade(completed: str, **states: str) -> JSON:
+    about = {"conditions": [{"type": "Completed", "status": completed}]}
+    return {"metadata": {"name": "hvst-upgrade-a", "labels": {"harvesterhci.io/latestUpgrade": "true"}},
+            "status": about | {"nodeStatuses": {name: {"state": state} for name, state in states.items()}}}  # fmt: skip
+
+
+BLIND = {"etcd": None, "listeners": None, "unread": {"*": "not in a bundle"}}
+READY = {"kubernetes": {"nodes": [{"name": "r1", "ready": True}]}}
+GONE = {"kubernetes": {"nodes": [{"name": "r1", "ready": False}]}}
+
+
+@pytest.mark.parametrize(
+    ("component", "given", "more", "state", "said"),
+    [
+        ("etcd", BLIND, READY | objects(pods=[pod("etcd-r1", "True")]), "ok", "its pod is Ready"),
+        ("etcd", BLIND, READY | objects(pods=[pod("etcd-r1", "False")]), "wrong", "its pod is not Ready"),
+        ("etcd", BLIND, GONE | objects(pods=[pod("etcd-r1", "True")]), "unknown", "not in a bundle"),
+        ("etcd", BLIND, READY | objects(pods=[pod("etcd-r2", "True")]), "unknown", "not in a bundle"),
+        ("api", BLIND | {"api": None}, READY | objects(pods=[pod("kube-apiserver-r1", "True")]), "ok", "pod is Ready"),
+        ("upgrade", {}, {}, "absent", "this cluster has none"),
+        ("upgrade", {}, objects(upgrades=[]), "absent", "none is under way"),
+        ("upgrade", {}, {"unread": {"objects.upgrades": "cut off"}}, "unknown", "cut off"),
+        ("upgrade", {}, objects(upgrades=[upgrade("True", r1="Succeeded")]), "absent", "none is under way"),
+        ("upgrade", {}, objects(upgrades=[upgrade("Unknown", r1="Succeeded")]), "ok", "Succeeded"),
+        ("upgrade", {}, objects(upgrades=[upgrade("Unknown", r1="Pre-draining")]), "wrong", "Pre-draining"),
+        ("upgrade", {}, objects(upgrades=[upgrade("False", r1="Failed")]), "wrong", "Failed"),
+        ("upgrade", {}, objects(upgrades=[upgrade("Unknown", r2="Failed")]), "absent", "not named by it"),
+        ("longhorn", {}, objects(storage=[]), "wrong", "it has none"),
+        ("longhorn", {}, objects(storage=[longhorn("True")]), "ok", "Ready, Schedulable"),
+        ("longhorn", {}, objects(storage=[longhorn("Unknown")]), "unknown", "not read"),
+        ("longhorn", {}, objects(storage=[longhorn("False")]), "wrong", "not Schedulable"),
+        ("longhorn", {}, objects(storage=[pod("r1", "False")]), "wrong", "not Ready"),
+        ("longhorn", {}, {}, "absent", "this cluster has none"),
+    ],
+)  # fmt: skip
+def test_what_the_api_says_of_a_node(component: str, given: JSON, more: JSON, state: str, said: str) -> None:
+    part = drawn(entry(**given), **more)["components"][component]
+    assert part["state"] == state and said in part["words"], part
 
 
 # --- groups and words

@@ -12,7 +12,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _diagnose,
     _evaluate,
     _jmes,
-    _predicates,
+    _predicates_certificates,
+    _predicates_servers,
     _rule_tests,
     _rules,
 )
@@ -54,6 +55,20 @@ def test_a_need_of_any_node_says_what_no_node_tells() -> None:
     assert ask(any_of, {"nodes": SERVERS}) == ([], [(None, "no node tells etcd.alarms")])
 
 
+@pytest.mark.parametrize(
+    ("given", "answer"),
+    [
+        ({}, ([], [(None, "nobody looked")])),
+        ({"backups": {"complete": False, "kept": []}}, ([], [(None, "nobody looked")])),
+        ({"backups": {"complete": False, "kept": [{"proved": True, "off_node": True}]}}, ([], [])),
+        ({"backups": {"complete": True, "kept": [{"proved": True, "off_node": False}]}}, ([None], [])),
+        ({"backups": {"complete": True, "kept": []}}, ([None], [])),
+    ],
+)
+def test_a_place_that_was_not_looked_at_may_hold_a_backup(given: JSON, answer: Any) -> None:
+    assert ask(RULES["snapshots_unproved"], {"unread": {"backups": "nobody looked"}, **given}) == answer
+
+
 def test_a_rule_about_the_whole_may_name_a_node() -> None:
     one = rule(needs=["nodes[?server].version"], when="`true`", node="nodes[?version].name | [0]")
     assert ask(one, {"nodes": SERVERS[:1]})[0] == ["r1"]
@@ -64,7 +79,13 @@ LOST = '{"ts":"2026-01-01T09:00:00.000000Z","msg":"lost"}'
 
 @pytest.mark.parametrize(
     ("lines", "found"),
-    [([LOST], []), ([LOST, "lost"], ["r1"]), (["lost"], ["r1"]), ([LOST.replace("T09", "T11")], ["r1"])],
+    [
+        ([LOST], []),
+        ([LOST, "lost"], []),  # it follows that line
+        (["lost", LOST], ["r1"]),
+        (["lost"], ["r1"]),
+        ([LOST.replace("T09", "T11")], ["r1"]),
+    ],
 )
 def test_of_a_line_without_a_time_nobody_knows_that_it_is_old(lines: list[str], found: list[str]) -> None:
     young = rule(logs={"source": ["etcd"], "pattern": "lost", "within": 120})
@@ -119,7 +140,7 @@ def test_the_findings_of_a_recovery_are_among_them(ident: str) -> None:
     assert ident in [each["id"] for each in found]
 
 
-@pytest.mark.parametrize("name", sorted(_predicates.NAMED))
+@pytest.mark.parametrize("name", sorted(_predicates_certificates.NAMED | _predicates_servers.NAMED))
 def test_a_predicate_says_which_node_it_could_not_look_at(name: str) -> None:
     given = {"nodes": [{"name": "r3", "host": "10.0.0.3", "reachable": False, "unread": {"*": "cut off"},
                         "server": {"name": "r3", "etcd": None, "members": []}}]}  # fmt: skip

@@ -139,3 +139,12 @@ def test_what_the_plan_has_judged_counts_for_more() -> None:
     items = _diagnose.of_run(made, HEALTHY)
     assert [item["summary"] for item in items] == ["r1 has 10 certificates or keys: missing, wrong names."]
     assert len(items[0]["evidence"]) == 9 and items[0]["evidence"][-1] == "and 2 more"
+
+
+def test_the_last_lines_of_a_unit_say_why_it_does_not_start() -> None:
+    before = copy.deepcopy(state(entry("wiped"), *HEALTHY["nodes"][1:]))
+    said = "etcd cluster join failed: duplicate node name found, please use a unique name for this node"
+    before["nodes"][0]["logs"] = [f'time="2026-11-24T20:14:50Z" level=fatal msg="Error: {said}"']
+    items = {item["id"]: item for item in _diagnose.of_run(plan(before), before) if item["node"] == "r1"}
+    assert "rejoin.yml" in items["join_duplicate"]["action"]
+    assert items["join_duplicate"]["evidence"][0].startswith("r1 journal:1 2026-11-24T20:14:50")

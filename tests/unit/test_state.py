@@ -144,7 +144,8 @@ def test_kubelets_and_conditions() -> None:
     assert (node["os_image"], node["kubelet_version"]) == (None, "v1.34.3+rke2r1")
     other = {**entry, "name": "s9", "hostname": "r2"}
     document = _state.cluster("prod", [entry, other, _state.unreachable("r7", "10.0.0.7", "Connection timed out")])
-    assert [e["kubelet_version"] for e in document["nodes"]] == ["v1.34.3+rke2r1", "v1.34.3+rke2r1", None]
+    told = [(e["kubelet_version"], e["node_ready"]) for e in document["nodes"]]
+    assert told == [("v1.34.3+rke2r1", "True"), ("v1.34.3+rke2r1", "True"), (None, None)]
 
 
 def test_api_and_its_nodes() -> None:

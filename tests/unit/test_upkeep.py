@@ -390,6 +390,18 @@ def test_backups_on_the_controller(tmp_path: Path) -> None:
     assert _upkept.backups(state(), str(tmp_path / "none")) == Backups()
 
 
+def test_backups_in_a_state_for_rules(tmp_path: Path) -> None:
+    shelf = tmp_path / "prod"
+    run(shelf, "20261124T090000Z")
+    given = {**state(), "unread": {}}
+    seen = _upkept.known(given, _upkept.backups(given, str(shelf)))
+    (kept,) = seen["backups"]["kept"]
+    assert seen["backups"]["complete"] and (kept["proved"], kept["off_node"]) == (True, True) and seen["unread"] == {}
+    seen = _upkept.known(given, Backups((), {"controller": "denied"}), "bucket b")
+    assert seen["backups"] == {"complete": False, "kept": []}
+    assert seen["unread"] == {"backups": "controller: denied; s3: bucket b was not looked at"}
+
+
 def test_what_cannot_be_listed_is_no_missing_backup(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refused() -> Any:
         raise RequorumError("The bucket does not answer.", "Try again.")

@@ -21,11 +21,14 @@ about() {
   true
 }
 
-# What else tells the state of a Harvester host: Rancher's agent, an OS that fell back, what an upgrade has left.
+# What else tells the state of a Harvester host: Rancher's agent, an OS that fell back, what an upgrade has left, whether the
+# installer's file is there, bytes of the partition of the OS images.
 harvester() {
   printf 'release_system_agent=%s\n' "$(timeout 5 systemctl is-active rancher-system-agent)"
   grep -Eq 'cos-img/filename=/cOS/passive\.img|upgrade_failure' /proc/cmdline && printf 'release_fallback=yes\n'
   printf 'release_left=%s\n' "$(stat -c %n /usr/local/upgrade_tmp /run/systemd/system/rancher-system-agent.service.d 2>/dev/null | tr '\n' ' ')"
+  printf 'release_custom=%s\n' "$([ -f /oem/90_custom.yaml ] && echo there || echo missing)"
+  printf 'release_cos_state=%s\n' "$(timeout 5 lsblk -bnro SIZE,LABEL 2>/dev/null | sed -n 's/^\([0-9]*\) COS_STATE$/\1/p' | head -n 1)"
 }
 
 program() {

@@ -1,0 +1,176 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""Longhorn's volumes and images against the nodes that are there (facts/harvester.md 9)."""
+
+from __future__ import annotations
+
+import typing as t
+
+from . import _check_storage, _orphans
+from ._check import Seen
+from ._found import JSON, Answer, Found, Predicate
+from ._orphans import condition, meta, name_of, spec, status
+from ._predicates_upgrade import seen_of
+
+
+def _claim(volume: JSON) -> str:
+    used = status(volume).get("kubernetesStatus") or {}
+    return f"{used.get('namespace')}/{used['pvcName']}" if used.get("pvcName") else "no claim"
+
+
+def _where(seen: t.Mapping[str, t.Sequence[JSON]], volume: str) -> list[str]:
+    replicas = [r for r in seen["replicas"] if spec(r).get("volumeName") == volume]
+    words = (
+        (r, "failed" if spec(r).get("failedAt") else "good" if spec(r).get("healthyAt") else "new") for r in replicas
+    )
+    return [f"{name_of(r)} on {spec(r).get('nodeID') or 'no node'}: {word}" for r, word in words]
+
+
+def _copies(state: JSON) -> t.Iterator[tuple[JSON, int, int, int, list[str]]]:
+    """Volumes that are not faulted: (volume, good, wanted, in the making, where its replicas are)."""
+    seen = seen_of(state)
+    around = Seen(seen)
+    for volume in seen["volumes"]:
+        if status(volume).get("robustness") != "faulted":
+            good, building, _live = _check_storage.copies(around, volume)
+            wanted = int(spec(volume).get("numberOfReplicas") or 0)
+            yield volume, good, wanted, building, _where(seen, name_of(volume))
+
+
+def last_copy(state: JSON) -> Answer:
+    """Volumes all of whose good replicas lie on nodes that are not Ready, or gone."""
+    seen = seen_of(state)
+    copies = _orphans.healthy_copies(seen, _dead(seen))
+    for volume in seen["volumes"]:
+        name = name_of(volume)
+        mine = [r for r in seen["replicas"] if spec(r).get("volumeName") == name and spec(r).get("healthyAt")]
+        good = {str(spec(r).get("nodeID")) for r in mine if not spec(r).get("failedAt")}
+        if good and not copies.get(name):
+            item = {"volume": name, "claim": _claim(volume), "nodes": sorted(good)}
+            yield Found(next(iter(good)) if len(good) == 1 else None, item, tuple(_where(seen, name)))
+
+
+def _dead(seen: t.Mapping[str, t.Sequence[JSON]]) -> set[str]:
+    """Nodes of Longhorn whose Node is not Ready, or gone."""
+    ready = {name_of(node) for node in seen["nodes"] if condition(node, "Ready") == "True"}
+    return {name_of(item) for item in seen["storage"]} - ready
+
+
+def degraded(state: JSON) -> Answer:
+    """Volumes with fewer good replicas than they want and could have, of which none is in the making."""
+    seen = seen_of(state)
+    there = {name_of(node) for node in seen["nodes"]}
+    room = len([s for s in seen["storage"] if name_of(s) in there and _check_storage.takes_replicas(s)])
+    for volume, good, wanted, building, where in _copies(state):
+        if good < min(wanted, max(room, 1)) and not building:
+            yield Found(None, _of(volume, good, wanted, room), tuple(where))
+
+
+def short(state: JSON) -> Answer:
+    """Volumes with a replica on each node that takes one, and still fewer than they want."""
+    seen = seen_of(state)
+    there = {name_of(node) for node in seen["nodes"]}
+    room = len([s for s in seen["storage"] if name_of(s) in there and _check_storage.takes_replicas(s)])
+    found = [v for v, good, wanted, building, _where in _copies(state) if not building and room <= good < wanted]
+    if found:
+        item = {"count": len(found), "room": room}
+        yield Found(None, item, (", ".join(name_of(volume) for volume in found[:10]),))
+
+
+def rebuilding(state: JSON) -> Answer:
+    """Volumes whose replicas are being built."""
+    for volume, good, wanted, building, where in _copies(state):
+        if building:
+            yield Found(None, _of(volume, good, wanted, 0), tuple(where))
+
+
+def _of(volume: JSON, good: int, wanted: int, room: int) -> JSON:
+    return {"volume": name_of(volume), "claim": _claim(volume), "good": good, "wanted": wanted, "room": room}
+
+
+def attachments(state: JSON) -> Answer:
+    """VolumeAttachments of nodes that are gone, or for volumes that Longhorn has elsewhere."""
+    seen = seen_of(state)
+    nodes = {name_of(node): condition(node, "Ready") for node in seen["nodes"]}
+    volumes = {name_of(volume): status(volume).get("currentNodeID") for volume in seen["volumes"]}
+    for item in seen["attachments"]:
+        node, of = str(spec(item).get("nodeName")), spec(item).get("source") or {}
+        volume = str(of.get("persistentVolumeName"))
+        if "longhorn" not in str(spec(item).get("attacher")):
+            continue
+        why = "which is gone" if node not in nodes else "which is not Ready" if nodes[node] != "True" else ""
+        if not why and meta(item).get("deletionTimestamp") and volumes.get(volume):
+            why = f"and is being deleted since {meta(item)['deletionTimestamp']}, but stays attached"
+        if why:
+            yield Found(node, {"name": name_of(item), "volume": volume, "node": node, "why": why})
+
+
+def nodes_missing(state: JSON) -> Answer:
+    """Nodes that Longhorn does not know."""
+    seen = seen_of(state)
+    for name in sorted({name_of(node) for node in seen["nodes"]} - {name_of(item) for item in seen["storage"]}):
+        yield Found(name, {"node": name})
+
+
+def nodes_orphaned(state: JSON) -> Answer:
+    """Nodes of Longhorn without a Node: how many replicas are said to lie there."""
+    seen = seen_of(state)
+    for name in sorted({name_of(item) for item in seen["storage"]} - {name_of(node) for node in seen["nodes"]}):
+        count = len([r for r in seen.get("replicas", ()) if spec(r).get("nodeID") == name])
+        yield Found(name, {"node": name, "count": count})
+
+
+def budgets(state: JSON) -> Answer:
+    """Budgets of instance managers that keep a cordoned node from being drained: `engines` still run there."""
+    seen = seen_of(state)
+    cordoned = {name_of(node) for node in seen["nodes"] if spec(node).get("unschedulable")}
+    known = {name_of(item): item for item in seen["instances"]}
+    for budget in seen["budgets"]:
+        item = known.get(name_of(budget))
+        if item is None or str(spec(item).get("nodeID")) not in cordoned:
+            continue
+        engines = sorted({**(status(item).get("instanceEngines") or {}), **(status(item).get("instances") or {})})
+        node = str(spec(item)["nodeID"])
+        said = f"{name_of(budget)}: {', '.join(engines[:5]) or 'no engine'} on {node}"
+        yield Found(node, {"name": name_of(budget), "node": node, "engines": engines}, (said,))
+
+
+def images(state: JSON) -> Answer:
+    """Images of which no copy is ready, or whose last one is on a node that is not Ready."""
+    seen = seen_of(state)
+    disks = {
+        d.get("diskUUID"): name_of(s) for s in seen["storage"] for d in (status(s).get("diskStatus") or {}).values()
+    }
+    dead = _dead(seen)
+    for image in seen["backings"]:
+        files = status(image).get("diskFileStatusMap") or {}
+        ready = [disks.get(disk, disk) for disk, its in files.items() if (its or {}).get("state") == "ready"]
+        if files and not set(ready) - dead:
+            said = ", ".join(f"{disks.get(disk, disk)}: {(its or {}).get('state')}" for disk, its in files.items())
+            yield Found(None, {"name": name_of(image), "ready": ready}, (said,))
+
+
+def stale(state: JSON) -> Answer:
+    """Attached volumes that nothing uses: the pre-check of an upgrade refuses them (harvester#3648)."""
+    for volume in seen_of(state)["volumes"]:
+        used = (status(volume).get("kubernetesStatus") or {}).get("workloadsStatus") or ()
+        running = any(each.get("podStatus") == "Running" for each in used)
+        if status(volume).get("state") == "attached" and not running:
+            pods = [f"{each.get('podName')}: {each.get('podStatus')}" for each in used]
+            node = status(volume).get("currentNodeID") or spec(volume).get("nodeID") or None
+            yield Found(node, {"volume": name_of(volume), "claim": _claim(volume), "node": node}, tuple(pods))
+
+
+NAMED: dict[str, Predicate] = {
+    "volume_last_copy": last_copy,
+    "volume_degraded": degraded,
+    "volume_short": short,
+    "volume_rebuilding": rebuilding,
+    "volume_stale": stale,
+    "attachments": attachments,
+    "storage_missing": nodes_missing,
+    "storage_orphaned": nodes_orphaned,
+    "instance_budgets": budgets,
+    "backing_images": images,
+}
