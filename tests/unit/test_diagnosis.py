@@ -325,6 +325,12 @@ def test_text_with_everything() -> None:
     assert "--all" not in text
 
 
+def test_a_rule_counts_once_for_each_reason() -> None:
+    given = (("a", "r1", "cut"), ("b", None, "held"), ("a", "r2", "cut"), ("c", "r1", "cut"))
+    made = words.unchecked({"not_checked": [{"rule": rule, "node": node, "why": why} for rule, node, why in given]})
+    assert made == [("cut", ["a (r1, r2)", "c (r1)"]), ("held", ["b"])]
+
+
 def test_many_consequences_are_counted() -> None:
     document = copy.deepcopy(MADE["stuck"])
     cause = document["findings"][0]
