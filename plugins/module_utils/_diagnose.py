@@ -13,7 +13,7 @@ import typing as t
 from dataclasses import asdict
 from fnmatch import fnmatch
 
-from . import _classify, _evaluate, _jmes, _picture, _rules, _scan, _seen, _server, _timeline
+from . import _classify, _evaluate, _harvester, _jmes, _picture, _rules, _scan, _seen, _server, _timeline
 from ._classify import Case
 from ._evaluate import Outcome
 from ._rules import OPERATIONS, SEVERITIES, Rule
@@ -50,6 +50,7 @@ def viewed(state: JSON, *, survivor: str = "", powered_off: t.Collection[str] = 
 
     A node is a server where the inventory (`role`), or the label of its Node, says so. `unknown` becomes null there.
     """
+    state = {**state, "harvester": _harvester.known(state)}
     entries = [{**entry, "server": None} for entry in state["nodes"]]
     mine = [entry for entry in entries if is_server(entry, state)]
     servers = [_server.view(entry, powered_off) for entry in mine]

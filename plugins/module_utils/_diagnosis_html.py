@@ -56,15 +56,15 @@ def _soonest(data: JSON) -> list[dict[str, t.Any]]:
 
 def _tiles(data: JSON) -> list[tuple[str, str, str]]:
     servers = [node for node in data["nodes"] if node["role"] == "server"]
-    voters = sum(node["components"]["etcd"]["state"] == "ok" for node in servers)
+    states = [node["components"]["etcd"]["state"] for node in servers]
     leader = next((node["name"] for node in servers if (node["member"] or {}).get("leader")), None)
     causes = [group.cause for group in words.groups(data["findings"])]
     bad = sum(finding["severity"] in ("blocker", "error") for finding in causes)
     unread = len({each["rule"] for each in data["not_checked"]})
     made = [("Nodes read", f"{sum(node['reachable'] for node in data['nodes'])} of {len(data['nodes'])}", "")]
-    if servers:
+    if set(states) - {"unknown"}:
         small = f"leader {leader}" if leader else "no leader seen"
-        made.append(("Servers that vote", f"{voters} of {len(servers)}", small))
+        made.append(("Servers whose etcd is well", f"{states.count('ok')} of {len(servers)}", small))
     made.append(("Causes", str(len(causes)), f"{bad} of them errors" if bad else ""))
     made.append(("Findings", str(len(data["findings"])), ""))
     made.append(("Rules asked", str(data["checked"]), f"{unread} not everywhere" if unread else ""))

@@ -134,11 +134,16 @@ def refusals(document: JSON) -> list[tuple[str, JSON]]:
 
 
 def unchecked(document: JSON) -> list[tuple[str, list[str]]]:
-    """Reasons why rules could not be asked, the commonest first, with `rule (node)` for each."""
-    found: dict[str, list[str]] = {}
+    """Reasons why rules could not be asked, the commonest first, each with its rules as `rule (nodes)`."""
+    found: dict[str, dict[str, list[str]]] = {}
     for each in document["not_checked"]:
-        found.setdefault(each["why"], []).append(each["rule"] + (f" ({each['node']})" if each["node"] else ""))
-    return sorted(found.items(), key=lambda item: -len(item[1]))
+        nodes = found.setdefault(each["why"], {}).setdefault(each["rule"], [])
+        nodes += [each["node"]] if each["node"] else []
+    listed = {
+        why: [rule + (f" ({', '.join(nodes)})" if nodes else "") for rule, nodes in rules.items()]
+        for why, rules in found.items()
+    }
+    return sorted(listed.items(), key=lambda item: -len(item[1]))
 
 
 def missed(document: JSON) -> str:

@@ -56,6 +56,16 @@ def cluster(entries: t.Sequence[JSON]) -> dict[str, t.Any] | None:
     return {"releases": releases, "capi": next(filter(None, seen), None)} if releases else None
 
 
+def known(state: JSON) -> dict[str, t.Any] | None:
+    """The part of ClusterState with its version, also where only the API told that it is a Harvester."""
+    settings = (state.get("objects") or {}).get("config") or ()
+    setting = next((each for each in settings if each["metadata"]["name"] == "server-version"), None)
+    found: dict[str, t.Any] | None = state.get("harvester")
+    releases = [each["harvester"] for each in (found or {}).get("releases", {}).values() if each.get("harvester")]
+    told = version(setting) or next(iter(releases), (found or {}).get("version"))
+    return {"releases": {}, "capi": None, **(found or {}), "version": told} if found or setting else found
+
+
 def rancher(entries: t.Iterable[JSON]) -> bool:
     """Whether Rancher manages the servers: on Harvester it always does."""
     return any(entry.get("harvester") for entry in entries)

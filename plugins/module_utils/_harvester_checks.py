@@ -8,6 +8,7 @@ The first one holds for every cluster; the others are those of a Harvester (fact
 
 from __future__ import annotations
 
+import json
 import typing as t
 from dataclasses import dataclass, replace
 
@@ -50,10 +51,49 @@ def _named(item: JSON) -> JSON:
     return {"metadata": {key: item["metadata"].get(key) for key in ("name", "namespace", "labels")}}
 
 
+def _setting(item: JSON) -> JSON:
+    """Without what opens a registry, a backup target or a Rancher; of a target only what rules ask."""
+    name = item["metadata"]["name"]
+    if name in SECRET_SETTINGS:
+        told = _json(item.get("value"))
+        kept = {key: told[key] for key in ("type", "refreshIntervalInSeconds") if key in told}
+        return {**_named(item), "value": json.dumps(kept | {"endpoint": "there"}) if told.get("endpoint") else None}
+    return {**_named(item), **{key: item.get(key) for key in ("value", "default", "status")}}
+
+
+def _json(text: t.Any) -> JSON:
+    try:
+        found = json.loads(text or "{}")
+    except (TypeError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _addon(item: JSON) -> JSON:
+    """Without its values, in which passwords stand."""
+    about = {key: _orphans.spec(item).get(key) for key in ("enabled", "chart", "version")}
+    return {**_named(item), "spec": about, "status": _orphans.status(item)}
+
+
+def _backup(item: JSON) -> JSON:
+    """Without the virtual machine that is in it."""
+    born = {"creationTimestamp": item["metadata"].get("creationTimestamp")}
+    state = {key: _orphans.status(item).get(key) for key in ("readyToUse", "error")}
+    return {"metadata": {**_named(item)["metadata"], **born}, "status": state}
+
+
+def _schedule(item: JSON) -> JSON:
+    return {**_named(item), "spec": {key: _orphans.spec(item).get(key) for key in ("cron", "suspend")}}
+
+
 def _capi(plural: str) -> Asked:
     return Asked(tuple(replace(kind, plural=plural) for kind in _harvester.STORED), _orphans.FLEET)
 
 
+SECRET_SETTINGS = frozenset(
+    ("additional-ca", "backup-target", "cluster-registration-url", "containerd-registry", "ssl-certificates")
+)
+"""Settings of Harvester whose value nobody else may see."""
 _APPS = {name: Asked((Kind("apps", "v1", name),)) for name in ("deployments", "daemonsets", "statefulsets")}
 _SAME = {
     name: Asked((kind,), where)
@@ -74,7 +114,7 @@ KINDS: dict[str, Asked] = {
     "deployed": Asked((_fleet.DEPLOYMENTS,)),
     "fleets": Asked((_fleet.CLUSTERS,), _orphans.FLEET),
     "releases": Asked((_fleet.SECRETS,), "harvester-system", "owner=helm,status!=superseded"),
-    "config": Asked((_fleet.SETTINGS,)),
+    "config": Asked((_fleet.SETTINGS,), keep=_setting),
     "vips": Asked((Kind("", "v1", "configmaps"),), "harvester-system"),
     "services": Asked((Kind("", "v1", "services"),), "kube-system"),
     "preparing": Asked((Kind("batch", "v1", "jobs"),), "cattle-system"),
@@ -82,10 +122,10 @@ KINDS: dict[str, Asked] = {
     "backings": Asked((_orphans.KINDS["images"][0],), _orphans.LONGHORN),
     "budgets": Asked((Kind("policy", "v1", "poddisruptionbudgets"),), _orphans.LONGHORN),
     "instances": Asked((Kind("longhorn.io", "v1beta2", "instancemanagers"),), _orphans.LONGHORN),
-    "addons": Asked((Kind("harvesterhci.io", "v1beta1", "addons"),)),
+    "addons": Asked((Kind("harvesterhci.io", "v1beta1", "addons"),), keep=_addon),
     "pools": Asked((Kind("whereabouts.cni.cncf.io", "v1alpha1", "ippools"),), "kube-system"),
-    "backups": Asked((Kind("harvesterhci.io", "v1beta1", "virtualmachinebackups"),)),
-    "schedules": Asked((Kind("harvesterhci.io", "v1beta1", "schedulevmbackups"),)),
+    "backups": Asked((Kind("harvesterhci.io", "v1beta1", "virtualmachinebackups"),), keep=_backup),
+    "schedules": Asked((Kind("harvesterhci.io", "v1beta1", "schedulevmbackups"),), keep=_schedule),
     "webhooks": Asked(
         (Kind("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", namespaced=False),), keep=_named
     ),

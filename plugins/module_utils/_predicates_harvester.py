@@ -12,7 +12,7 @@ from . import _check, _check_rancher, _fleet, _harvester_checks, _orphans, _stal
 from ._check import Topic
 from ._found import JSON, Answer, Found, Predicate, Unknown
 from ._orphans import labels, meta, name_of, notes, spec, status
-from ._predicates_upgrade import seen_of
+from ._predicates_upgrade import going, seen_of
 from ._timeline import mask
 
 SHOWN = 20
@@ -60,8 +60,10 @@ def _bundle(*causes: str) -> Predicate:
     """Bundles that one of these causes of `_stuck` holds up: `bundle`, `state`, `why`, `repair`."""
 
     def answer(state: JSON) -> Answer:
+        look = going(state)
+        pauses = look is not None and not look.fourth  # that is how an upgrade begins its phase 3
         for bundle, word, cause, said in _held_up(state):
-            if cause.name in causes:
+            if cause.name in causes and not (cause.name == "paused" and pauses):
                 item = {"bundle": bundle, "state": word, "why": cause.why.rstrip("."), "repair": cause.repair}
                 yield Found(None, item, tuple(filter(None, (f"{bundle}: {word}", said))))
 
@@ -92,7 +94,7 @@ def _by_summary(bundle: JSON, seen: t.Mapping[str, t.Sequence[JSON]]) -> t.Itera
     worst = min(rows, key=lambda row: _rank(row.get("bundleState")), default=None)
     if paused:
         yield name, "paused", _stuck.CAUSES["paused"].told(said=f"{paused[0]} of {name}"), ""
-    elif worst is not None:
+    if worst is not None:
         word, said = str(worst.get("bundleState") or ""), _said(str(worst.get("message") or ""))
         rows = [*(worst.get("modifiedStatus") or ()), *(worst.get("nonReadyStatus") or ())]
         where = ", ".join(f"{e.get('kind')} {e.get('namespace') or ''}/{e.get('name')}" for e in rows[:3])

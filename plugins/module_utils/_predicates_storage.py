@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from collections import defaultdict
 
 from . import _check_storage, _orphans
 from ._check import Seen
@@ -19,36 +20,51 @@ def _claim(volume: JSON) -> str:
     return f"{used.get('namespace')}/{used['pvcName']}" if used.get("pvcName") else "no claim"
 
 
-def _where(seen: t.Mapping[str, t.Sequence[JSON]], volume: str) -> list[str]:
-    replicas = [r for r in seen["replicas"] if spec(r).get("volumeName") == volume]
-    words = (
-        (r, "failed" if spec(r).get("failedAt") else "good" if spec(r).get("healthyAt") else "new") for r in replicas
-    )
-    return [f"{name_of(r)} on {spec(r).get('nodeID') or 'no node'}: {word}" for r, word in words]
+def _by_volume(items: t.Iterable[JSON]) -> dict[str, list[JSON]]:
+    found: dict[str, list[JSON]] = defaultdict(list)
+    for item in items:
+        found[str(spec(item).get("volumeName"))].append(item)
+    return found
 
 
-def _copies(state: JSON) -> t.Iterator[tuple[JSON, int, int, int, list[str]]]:
+def _where(replicas: t.Iterable[JSON]) -> tuple[str, ...]:
+    def word(its: JSON) -> str:
+        return "failed" if its.get("failedAt") else "good" if its.get("healthyAt") else "new"
+
+    return tuple(f"{name_of(r)} on {spec(r).get('nodeID') or 'no node'}: {word(spec(r))}" for r in replicas)
+
+
+def _copies(state: JSON) -> t.Iterator[tuple[JSON, int, int, int, tuple[str, ...]]]:
     """Volumes that are not faulted: (volume, good, wanted, in the making, where its replicas are)."""
     seen = seen_of(state)
-    around = Seen(seen)
+    replicas, engines = _by_volume(seen["replicas"]), _by_volume(seen["engines"])
     for volume in seen["volumes"]:
+        name = name_of(volume)
         if status(volume).get("robustness") != "faulted":
-            good, building, _live = _check_storage.copies(around, volume)
+            mine = Seen({"replicas": replicas[name], "engines": engines[name]})
+            good, building, _live = _check_storage.copies(mine, volume)
             wanted = int(spec(volume).get("numberOfReplicas") or 0)
-            yield volume, good, wanted, building, _where(seen, name_of(volume))
+            yield volume, good, wanted, building, _where(replicas[name])
+
+
+def _room(state: JSON) -> int:
+    """So many nodes take replicas."""
+    seen = seen_of(state)
+    there = {name_of(node) for node in seen["nodes"]}
+    return len([s for s in seen["storage"] if name_of(s) in there and _check_storage.takes_replicas(s)])
 
 
 def last_copy(state: JSON) -> Answer:
     """Volumes all of whose good replicas lie on nodes that are not Ready, or gone."""
     seen = seen_of(state)
-    copies = _orphans.healthy_copies(seen, _dead(seen))
+    copies, replicas = _orphans.healthy_copies(seen, _dead(seen)), _by_volume(seen["replicas"])
     for volume in seen["volumes"]:
         name = name_of(volume)
-        mine = [r for r in seen["replicas"] if spec(r).get("volumeName") == name and spec(r).get("healthyAt")]
-        good = {str(spec(r).get("nodeID")) for r in mine if not spec(r).get("failedAt")}
+        mine = [r for r in replicas[name] if spec(r).get("healthyAt") and not spec(r).get("failedAt")]
+        good = {str(spec(r).get("nodeID")) for r in mine}
         if good and not copies.get(name):
             item = {"volume": name, "claim": _claim(volume), "nodes": sorted(good)}
-            yield Found(next(iter(good)) if len(good) == 1 else None, item, tuple(_where(seen, name)))
+            yield Found(next(iter(good)) if len(good) == 1 else None, item, _where(replicas[name]))
 
 
 def _dead(seen: t.Mapping[str, t.Sequence[JSON]]) -> set[str]:
@@ -59,19 +75,15 @@ def _dead(seen: t.Mapping[str, t.Sequence[JSON]]) -> set[str]:
 
 def degraded(state: JSON) -> Answer:
     """Volumes with fewer good replicas than they want and could have, of which none is in the making."""
-    seen = seen_of(state)
-    there = {name_of(node) for node in seen["nodes"]}
-    room = len([s for s in seen["storage"] if name_of(s) in there and _check_storage.takes_replicas(s)])
+    room = _room(state)
     for volume, good, wanted, building, where in _copies(state):
         if good < min(wanted, max(room, 1)) and not building:
-            yield Found(None, _of(volume, good, wanted, room), tuple(where))
+            yield Found(None, _of(volume, good, wanted, room), where)
 
 
 def short(state: JSON) -> Answer:
     """Volumes with a replica on each node that takes one, and still fewer than they want."""
-    seen = seen_of(state)
-    there = {name_of(node) for node in seen["nodes"]}
-    room = len([s for s in seen["storage"] if name_of(s) in there and _check_storage.takes_replicas(s)])
+    room = _room(state)
     found = [v for v, good, wanted, building, _where in _copies(state) if not building and room <= good < wanted]
     if found:
         item = {"count": len(found), "room": room}
@@ -82,7 +94,7 @@ def rebuilding(state: JSON) -> Answer:
     """Volumes whose replicas are being built."""
     for volume, good, wanted, building, where in _copies(state):
         if building:
-            yield Found(None, _of(volume, good, wanted, 0), tuple(where))
+            yield Found(None, _of(volume, good, wanted, 0), where)
 
 
 def _of(volume: JSON, good: int, wanted: int, room: int) -> JSON:
@@ -100,7 +112,7 @@ def attachments(state: JSON) -> Answer:
         if "longhorn" not in str(spec(item).get("attacher")):
             continue
         why = "which is gone" if node not in nodes else "which is not Ready" if nodes[node] != "True" else ""
-        if not why and meta(item).get("deletionTimestamp") and volumes.get(volume):
+        if not why and meta(item).get("deletionTimestamp") and volumes.get(str(volume)):
             why = f"and is being deleted since {meta(item)['deletionTimestamp']}, but stays attached"
         if why:
             yield Found(node, {"name": name_of(item), "volume": volume, "node": node, "why": why})

@@ -130,6 +130,13 @@ class Look:
                     f'{node}: state "{self.states[node]}", but kubelet {kubelet} on {image}, which came with {own}',
                 )
 
+    def asked(self) -> t.Iterator[str]:
+        """Nodes whose drain Rancher asks for, and which Harvester has not begun with."""
+        for node in self.left:
+            for secret in plan_secrets(self.seen, node):
+                if notes(secret).get(PRE[0]) and not notes(secret).get(PRE[1]):
+                    yield f"{node}: {name_of(secret)} has {PRE[0]}, and nobody has answered"
+
     @property
     def hooked(self) -> bool:
         """The planner drains behind hooks, so that no node gets its RKE2 without them."""
@@ -211,7 +218,7 @@ def maybe_restarted(state: JSON) -> Answer:
         missing = [
             f"not read: {name}" for name in ("secrets", "nodes", "provisioning", "jobs") if name not in look.seen
         ]
-        yield Found(None, look.told(look.left), (_where(look), *still, *hints, *missing))
+        yield Found(None, look.told(look.left), (_where(look), *still, *hints, *look.asked(), *missing))
 
 
 def _where(look: Look) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import _check, _harvester, _harvester_checks, _scan, _state
+from . import _check, _harvester_checks, _scan, _state
 
 JSON = dict[str, t.Any]
 PLAN_KEYS = {"applied-checksum", "failed-checksum", "failure-count", "failed-output", "max-failures", "probe-statuses"}
@@ -25,7 +25,7 @@ def live(
     """entries: of the hosts, as INSPECT has them. read: objects by name of kind. now: ISO time of the controller."""
     state = _state.cluster(cluster, [{**e, "role": "server" if e["name"] in servers else "agent"} for e in entries])
     objects = {n: None if found is None or isinstance(found, str) else kept(found) for n, found in read.items()}
-    return judged({
+    return {
         **state,
         "time": now,
         "source": {"kind": "live", "name": cluster, "created": now, "unread": []},
@@ -34,17 +34,7 @@ def live(
         "unread": {f"objects.{name}": found for name, found in read.items() if isinstance(found, str)},
         "logs": [],
         "hits": [],
-    })  # fmt: skip
-
-
-def judged(state: JSON) -> JSON:
-    """With the version of the Harvester: what its setting says, else the only one that its hosts have."""
-    if not state["harvester"]:
-        return state
-    setting = next((s for s in state["objects"].get("config") or () if s["metadata"]["name"] == "server-version"), None)
-    found = {release.get("harvester") for release in state["harvester"]["releases"].values()}
-    version = _harvester.version(setting) or (found.pop() if len(found) == 1 else None)
-    return {**state, "harvester": {**state["harvester"], "version": version}}
+    }
 
 
 def slim(name: str, items: t.Iterable[JSON]) -> list[JSON]:

@@ -99,6 +99,9 @@ def entry(**more: Any) -> JSON:
     return copy.deepcopy(runs.entry("healthy")) | more
 
 
+FAILED = {"harvester": "v1.3.2", "system_agent": "failed"}
+
+
 @pytest.mark.parametrize(
     ("component", "given", "state", "said"),
     [
@@ -113,7 +116,7 @@ def entry(**more: Any) -> JSON:
         ("unit", entry(unit=None, unread={"unit": "no answer before the deadline"}), "unknown", "deadline"),
         ("system_agent", entry(), "absent", "not installed"),
         ("system_agent", entry(system_agent=None), "absent", "not a Harvester"),
-        ("system_agent", entry(system_agent=None, harvester={"system_agent": "failed"}), "wrong", "failed"),
+        ("system_agent", entry(system_agent=None, harvester=FAILED), "wrong", "failed"),
         ("system_agent", entry(system_agent={"ActiveState": "active"}), "ok", "active"),
         ("etcd", entry(), "ok", "voter"),
         ("etcd", runs.entry("quorum-lost"), "wrong", "no leader"),
@@ -323,6 +326,12 @@ def test_text_with_everything() -> None:
     for part in ("line 8", "not tls_expired: An expired", "see: harvester#7392", "volumes_faulted", "_behind (r3)"):
         assert part in text, part
     assert "--all" not in text
+
+
+def test_a_rule_counts_once_for_each_reason() -> None:
+    given = (("a", "r1", "cut"), ("b", None, "held"), ("a", "r2", "cut"), ("c", "r1", "cut"))
+    made = words.unchecked({"not_checked": [{"rule": rule, "node": node, "why": why} for rule, node, why in given]})
+    assert made == [("cut", ["a (r1, r2)", "c (r1)"]), ("held", ["b"])]
 
 
 def test_many_consequences_are_counted() -> None:

@@ -164,7 +164,7 @@ def _state_of(
     capi = next((_harvester.capi(item) for item in clusters if item["metadata"]["name"] == _harvester.CLUSTER), None)
     releases = {entry["name"]: entry["harvester"] for entry in entries if entry.get("harvester")}
     harvester = {"releases": releases, "capi": capi} if releases or objects.get("config") else None
-    return _seen.judged({
+    return {
         "schema": _state.SCHEMA,
         "cluster": cluster,
         "time": created,
@@ -178,7 +178,7 @@ def _state_of(
         "unread": unread | ({} if nodes else {"kubernetes": "the bundle has no nodes.yaml"}),
         "logs": [],
         "hits": [],
-    })  # fmt: skip
+    }  # fmt: skip
 
 
 def _entry(name: str, nodes: Iterable[JSON], files: dict[str, str] | None, collected: bool) -> JSON:
