@@ -61,7 +61,9 @@ def known(state: JSON) -> dict[str, t.Any] | None:
     settings = (state.get("objects") or {}).get("config") or ()
     setting = next((each for each in settings if each["metadata"]["name"] == "server-version"), None)
     found: dict[str, t.Any] | None = state.get("harvester")
-    told = version(setting) or next((r["harvester"] for r in (found or {}).get("releases", {}).values()), "")
+    releases = (found or {}).get("releases", {}).values()
+    words = (version(setting), (found or {}).get("version"), *(release.get("harvester") for release in releases))
+    told = next(filter(None, words), None)
     return {"releases": {}, "capi": None, **(found or {}), "version": told} if found or setting else found
 
 
