@@ -61,9 +61,8 @@ def known(state: JSON) -> dict[str, t.Any] | None:
     settings = (state.get("objects") or {}).get("config") or ()
     setting = next((each for each in settings if each["metadata"]["name"] == "server-version"), None)
     found: dict[str, t.Any] | None = state.get("harvester")
-    releases = (found or {}).get("releases", {}).values()
-    words = (version(setting), (found or {}).get("version"), *(release.get("harvester") for release in releases))
-    told = next(filter(None, words), None)
+    releases = [each["harvester"] for each in (found or {}).get("releases", {}).values() if each.get("harvester")]
+    told = version(setting) or next(iter(releases), (found or {}).get("version"))
     return {"releases": {}, "capi": None, **(found or {}), "version": told} if found or setting else found
 
 

@@ -13,6 +13,8 @@ from ._found import JSON, Answer, Found, Predicate, Unknown
 SECTOR, TRAILER = 512, 32
 """A snapshot is an image of pages and a sha256 behind it (facts/rke2.md 7.1)."""
 OLD_S = 26 * 3600
+ASKED = ("files", "unit", "processes", "etcd")
+"""What tells of leftovers."""
 
 
 def members_unknown(state: JSON) -> Answer:
@@ -41,9 +43,10 @@ def repairs(name: str) -> Predicate:
 
     def answer(state: JSON) -> Answer:
         entries = [entry for entry in state["nodes"] if entry.get("server")]
-        unread = [entry for entry in entries if entry["reachable"] and entry.get("files") is None]
-        for entry in (*unread, *(entry for entry in entries if not entry["reachable"])):
-            yield Unknown(entry["name"], str(_why(entry, "files")))
+        missing = {entry["name"]: next((n for n in ASKED if _lacks(entry, n)), "") for entry in entries}
+        unread = [entry for entry in entries if missing[entry["name"]]]
+        for entry in unread:
+            yield Unknown(entry["name"], _why(entry, missing[entry["name"]]))
         read = [entry for entry in entries if entry not in unread]
         case = _classify.classify([_server.view({"host": entry["name"], **entry}) for entry in read])
         for item in _repair.due(case, [{"host": entry["name"], **entry} for entry in read]):
@@ -51,6 +54,13 @@ def repairs(name: str) -> Predicate:
                 yield Found(item.node, {"said": item.summary.rstrip(".")}, item.evidence)
 
     return answer
+
+
+def _lacks(entry: JSON, name: str) -> bool:
+    """`server.etcd` is null where nobody knows whether its etcd takes part."""
+    if name == "etcd":
+        return entry["server"].get("etcd") is None
+    return (entry.get("unit") or {}).get("ActiveState") is None if name == "unit" else entry.get(name) is None
 
 
 def _snapshots(state: JSON) -> t.Generator[Unknown, None, list[tuple[str, JSON]] | None]:

@@ -131,7 +131,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         replaced=frozenset(
             line.split("=", 1)[1] for line in entry.get("journal") or () if line.startswith("replaced=")
         ),
-        free=(entry.get("disk") or {}).get("free", 0),
+        free=(entry.get("disk") or {}).get("free") or 0,
         store_bytes=(store or {}).get("bytes") or 0,
         skew=entry.get("clock_skew") or 0.0,
     )

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import pytest
@@ -147,3 +148,26 @@ def test_a_predicate_says_which_node_it_could_not_look_at(name: str) -> None:
     asked = next(each for each in RULES.values() if each.predicate == name)
     found, unknown = ask(asked, given)
     assert found == [] and unknown and all(node in ("r3", None) for node, _why in unknown)
+
+
+def _well() -> list[JSON]:
+    entries: list[JSON] = copy.deepcopy(runs.HEALTHY["nodes"])
+    for entry in entries:
+        entry["datastore"]["member_id"] = entry["etcd"]["status"]["member_id"]
+    return entries
+
+
+KEYS = sorted(set(runs.HEALTHY["nodes"][0]) - {"name", "host", "reachable", "error", "unread"})
+
+
+@pytest.mark.parametrize("key", [*KEYS, "etcd.status", "etcd.health", "etcd.members", "etcd.alarms", "api.ready"])
+@pytest.mark.parametrize("where", [(0,), (0, 1, 2)], ids=["one", "all"])
+def test_what_is_not_known_of_a_cluster_that_is_well_makes_no_certainty(key: str, where: tuple[int, ...]) -> None:
+    entries = _well()
+    for index in where:
+        above, _dot, last = key.rpartition(".")
+        (entries[index][above] if above else entries[index])[last] = None
+    document = _diagnose.diagnose(state(*entries), tuple(RULES.values()))
+    found = {each["id"] for each in document["findings"] if each["severity"] != "info"}
+    assert found <= {"etcd_unread", "datastore_unknown"}
+    assert not [each for each in document["not_checked"] if "has a form" in each["why"]]
