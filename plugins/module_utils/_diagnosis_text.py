@@ -87,7 +87,7 @@ def _also(group: words.Group) -> t.Iterator[tuple[str, ...]]:
 def _finding(finding: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
     lines = finding["evidence"] if everything else [*map(_short, finding["evidence"][:EVIDENCE])]
     yield finding["severity"], words.where(finding), finding["summary"]
-    yield from (("", "", line) for line in lines)
+    yield from (("", "", _breakable(line)) for line in lines)
     if len(finding["evidence"]) > len(lines):
         yield "", "", f"and {words.count(len(finding['evidence']) - len(lines), 'line')} more"
     if finding["cause"]:
@@ -102,6 +102,11 @@ def _finding(finding: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
 
 def _short(line: str) -> str:
     return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+def _breakable(line: str) -> str:
+    """With room between the fields of JSON, which a log writes as one word."""
+    return line.replace('","', '", "').replace('},"', '}, "')
 
 
 def _refusals(data: JSON) -> t.Iterator[tuple[str, ...]]:

@@ -211,11 +211,11 @@ GONE = {"kubernetes": {"nodes": [{"name": "r1", "ready": False}]}}
 @pytest.mark.parametrize(
     ("component", "given", "more", "state", "said"),
     [
-        ("etcd", BLIND, READY | objects(pods=[pod("etcd-r1", "True")]), "ok", "its pod is Ready"),
+        ("etcd", BLIND, READY | objects(pods=[pod("etcd-r1", "True")]), "ok", "calls its pod Ready"),
         ("etcd", BLIND, READY | objects(pods=[pod("etcd-r1", "False")]), "wrong", "its pod is not Ready"),
         ("etcd", BLIND, GONE | objects(pods=[pod("etcd-r1", "True")]), "unknown", "not in a bundle"),
         ("etcd", BLIND, READY | objects(pods=[pod("etcd-r2", "True")]), "unknown", "not in a bundle"),
-        ("api", BLIND | {"api": None}, READY | objects(pods=[pod("kube-apiserver-r1", "True")]), "ok", "pod is Ready"),
+        ("api", BLIND | {"api": None}, READY | objects(pods=[pod("kube-apiserver-r1", "True")]), "ok", "pod Ready"),
         ("upgrade", {}, {}, "absent", "this cluster has none"),
         ("upgrade", {}, objects(upgrades=[]), "absent", "none is under way"),
         ("upgrade", {}, {"unread": {"objects.upgrades": "cut off"}}, "unknown", "cut off"),
