@@ -87,6 +87,8 @@ def _also(group: words.Group) -> t.Iterator[tuple[str, ...]]:
 def _finding(finding: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
     lines = finding["evidence"] if everything else [*map(_short, finding["evidence"][:EVIDENCE])]
     yield finding["severity"], words.where(finding), finding["summary"]
+    if finding["severity"] == "info" and not everything:
+        return
     yield from (("", "", _breakable(line)) for line in lines)
     if len(finding["evidence"]) > len(lines):
         yield "", "", f"and {words.count(len(finding['evidence']) - len(lines), 'line')} more"

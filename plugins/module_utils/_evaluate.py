@@ -18,6 +18,11 @@ from ._predicates import Found, Unknown
 from ._rules import Rule
 
 JSON = dict[str, t.Any]
+RANCHER = {
+    *("rancher", "capi", "fleet-agent", "fleet-controller", "harvester", "harvester-webhook", "suc", "upgrade-job"),
+    *("longhorn-manager", "virt", "rancherd", "rancher-system-agent"),
+}
+"""Programs of Rancher and Harvester; elsewhere nobody misses their logs."""
 LINES = 4
 """So many log lines are shown of one finding."""
 EACH = re.compile(r"(nodes\[[^\]|]*\])\.([^|\[]+)")
@@ -115,6 +120,8 @@ def _of_logs(rule: Rule, state: JSON) -> Answer:
     assert rule.logs
     sources = set(rule.logs.source)
     read = [log for log in state.get("logs") or () if log["source"] in sources]
+    if not read and sources <= RANCHER and not _managed(state):
+        return
     if not read:
         yield Unknown(None, f"no log of {', '.join(rule.logs.source)} was read")
         return
@@ -137,6 +144,12 @@ def _of_logs(rule: Rule, state: JSON) -> Answer:
 def _expected(sources: set[str], entry: JSON) -> bool:
     """Whether each such node has one of these logs; that of a pod may be on any of them."""
     return bool(sources & _rules.OF_HOSTS and (entry.get("server") or sources & _rules.OF_HOSTS - _rules.OF_SERVERS))
+
+
+def _managed(state: JSON) -> bool:
+    """Whether Rancher has a part in it; where that was not read it may have."""
+    objects, unread = state.get("objects") or {}, state.get("unread") or {}
+    return bool(state.get("harvester")) or objects.get("bundles") is not None or "objects.bundles" in unread
 
 
 def _last(hits: t.Iterable[JSON]) -> str:

@@ -12,7 +12,8 @@ description:
   - Units of RKE2, K3s and Rancher by C(journalctl), static pods and those of Rancher, Fleet, CAPI, Harvester and
     Longhorn from C(/var/log/pods), kubelet and containerd from the data directory, and the kernel since the last start.
   - They come packed. What looks like a token, a password or a key is hidden.
-  - A log that is not there is left out. One that could not be read stands in RV(unread).
+  - A log that is not there stands in RV(absent), one that could not be read in RV(unread).
+  - Of a pod the newest log is read, and where that is short the one before it too, in which a crash stands.
 extends_documentation_fragment:
   - requorum.cluster._attributes
 options:
@@ -20,6 +21,10 @@ options:
     description: So many KiB of the end of each log.
     type: int
     default: 512
+  total_kib:
+    description: So many KiB of all logs together. Where there is more, RV(unread) has C(*).
+    type: int
+    default: 4096
 attributes:
   check_mode:
     support: full
@@ -31,7 +36,7 @@ attributes:
     support: full
 notes:
   - Runs on the controller as an action plugin; nothing but C(sh) and C(journalctl) runs on the node, for 30 seconds at
-    most.
+    most. A journal has 5 seconds, all journals together 20.
 seealso:
   - module: requorum.cluster.cluster_diagnose
 """
@@ -59,7 +64,12 @@ requorum_logs:
       description: Its end.
       type: str
 unread:
-  description: Program to the reason why its log could not be read; V(*) for all of them.
+  description: Program to the reason why its log could not be read; V(*) for those that are not named anywhere.
   returned: success
   type: dict
+absent:
+  description: Programs of which there is no log on this node.
+  returned: success
+  type: list
+  elements: str
 """

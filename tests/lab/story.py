@@ -61,6 +61,13 @@ def plan(run: Run) -> dict[str, Any]:
     return dict(json.loads((run.folder / "plan.json").read_text("utf-8")))
 
 
+def diagnosis(run: Run) -> dict[str, Any]:
+    """What inspect.yml has found."""
+    assert run.folder, run.out
+    print(f"inspect.yml took {run.seconds:.1f} s")
+    return dict(json.loads((run.folder / "diagnosis.json").read_text("utf-8")))
+
+
 def verbs(run: Run) -> list[str]:
     """`node verb` of everything the plan would do."""
     return [f"{action['node']} {action['verb']}" for action in plan(run)["actions"]]

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import threading
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,9 +14,11 @@ from pathlib import Path
 import jsonschema
 import pytest
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose, _rules
 from lab import faults, fingerprint, objects
 from lab.drill import confirm, lose_quorum, playbook
 from lab.labs import Lab
+from requorum import bundles
 from tests.lab import story
 
 SLOW = ("*changes_nothing?k3s?",)
@@ -42,15 +45,33 @@ def watched_arguments(lab: Lab) -> Iterator[dict[str, str]]:
 
 
 @pytest.mark.recovery
-def test_lost_quorum_is_recovered_with_everything_kept(lab: Lab) -> None:
+def test_lost_quorum_is_recovered_with_everything_kept(lab: Lab, tmp_path: Path) -> None:
     first = lab.servers[0]
     before = objects.objects(lab)
     secrets = story.every_secret(lab)
+    sound = story.diagnosis(playbook(lab, "playbooks/inspect.yml"))
+    assert sound["verdict"]["case"] == "healthy"
+    assert not [f for f in sound["findings"] if f["severity"] in ("blocker", "error") and f["id"] != "snapshots_none"]
     lose_quorum(lab)
     hosts = [*lab.servers, *lab.agents]
     marks = fingerprint.read(lab)
     workloads = {host: objects.workload_process(lab, host) for host in hosts}
     assert workloads[first] and workloads[lab.agents[0]]
+
+    bundle = tmp_path / "bundle.zip"
+    inspected = playbook(lab, "playbooks/inspect.yml", "-e", f"requorum_bundle={bundle}")
+    lost = story.diagnosis(inspected)
+    assert (lost["verdict"]["case"], lost["verdict"]["severity"]) == ("quorum_lost", "blocker")
+    assert {"quorum_lost", "no_leader", "datastore_damaged"} <= {finding["id"] for finding in lost["findings"]}
+    assert "reset" in [each["operation"] for each in lost["allowed"]]
+    assert lost["verdict"]["next"]["command"].startswith("ansible-playbook recover.yml")
+    rules = _rules.load()
+    again = _diagnose.diagnose(bundles.state(bundles.read([bundle], lab.name), rules), rules)
+    told = [[(f["id"], f["node"], f["summary"], f["evidence"]) for f in each["findings"]] for each in (lost, again)]
+    assert told[0] == told[1], "a bundle of inspect says the same"
+    with zipfile.ZipFile(bundle) as packed:
+        packed.extractall(tmp_path / "bundle")
+    assert inspected.folder and story.places_of(secrets, tmp_path) + story.places_of(secrets, inspected.folder) == []
 
     check = playbook(lab, "recover.yml", "--check")
     assert check.rc == 0, check.out

@@ -95,7 +95,7 @@ def test_a_full_datastore_takes_writes_again(lab: Lab) -> None:
 
     inspected = playbook(lab, "playbooks/inspect.yml")
     assert inspected.rc == 0, inspected.out
-    found = {f["id"]: f for f in inspected.report["findings"]}
+    found = {f["id"]: f for f in story.diagnosis(inspected)["findings"]}
     assert found["repair_nospace"]["action"].endswith("--tags nospace --check")
     refused = playbook(lab, "recover.yml", *confirm(lab))
     assert refused.rc != 0 and "--tags nospace" in " ".join(refused.out.split())
@@ -154,7 +154,7 @@ def test_crashed_servers_are_started_together(lab: Lab) -> None:
     for host in (second, third):
         story.stop(lab, host)
     inspected = playbook(lab, "playbooks/inspect.yml")
-    assert "repair_crashed" in [f["id"] for f in inspected.report["findings"]]
+    assert "repair_crashed" in [f["id"] for f in story.diagnosis(inspected)["findings"]]
 
     run = playbook(lab, REPAIR, "--tags", "crashed", *confirm(lab))
     assert run.rc == 0, run.out

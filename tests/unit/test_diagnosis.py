@@ -99,6 +99,9 @@ def entry(**more: Any) -> JSON:
     return copy.deepcopy(runs.entry("healthy")) | more
 
 
+FAILED = {"harvester": "v1.3.2", "system_agent": "failed"}
+
+
 @pytest.mark.parametrize(
     ("component", "given", "state", "said"),
     [
@@ -113,7 +116,7 @@ def entry(**more: Any) -> JSON:
         ("unit", entry(unit=None, unread={"unit": "no answer before the deadline"}), "unknown", "deadline"),
         ("system_agent", entry(), "absent", "not installed"),
         ("system_agent", entry(system_agent=None), "absent", "not a Harvester"),
-        ("system_agent", entry(system_agent=None, harvester={"system_agent": "failed"}), "wrong", "failed"),
+        ("system_agent", entry(system_agent=None, harvester=FAILED), "wrong", "failed"),
         ("system_agent", entry(system_agent={"ActiveState": "active"}), "ok", "active"),
         ("etcd", entry(), "ok", "voter"),
         ("etcd", runs.entry("quorum-lost"), "wrong", "no leader"),

@@ -151,7 +151,7 @@ def test_a_predicate_says_which_node_it_could_not_look_at(name: str) -> None:
 
 
 def _well() -> list[JSON]:
-    entries = copy.deepcopy(runs.HEALTHY["nodes"])
+    entries: list[JSON] = copy.deepcopy(runs.HEALTHY["nodes"])
     for entry in entries:
         entry["datastore"]["member_id"] = entry["etcd"]["status"]["member_id"]
     return entries

@@ -9,7 +9,9 @@ import gzip
 import os
 import shutil
 import subprocess
+import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,47 +21,69 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _node
 SHELLS = [shell for shell in ("dash", "busybox sh") if shutil.which(shell.split()[0])]
 MARK = "requorum-0123456789ab"
 SYSTEMCTL = """#!/bin/sh
-case "$*" in *rke2-server*LoadState*) echo loaded ;; *LoadState*) echo not-found ;; esac
+case "$*" in *rke2-server*LoadState* | *rancherd*LoadState*) echo loaded ;; *LoadState*) echo not-found ;; esac
 """
 JOURNALCTL = """#!/bin/sh
-case "$*" in *rke2-server*) seq -f '2026-11-28T19:00:00+0000 r1 rke2[1]: line %g' 0 49 ;; esac
+case "$*" in
+  *rke2-server*) i=0; while [ $i -lt 50 ]; do echo "2026-11-28T19:00:00+0000 r1 rke2[1]: line $i"; i=$((i + 1)); done ;;
+  *rancherd*) sleep "${SLOW:-0}"; echo "2026-11-28T19:00:00+0000 r1 rancherd[1]: begun"; exit ${RC:-0} ;;
+esac
 """
 
 
-def read(shell: str, root: Path, *, size: int = 1000, packed: bool = True) -> tuple[dict[str, dict[str, str]], str]:
-    """Logs by source, and what the script printed."""
-    programs = root / "programs"
-    programs.mkdir(exist_ok=True)
-    for name, text in (("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL)):
-        (programs / name).write_text(text)
-        (programs / name).chmod(0o755)
-    script = _node.script("tails", MARK=MARK, BYTES=str(size), SIDE="server", DISTRO="rke2", DATA=str(root / "data"))
-    script = script.replace("/var/log/pods", f"{root}/pods")
-    script = script if packed else script.replace("command -v gzip", "false")
-    done = subprocess.run([*shell.split(), "-c", script], capture_output=True, text=True, check=True, timeout=60,
-                          env={"PATH": f"{programs}:{os.environ['PATH']}"})  # fmt: skip
-    logs, unread = node_logs.parted(done.stdout, MARK)
-    assert unread == {}
-    return {log["source"]: log for log in logs}, done.stdout
+class Host:
+    """A temporary folder with the programs of a node."""
+
+    def __init__(self, root: Path, shell: str) -> None:
+        self.root, self.shell, self.env = root, shell, dict[str, str]()
+        for name, text in (("systemctl", SYSTEMCTL), ("journalctl", JOURNALCTL)):
+            self.write(f"programs/{name}", text).chmod(0o755)
+
+    def write(self, path: str, text: str, mtime: int = 0) -> Path:
+        target = self.root / path
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_text(text)
+        if mtime:
+            os.utime(target, (mtime, mtime))
+        return target
+
+    def read(self, *, size: int = 1000, total: int = 1 << 20, packed: bool = True, within: int = 9) -> dict[str, Any]:
+        words = {"MARK": MARK, "BYTES": str(size), "TOTAL": str(total), "WITHIN": str(within), "SIDE": "server"}
+        script = _node.script("tails", DISTRO="rke2", DATA=str(self.root / "data"), **words)
+        script = script.replace("/var/log", str(self.root / "log"))
+        script = script if packed else script.replace("command -v gzip", "false")
+        env = {"PATH": f"{self.root}/programs:{os.environ['PATH']}", **self.env}
+        done = subprocess.run(
+            [*self.shell.split(), "-c", script], capture_output=True, text=True, check=True, timeout=60, env=env
+        )
+        assert done.stderr == ""
+        return node_logs.parted(done.stdout, MARK)
 
 
-def write(path: Path, text: str, mtime: int = 0) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    if mtime:
-        os.utime(path, (mtime, mtime))
+@pytest.fixture(params=SHELLS)
+def host(request: pytest.FixtureRequest, tmp_path: Path) -> Host:
+    return Host(tmp_path, request.param)
+
+
+def by_source(answer: dict[str, Any]) -> dict[str, dict[str, str]]:
+    return {log["source"]: log for log in answer["requorum_logs"]}
 
 
 @pytest.mark.parametrize("packed", [True, False])
-@pytest.mark.parametrize("shell", SHELLS)
-def test_the_end_of_each_log_comes_from_its_first_whole_line_on(shell: str, packed: bool, tmp_path: Path) -> None:
-    etcd = tmp_path / "pods/kube-system_etcd-r1_4711/etcd"
-    write(etcd / "0.log", "old\n", 1)
-    write(etcd / "1.log", "".join(f"new {number:04}\n" for number in range(500)), 2)
-    write(tmp_path / "data/agent/logs/kubelet.log", "short: token: K10abcdef0123456789abcdef::server:s3cr3t\n")
-    logs, _out = read(shell, tmp_path, packed=packed)
-    assert set(logs) == {"rke2-server", "etcd", "kubelet"}
-    assert logs["etcd"]["file"] == f"{etcd}/1.log"
+def test_the_end_of_each_log_comes_from_its_first_whole_line_on(host: Host, packed: bool) -> None:
+    etcd = "log/pods/kube-system_etcd-r1_4711/etcd"
+    host.write(f"{etcd}/0.log", "old\n", 1)
+    host.write(f"{etcd}/1.log", "".join(f"new {number:04}\n" for number in range(500)), 2)
+    host.write("data/agent/logs/kubelet.log", "short: token: K10abcdef0123456789abcdef::server:s3cr3t\n")
+    answer = host.read(packed=packed)
+    logs = by_source(answer)
+    assert set(logs) == {"rke2-server", "rancherd", "etcd", "kubelet"} and len(answer["requorum_logs"]) == 4
+    assert answer["unread"] == {}
+    assert {"rke2-agent", "rancher-system-agent", "kube-scheduler", "containerd", "upgrade-job"} <= set(
+        answer["absent"]
+    )
+    assert not set(answer["absent"]) & set(logs)
+    assert logs["etcd"]["file"] == f"{host.root}/{etcd}/1.log"
     assert logs["etcd"]["text"].startswith("new 0") and logs["etcd"]["text"].endswith("new 0499\n")
     assert 900 < len(logs["etcd"]["text"]) <= 1000
     assert logs["kubelet"]["text"].startswith("short") and "s3cr3t" not in logs["kubelet"]["text"]
@@ -67,17 +91,54 @@ def test_the_end_of_each_log_comes_from_its_first_whole_line_on(shell: str, pack
     assert logs["rke2-server"]["text"].endswith("line 49\n") and len(logs["rke2-server"]["text"]) == 1000
 
 
-@pytest.mark.parametrize("shell", SHELLS)
-def test_a_host_without_any_log(shell: str, tmp_path: Path) -> None:
-    (tmp_path / "data").mkdir()
-    logs, _out = read(shell, tmp_path)
-    assert set(logs) == {"rke2-server"}
+def test_the_log_before_a_short_one_comes_too(host: Host) -> None:
+    host.write("log/pods/kube-system_etcd-r1_4711/etcd/7.log", "starts\n", 3)
+    host.write("log/pods/kube-system_etcd-r1_4711/etcd/6.log", "panic: why\n", 2)
+    host.write("log/pods/kube-system_etcd-r1_0815/etcd/5.log", "long ago\n", 1)
+    texts = [log["text"] for log in host.read()["requorum_logs"] if log["source"] == "etcd"]
+    assert texts == ["starts\n", "panic: why\n"]
+
+
+def test_a_pod_is_told_from_others_of_a_longer_name(host: Host) -> None:
+    host.write("log/pods/cattle-system_rancher-5d8f7b9c6d-x2k4p_1/rancher/0.log", "rancher\n")
+    host.write("log/pods/cattle-system_rancher-webhook-6f9d_2/rancher/0.log", "webhook\n")
+    assert by_source(host.read())["rancher"]["text"] == "rancher\n"
+
+
+def test_a_journal_that_fails_or_hangs_is_unread_and_costs_no_other(host: Host) -> None:
+    host.env = {"RC": "1"}
+    answer = host.read()
+    assert answer["unread"] == {"rancherd": "journalctl ended with 1 within 5 s"}
+    assert "begun" in by_source(answer)["rancherd"]["text"]
+    host.env = {"SLOW": "30"}
+    begun = time.monotonic()
+    answer = host.read(within=1)
+    assert "rke2-server" in by_source(answer) and time.monotonic() - begun < 10
+    assert "rancherd" in answer["unread"] and answer["unread"]["kernel"] == "no time was left for it"
+
+
+def test_what_is_too_much_is_left_out_and_told(host: Host) -> None:
+    host.write("data/agent/logs/kubelet.log", "x" * 70 + "\n")
+    answer = host.read(total=1500)
+    assert "rke2-server" in by_source(answer) and "more than is brought" in answer["unread"]["*"]
+
+
+def test_a_log_that_cannot_be_read_is_unread(host: Host) -> None:
+    host.write("data/agent/logs/kubelet.log", "x\n")
+    host.write(
+        "programs/tail", '#!/bin/sh\ncase "$*" in *kubelet.log) exit 1 ;; esac\nPATH=/usr/bin:/bin exec tail "$@"\n'
+    ).chmod(0o755)
+    assert host.read()["unread"] == {"kubelet": f"{host.root}/data/agent/logs/kubelet.log cannot be read"}
 
 
 def test_an_answer_that_was_cut_off_is_unread() -> None:
-    whole = base64.b64encode(gzip.compress(f"\n{MARK} etcd /x\nline\n".encode())).decode()
-    assert node_logs.parted(whole, MARK) == ([{"source": "etcd", "file": "/x", "text": "line\n"}], {})
-    logs, unread = node_logs.parted(whole[: len(whole) // 2 & ~3], MARK)
-    assert logs == [] and "cut off" in unread["*"]
-    broken = base64.b64encode(f"\n{MARK} etcd /x\n\n{MARK}! etcd /x cannot be read\n".encode()).decode()
-    assert node_logs.parted(broken, MARK) == ([], {"etcd": "/x cannot be read"})
+    lines = "".join(f"line {number * 7919}\n" for number in range(2000))
+    whole = base64.b64encode(gzip.compress(f"\n{MARK} etcd /x\n{lines}\n{MARK}- k3s\n{MARK}.\n".encode())).decode()
+    assert node_logs.parted(whole, MARK) == {
+        "requorum_logs": [{"source": "etcd", "file": "/x", "text": lines}], "unread": {}, "absent": ["k3s"]
+    }  # fmt: skip
+    answer = node_logs.parted(whole[: len(whole) // 2 & ~3], MARK)
+    assert answer["requorum_logs"][0]["text"].startswith("line 0\nline 7919\n") and "cut off" in answer["unread"]["*"]
+    assert "damaged" in node_logs.parted(whole[:40] + "AAAA" + whole[44:], MARK)["unread"]["*"]
+    assert node_logs.parted("", MARK)["unread"].keys() == {"*"}
+    assert node_logs.parted("A", MARK)["unread"].keys() == {"*"}
