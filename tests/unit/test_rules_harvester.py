@@ -41,8 +41,14 @@ def state_of(harvester: Harvester) -> JSON:
         lists = [harvester.api.items(kind, asked.namespace, selector=asked.selector) for kind in asked.kinds]
         items = next((items for items in lists if items is not None), None)
         read[name] = items and [asked.keep(item) if asked.keep else item for item in items]
+    host = {"system_agent": "active", "custom": "there", "cos_state": "16106127360", **harvester.release}
+    disk = {"bytes": 300_000_000_000, "free": 200_000_000_000}
+    about = {"reachable": True, "unread": {}, "harvester": host, "disk": disk, "role": "server"}
     state = _seen.live("c", [], set(), read, "2026-09-21T14:13:20Z")
-    return state | {"harvester": {"releases": dict.fromkeys(NODES, harvester.release), "capi": None}}
+    return state | {
+        "nodes": [{"name": name, "hostname": name, **about} for name in NODES],
+        "harvester": {"releases": dict.fromkeys(NODES, harvester.release), "capi": None},
+    }
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -352,7 +358,7 @@ def test_one_sound_volume_is_no_finding_and_a_lost_node_tells_which_copies_are_t
 
 def test_a_harvester_is_known_by_its_api_alone() -> None:
     """No host of it answered: its rules are asked all the same."""
-    state = state_of(Harvester("1.3")) | {"harvester": None, "distro": "rke2"}
+    state = state_of(Harvester("1.3")) | {"harvester": None, "distro": "rke2", "nodes": []}
     seen, _case = _diagnose.viewed(state)
     assert seen["harvester"]["version"] == "v1.3.2"
     assert RULES["upgrade_restarted"].suits(seen) and not RULES["precheck_cos_state"].suits(seen)
