@@ -127,6 +127,24 @@ def unlike(size: int) -> bytes:
     return b"\n".join(lines) + b"\n"
 
 
+def matching(size: int) -> bytes:
+    """Every line matches."""
+    return _lines(
+        size, '{iso}123Z stderr F {{"level":"warn","ts":"{iso}Z","msg":"apply request took too long","took":"{n}ms"}}'
+    )
+
+
+def timeless(size: int) -> bytes:
+    """No line has a time."""
+    return _lines(size, "goroutine {n} [select]: k8s.io/client-go/tools/cache.(*Reflector).watch(0x{n})")
+
+
+def _lines(size: int, form: str) -> bytes:
+    count = size // len(form)
+    made = (form.format(iso=f"2024-09-01T10:11:12.{n % 1000000:06}", n=n) for n in range(count))
+    return "\n".join(made).encode() + b"\n"
+
+
 Counts = collections.Counter[int]
 Way = t.Callable[[t.Sequence[bytes], list[bytes]], Counts]
 Places = t.Iterable[tuple[int, t.Iterable[int]]]
@@ -258,45 +276,63 @@ def main() -> None:
     words.add_argument("--rules", action="store_true", help="patterns of our rules, by our way alone")
     args = words.parse_args()
     regexes = [part.encode() for line in REGEXES.strip().split("\n") for part in re.split(r"\|(?![^(]*\))", line)]
-    if args.rules:
-        regexes = [pattern.regex.encode() for pattern in _scan.patterns(_rules.load())]
+    wanted = _scan.patterns(_rules.load()) if args.rules else []
+    regexes = [pattern.regex.encode() for pattern in wanted] or regexes
     print(f"{len(regexes)} patterns, {args.mib} MiB of logs; MB/s of processor time")
-    for kind in (usual, unlike):
+    for kind in (usual, unlike, matching, timeless):
         data = kind(args.mib << 20)
         blocks = [block + b"\n" for block, _ended in _scan.blocks([data])]
         print(f"\n{kind.__name__}: {len(data) // sum(block.count(10) for block in blocks)} bytes a line")
-        if not args.rules:
-            print(f"  {'grep -E -c, any pattern':34} {_grep(regexes, data):7.0f}")
-        whole: dict[int, Counts] = {}
-        for name, way in [*WAYS.items()][: 1 if args.rules else None]:
+        if wanted:
+            _tell("ours, rules by program", *_by_program(wanted, blocks))
+        if kind in (matching, timeless) or wanted:
+            _tell("ours", *_timed(ours, regexes, blocks))
+            continue
+        _tell("grep -E -c, any pattern", len(data), _grep(regexes, data))
+        for name, way in WAYS.items():
             part = blocks[: max(1, len(blocks) // SLOW.get(name, 1))]
-            begun = time.process_time()
             try:
-                found = way(regexes, part)
+                size, spent, found = _timed(way, regexes, part)
             except ImportError:
                 print(f"  {name:34}       -")
                 continue
-            spent = time.process_time() - begun
-            same = (
-                ""
-                if found == whole.setdefault(len(part), found)
-                else f"  finds other lines: {found - whole[len(part)]}"
-            )
-            print(f"  {name:34} {sum(map(len, part)) / spent / 1e6:7.0f}{same}")
+            _tell(name, size, spent)
+            if found != (mine := ours(regexes, part)):
+                print(f"    finds other lines: {found - mine}, not {mine - found}")
     print(f"\nmemory {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss >> 10} MiB, with the logs")
+
+
+def _tell(name: str, size: int, spent: float, _found: Counts | None = None) -> None:
+    print(f"  {name:34} {size / spent / 1e6:7.0f}")
+
+
+def _timed(way: Way, regexes: t.Sequence[bytes], blocks: list[bytes]) -> tuple[int, float, Counts]:
+    """Bytes, seconds of processor time, and what was found."""
+    begun = time.process_time()
+    found = way(regexes, blocks)
+    return sum(map(len, blocks)), time.process_time() - begun, found
+
+
+def _by_program(wanted: list[_scan.Pattern], blocks: list[bytes]) -> tuple[int, float]:
+    """The same logs as those of each program that a rule is about."""
+    _scan_sieve.of.cache_clear()
+    begun, size = time.process_time(), 0
+    for source in sorted({source for pattern in wanted for source in pattern.sources}):
+        log, _hits = _scan.scanned(wanted, None, source, "x", blocks)
+        size += log["bytes"]
+    return size, time.process_time() - begun
 
 
 def _grep(regexes: t.Sequence[bytes], data: bytes) -> float:
     with tempfile.TemporaryDirectory() as folder:
-        file, list_ = Path(folder, "log"), Path(folder, "patterns")
+        file, patterns = Path(folder, "log"), Path(folder, "patterns")
         file.write_bytes(data)
-        list_.write_bytes(b"\n".join(regexes) + b"\n")
-        words, begun = (
-            ["grep", "-E", "-c", "-f", str(list_), str(file)],
-            resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime,
-        )
-        subprocess.run(words, env={**os.environ, "LC_ALL": "C"}, check=False, stdout=subprocess.PIPE)
-        return len(data) / (resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begun) / 1e6
+        patterns.write_bytes(b"\n".join(regexes) + b"\n")
+        begun = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+        # Into /dev/null it would end with the first match.
+        command = ["grep", "-E", "-c", "-f", str(patterns), str(file)]
+        subprocess.run(command, env={**os.environ, "LC_ALL": "C"}, check=False, stdout=subprocess.PIPE)
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - begun
 
 
 if __name__ == "__main__":

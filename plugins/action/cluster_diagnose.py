@@ -47,6 +47,7 @@ class ActionModule(NodeAction):
         entries = _inspected.entries(hosts, [*args["servers"], *(args.get("agents") or ())])
         rules = _rules.load(*(Path(os.path.expanduser(folder)) for folder in args.get("rules") or ()))
         state = _seen.live(args["cluster"], entries, args["servers"], self._objects(entries), now())
+        state["source"]["unread"] += _unread(hosts, entries)
         shelf = os.path.join(os.path.abspath(args["output"]), args["cluster"])
         bucket = self.settings.get("requorum_s3_bucket")
         state = _upkept.known(state, _upkept.backups(state, shelf), f"bucket {bucket}" if bucket else "")
@@ -94,6 +95,20 @@ class ActionModule(NodeAction):
         elif isinstance(read.one("bundles"), list):
             names += FLEET
         return read.of(names)
+
+
+def _unread(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> list[JSON]:
+    """Logs that INSPECT could not read, where it was to read any."""
+    found = []
+    for entry in entries:
+        read = hosts[entry["name"]].get("requorum_logs_read") or {}
+        unread = read.get("unread") or {}
+        if "requorum_logs" not in read and "msg" in read and not (read.get("skipped") or read.get("unreachable")):
+            unread = {"*": str(read["msg"])}  # it failed, which must not end INSPECT
+        for source, why in unread.items():
+            what = "logs" if source == "*" else f"log of {source}"
+            found.append({"what": f"{entry['name']}: {what}", "why": why})
+    return found
 
 
 def _logs(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> t.Iterator[tuple[str, str, str, str]]:

@@ -62,7 +62,7 @@ def _tiles(data: JSON) -> list[tuple[str, str, str]]:
     bad = sum(finding["severity"] in ("blocker", "error") for finding in causes)
     unread = len({each["rule"] for each in data["not_checked"]})
     made = [("Nodes read", f"{sum(node['reachable'] for node in data['nodes'])} of {len(data['nodes'])}", "")]
-    if set(states) - {"unknown"}:
+    if any(node["member"] for node in servers):
         small = f"leader {leader}" if leader else "no leader seen"
         made.append(("Servers whose etcd is well", f"{states.count('ok')} of {len(servers)}", small))
     made.append(("Causes", str(len(causes)), f"{bad} of them errors" if bad else ""))

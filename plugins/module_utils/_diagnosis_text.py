@@ -16,8 +16,8 @@ Rows = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Header and rows; the last column is wrapped."""
 Block = str | Rows
 """A text ends with a newline where its lines are to stay as they are."""
-EVIDENCE, REASONS, FOLLOW = 4, 5, 8
-"""So many lines, reasons and consequences are shown unless all are asked for."""
+EVIDENCE, REASONS, FOLLOW, LONGEST = 4, 5, 8, 210
+"""So many lines, reasons, consequences, and characters of a line, are shown unless all are asked for."""
 
 
 def summary(document: JSON, *, everything: bool = False) -> str:
@@ -85,11 +85,11 @@ def _also(group: words.Group) -> t.Iterator[tuple[str, ...]]:
 
 
 def _finding(finding: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
-    lines = finding["evidence"] if everything else finding["evidence"][:EVIDENCE]
+    lines = finding["evidence"] if everything else [*map(_short, finding["evidence"][:EVIDENCE])]
     yield finding["severity"], words.where(finding), finding["summary"]
     if finding["severity"] == "info" and not everything:
         return
-    yield from (("", "", line) for line in lines)
+    yield from (("", "", _breakable(line)) for line in lines)
     if len(finding["evidence"]) > len(lines):
         yield "", "", f"and {words.count(len(finding['evidence']) - len(lines), 'line')} more"
     if finding["cause"]:
@@ -100,6 +100,15 @@ def _finding(finding: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
         yield from (("", "", f"not {name}: {how}") for name, how in finding["not"].items())
         if finding["references"]:
             yield "", "", f"see: {', '.join(finding['references'])}"
+
+
+def _short(line: str) -> str:
+    return line if len(line) <= LONGEST else f"{line[: LONGEST - 1]}…"
+
+
+def _breakable(line: str) -> str:
+    """With room between the fields of JSON, which a log writes as one word."""
+    return line.replace('","', '", "').replace('},"', '}, "')
 
 
 def _refusals(data: JSON) -> t.Iterator[tuple[str, ...]]:

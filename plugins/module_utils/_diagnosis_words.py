@@ -43,8 +43,15 @@ COMPONENTS = {
     "disk": "Disk",
     "memory": "Memory",
 }
-_REMARK = re.compile(r"[,;:] (?=[a-z])")
-"""What stands behind it is for people, not for the shell."""
+_PROGRAM = re.compile(
+    r"(?:ansible-playbook|requorum|kubectl|virtctl|crictl|etcdctl|helm|systemctl|journalctl|timedatectl|chronyc|sysctl"
+    r"|smartctl|ss|ps|du|df|ls|ip|ping|curl|/\S+) "
+)
+_END = re.compile(
+    r"[,;:] (?=[A-Za-z])|\. (?=[A-Z])|\.$| (?=\()"
+    r"| (?=(?:and|as|brings|does|for|in|judges|names|of|on|says|shows|takes|tells|then|uncordons|where|which)\b)"
+)
+"""Where people are spoken to again, and no longer the shell."""
 NAMES = 8
 """So many nodes are named in one line."""
 
@@ -117,11 +124,10 @@ def where(finding: JSON) -> str:
 
 
 def typed(text: str) -> tuple[str, str]:
-    """The command that an action begins with, and what is said of it; no command in a sentence."""
-    first = text.partition(" ")[0]
-    if not (first.startswith("/") or (first[:1].islower() and not text.endswith("."))):
+    """The command that an action begins with, ready to be pasted, and what is said of it; no command in a sentence."""
+    if not _PROGRAM.match(text):
         return "", text
-    found = _REMARK.search(text)
+    found = _END.search(text)
     return (text[: found.start()], text[found.end() :]) if found else (text, "")
 
 

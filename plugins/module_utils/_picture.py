@@ -148,7 +148,7 @@ class _Node:
         ready = condition(mine, "Ready") if mine and self._kubelet()[0] == "ok" else None
         if ready is None:
             return None
-        return ("ok" if ready == "True" else "wrong"), "its pod is Ready" if ready == "True" else "its pod is not Ready"
+        return ("ok", "the API calls its pod Ready") if ready == "True" else ("wrong", "its pod is not Ready")
 
     def _listed(self, kind: str) -> list[JSON] | Part:
         """Objects of a kind; why there are none."""

@@ -57,14 +57,14 @@ def _left(*kinds: str) -> Predicate:
 
 
 def _bundle(*causes: str) -> Predicate:
-    """Bundles that one of these causes of `_stuck` holds up: `bundle`, `state`, `why`, `repair`."""
+    """Bundles that one of these causes of `_stuck` holds up: `bundle`, `stands`, `why`, `repair`."""
 
     def answer(state: JSON) -> Answer:
         look = going(state)
         pauses = look is not None and not look.fourth  # that is how an upgrade begins its phase 3
         for bundle, word, cause, said in _held_up(state):
             if cause.name in causes and not (cause.name == "paused" and pauses):
-                item = {"bundle": bundle, "state": word, "why": cause.why.rstrip("."), "repair": cause.repair}
+                item = {"bundle": bundle, "stands": word, "why": cause.why.rstrip("."), "repair": cause.repair}
                 yield Found(None, item, tuple(filter(None, (f"{bundle}: {word}", said))))
 
     return answer

@@ -11,11 +11,12 @@ import typing as t
 from collections import Counter
 
 from . import _orphans, _promotion
-from ._found import JSON, Answer, Found, Predicate
+from ._found import JSON, Answer, Found, Predicate, Unknown
 from ._orphans import condition, labels, meta, name_of, notes, status
 from ._predicates_upgrade import seen_of
 
 PLAN, INIT = "rke.cattle.io/machine-plan", "rke.cattle.io/init-node"
+LABEL = "cluster.x-k8s.io/cluster-name"
 JOINED, URL = "rke.cattle.io/joined-to", "rke.cattle.io/join-url"
 
 
@@ -120,6 +121,18 @@ def probes(state: JSON) -> Answer:
             yield Found(node, {"node": node or name_of(secret), "bad": bad}, (f"{name_of(secret)}: probe-statuses",))
 
 
+def kubeconfig(state: JSON) -> Answer:
+    """The Secret by which CAPI reaches the cluster; of Secrets a support bundle has only those of plans."""
+    found = [s for s in seen_of(state)["secrets"] if name_of(s) == "local-kubeconfig"]
+    if found and labels(found[0]).get(LABEL) != "local":
+        has = ", ".join(labels(found[0])) or "none"
+        yield Found(None, {"what": f"lacks the label {LABEL}=local"}, (f"labels: {has}",))
+    elif not found and (state.get("source") or {}).get("kind") == "live":
+        yield Found(None, {"what": "is missing: see the pods of Rancher in cattle-system"})
+    elif not found:
+        yield Unknown(None, "local-kubeconfig is not among what was read")
+
+
 def _controllers(only: bool) -> Predicate:
     """only: kube-controller-manager and kube-scheduler, whose own certificates end unseen."""
     own = {"kube-controller-manager", "kube-scheduler"}
@@ -160,4 +173,5 @@ NAMED: dict[str, Predicate] = {
     "machine_probes": _controllers(False),
     "machine_probes_controllers": _controllers(True),
     "machine_promotion": promotion,
+    "capi_kubeconfig": kubeconfig,
 }

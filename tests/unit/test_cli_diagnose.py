@@ -17,7 +17,10 @@ import pytest
 from ansible_collections.requorum.cluster.plugins.module_utils import _rules
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from requorum import archive, bundles, cli, output
-from tests.unit import diagnoses, runs
+from tests.bundles import support
+from tests.bundles.story import story
+from tests.unit import diagnoses, pages, runs
+from tests.unit.test_diagnosis import problems
 
 JSON = dict[str, Any]
 LOST = (b'{"level":"info","ts":"2026-11-24T20:14:00.000000Z","msg":"raft.node: 91bc3c398fb3c146 lost leader '
@@ -130,3 +133,24 @@ def test_a_terminal_shows_which_log_is_read(
     assert cli.main(["diagnose", "a.zip"]) == 0
     shown = capsys.readouterr().err
     assert "a.zip ..." in shown and "logs/\\x1betcd.log" in shown and shown.endswith("\r\033[K")
+
+
+def test_the_story_from_the_bundle_to_its_faces(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    bundle = support.write(story(), tmp_path / "bundle.zip")
+    page, junit = tmp_path / "d.html", tmp_path / "d.xml"
+    words = ["diagnose", str(bundle), "--html", str(page), "--junit", str(junit)]
+    assert cli.main(words) == 4
+    out = capsys.readouterr().out
+    assert [line for line in out.splitlines() if len(line) > 80 and "/" not in line] == []  # paths stay whole
+    assert "NEXT\n  requorum purge-orphans -i INV --leftovers --check\n" in out
+    assert cli.main([*words, "--json"]) == 4
+    document = json.loads(capsys.readouterr().out)
+    assert problems(document) == []
+    assert document["findings"][0]["id"] == "upgrade_restarted"
+    assert {node["name"]: node["components"]["upgrade"]["words"] for node in document["nodes"]} == {
+        "n1": "Succeeded", "n2": "Images preloaded", "n3": "Images preloaded",
+    }  # fmt: skip
+    assert document["verdict"]["sentence"] in pages.Page(page.read_text()).text
+    cases = {case.attrib["name"]: case for case in ElementTree.parse(junit).iter("testcase")}
+    assert cases["upgrade_restarted"].find("failure") is not None
+    assert cases["etcd_defragments"].find("failure") is None

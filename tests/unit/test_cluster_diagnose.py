@@ -57,6 +57,18 @@ def test_what_was_seen_and_said_is_kept(tmp_path: Path, shown: list[str]) -> Non
     assert {each["node"] for each in json.loads((folder / "state.json").read_text())["hits"]} == {"r1", "r2", "r3"}
 
 
+def test_logs_that_could_not_be_read_are_told(tmp_path: Path, shown: list[str]) -> None:
+    acting = Acting(DRILL, tmp_path)
+    hosts = acting.vars["hostvars"]
+    hosts["r1"]["requorum_logs_read"] = {"requorum_logs": [], "unread": {"etcd": "it cannot be read"}}
+    hosts["r2"]["requorum_logs_read"] = {"failed": False, "msg": "r2: its logs cannot be read."}
+    hosts["r3"]["requorum_logs_read"] = {"skipped": True, "msg": "Conditional result was False"}
+    assert acting.act()["diagnosis"]["source"]["unread"] == [
+        {"what": "r1: log of etcd", "why": "it cannot be read"},
+        {"what": "r2: logs", "why": "r2: its logs cannot be read."},
+    ]
+
+
 def test_nothing_is_kept_of_a_watch(tmp_path: Path, shown: list[str]) -> None:
     assert "requorum_run_dir" not in Acting(HEALTHY, tmp_path, record=False).act()
     assert list(tmp_path.iterdir()) == []

@@ -214,11 +214,11 @@ GONE = {"kubernetes": {"nodes": [{"name": "r1", "ready": False}]}}
 @pytest.mark.parametrize(
     ("component", "given", "more", "state", "said"),
     [
-        ("etcd", BLIND, READY | objects(pods=[pod("etcd-r1", "True")]), "ok", "its pod is Ready"),
+        ("etcd", BLIND, READY | objects(pods=[pod("etcd-r1", "True")]), "ok", "calls its pod Ready"),
         ("etcd", BLIND, READY | objects(pods=[pod("etcd-r1", "False")]), "wrong", "its pod is not Ready"),
         ("etcd", BLIND, GONE | objects(pods=[pod("etcd-r1", "True")]), "unknown", "not in a bundle"),
         ("etcd", BLIND, READY | objects(pods=[pod("etcd-r2", "True")]), "unknown", "not in a bundle"),
-        ("api", BLIND | {"api": None}, READY | objects(pods=[pod("kube-apiserver-r1", "True")]), "ok", "pod is Ready"),
+        ("api", BLIND | {"api": None}, READY | objects(pods=[pod("kube-apiserver-r1", "True")]), "ok", "pod Ready"),
         ("upgrade", {}, {}, "absent", "this cluster has none"),
         ("upgrade", {}, objects(upgrades=[]), "absent", "none is under way"),
         ("upgrade", {}, {"unread": {"objects.upgrades": "cut off"}}, "unknown", "cut off"),
@@ -275,9 +275,15 @@ def test_the_same_on_other_nodes_is_said_once() -> None:
         ("ansible-playbook recover.yml -i INV --check", "ansible-playbook recover.yml -i INV --check", ""),
         ("requorum force-sync -i INV --check; it unpauses", "requorum force-sync -i INV --check", "it unpauses"),
         ("kubectl uncordon n1, then look again", "kubectl uncordon n1", "then look again"),
-        ("""recover.yml -e '{"requorum_powered_off": ["r2", "r3"]}'""",
-         """recover.yml -e '{"requorum_powered_off": ["r2", "r3"]}'""", ""),
-        ("/usr/bin/x", "/usr/bin/x", ""),
+        ("""ansible-playbook recover.yml -e '{"requorum_powered_off": ["r2", "r3"]}'""",
+         """ansible-playbook recover.yml -e '{"requorum_powered_off": ["r2", "r3"]}'""", ""),
+        ("requorum purge-orphans -i INV --leftovers --check takes them away. Start no other.",
+         "requorum purge-orphans -i INV --leftovers --check", "takes them away. Start no other."),
+        ("kubectl get nodes -o yaml: its conditions say why.", "kubectl get nodes -o yaml", "its conditions say why."),
+        ("kubectl uncordon n1 (or all)", "kubectl uncordon n1", "(or all)"),
+        ("timedatectl set-ntp true on r1", "timedatectl set-ntp true", "on r1"),
+        ("kubectl uncordon n1.", "kubectl uncordon n1", ""),
+        ("/usr/bin/x -y", "/usr/bin/x -y", ""),
         ("Look at its power.", "", "Look at its power."),
         ("recover.yml counts it as dead.", "", "recover.yml counts it as dead."),
     ],
@@ -340,6 +346,13 @@ def test_many_consequences_are_counted() -> None:
     document["findings"] = [cause, *({**cause, "id": f"follows_{n}", "explained_by": cause["id"]} for n in range(14))]
     text = _diagnosis_text.summary(document)
     assert "explains 14 others:" in text and "- and 6 more" in text
+
+
+def test_long_lines_are_cut_unless_all_is_asked_for() -> None:
+    document = copy.deepcopy(MADE["lost"])
+    document["findings"][0]["evidence"] = ["word " * 100 + "end"]
+    assert "end" not in _diagnosis_text.summary(document).split("\n\n")[2]
+    assert "end" in _diagnosis_text.summary(document, everything=True).split("\n\n")[2]
 
 
 def test_things_of_the_cluster_are_named_each() -> None:

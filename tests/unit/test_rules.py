@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _jmes, _rule_tests, _rules
+from ansible_collections.requorum.cluster.plugins.module_utils import _evaluate, _jmes, _rule_tests, _rules
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 RULES = _rules.load()
@@ -105,3 +105,12 @@ def test_the_rules_in_the_docs_are_rules() -> None:
     for block in DOCS.read_text().split("```yaml\n")[1:]:
         for entry in yaml.safe_load(block.partition("```")[0]):
             assert _rule_tests.faults(_rules.made(entry)) == []
+
+
+@pytest.mark.parametrize("rule", RULES, ids=[rule.id for rule in RULES])
+def test_its_texts_hold_no_object(rule: _rules.Rule) -> None:
+    """As when an item has a key `state`, which an expression takes for the whole document."""
+    state = _rule_tests.filled(rule, rule.test["fires"])
+    for found in _evaluate.ask(rule, state).found:
+        texts = [_jmes.filled(each, found.item, state) for each in (rule.title, rule.cause, rule.action)]
+        assert not [text for text in (*texts, *found.evidence) if "{'" in text]

@@ -13,10 +13,14 @@ from typing import Any
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _diagnose,
     _evaluate,
     _harvester_checks,
+    _jmes,
+    _predicates_machines,
     _predicates_upgrade,
     _releases,
+    _rule_tests,
     _rules,
     _seen,
 )
@@ -238,3 +242,117 @@ def test_releases(text: str | None, named: str, kubernetes: str) -> None:
 def test_a_version_that_is_known_in_part_is_compared_in_part() -> None:
     assert _releases.same("v1.32.3", "v1.32.3+rke2r1") and not _releases.same("v1.32.3", "v1.32.4+rke2r1")
     assert not _releases.same("v1.28.12+rke2r1", "v1.28.12+rke2r2")
+
+
+def of_kind(kind: str, **parts: Any) -> JSON:
+    """What is kept of an object that is read as this one."""
+    keep = _harvester_checks.KINDS[kind].keep
+    assert keep
+    return keep({"metadata": {"name": "x", "namespace": "n", "managedFields": ["much"]}, **parts})
+
+
+def test_what_is_kept_of_settings_has_no_secret() -> None:
+    value = '{"type":"s3","endpoint":"https://me:word@s3","accessKeyId":"AKIA","secretAccessKey":"hidden","refreshIntervalInSeconds":0}'
+    for name in _harvester_checks.SECRET_SETTINGS:
+        kept = of_kind("config", metadata={"name": name}, value=value, default="d")
+        assert not {word for word in ("hidden", "AKIA", "word@") if word in str(kept)}
+    kept = of_kind("config", metadata={"name": "backup-target"}, value=value)
+    assert kept["value"] == '{"type": "s3", "refreshIntervalInSeconds": 0, "endpoint": "there"}'
+    assert of_kind("config", metadata={"name": "backup-target"}, value="no json")["value"] is None
+    assert of_kind("config", metadata={"name": "server-version"}, value="v1.3.2")["value"] == "v1.3.2"
+
+
+def test_what_is_kept_of_objects_of_which_there_are_many() -> None:
+    assert "secret" not in str(of_kind("addons", spec={"enabled": True, "valuesContent": "password: secret"}))
+    backup = of_kind(
+        "backups", metadata={"name": "b", "creationTimestamp": "t"}, status={"readyToUse": True, "source": 1}
+    )
+    assert backup["status"] == {"readyToUse": True, "error": None} and backup["metadata"]["creationTimestamp"] == "t"
+    assert of_kind("schedules", spec={"cron": "0 1 * * *", "vmbackup": {}})["spec"] == {
+        "cron": "0 1 * * *",
+        "suspend": None,
+    }
+    assert of_kind("webhooks", webhooks=[{"clientConfig": {"caBundle": "long"}}]) == {
+        "metadata": {"name": "x", "namespace": "n", "labels": None}
+    }
+    waiting = {"state": {"waiting": {"reason": "ImagePullBackOff", "message": "m"}}, "name": "c", "image": "i"}
+    running = {"state": {"running": {}}, "name": "d"}
+    pod = of_kind("pods", spec={"nodeName": "n1", "containers": []}, status={"containerStatuses": [waiting, running]})
+    assert pod["spec"] == {"nodeName": "n1"} and "containerStatuses" not in pod["status"]
+    assert pod["status"]["waiting"] == [{"name": "c", "reason": "ImagePullBackOff", "image": "i"}]
+
+
+def test_a_support_bundle_has_no_kubeconfig_to_judge() -> None:
+    state = {"source": {"kind": "support_bundle"}, "objects": {"secrets": []}}
+    (unknown,) = _predicates_machines.kubeconfig(state)
+    assert isinstance(unknown, Unknown)
+    (missing,) = _predicates_machines.kubeconfig(state | {"source": {"kind": "live"}})
+    assert isinstance(missing, Found)
+
+
+@pytest.mark.parametrize(
+    ("expression", "found"),
+    [
+        ("condition(@, 'Ready')", "True"),
+        ("condition(@, 'Other')", None),
+        ("condition(spec, 'Ready')", None),
+        ("multiply(`3`, `4`)", 12),
+        ("multiply(spec, `4`)", None),
+        ("addresses('10.0.0.0/29')", 6),
+        ("addresses('10.0.0.0/99')", None),
+        ("addresses(spec)", None),
+    ],
+)
+def test_functions(expression: str, found: Any) -> None:
+    item = {"status": {"conditions": [{"type": "Ready", "status": "True"}]}, "spec": None}
+    assert _jmes.search(expression, item, {"time": "2026-01-01T12:00:00Z"}) == found
+
+
+@pytest.mark.parametrize(
+    ("template", "text"),
+    [
+        ('-p \'{{"spec":{{"paused":{word}}}}}\'', '-p \'{"spec":{"paused":no}}\''),
+        ("{word} and {{word}}", "no and {word}"),
+        ("{join(', ', word)}", "unknown"),
+        ("{nothing}", "unknown"),
+    ],
+)
+def test_braces_stand_for_themselves_and_words_never_lose_a_finding(template: str, text: str) -> None:
+    assert _jmes.filled(template, {"word": False}, {"time": None}) == text
+
+
+def test_what_a_predicate_needs_is_asked_first() -> None:
+    rule = RULES["upgrade_restarted"]
+    gone = {"time": "2026-01-01T12:00:00Z", "nodes": [], "objects": {"upgrades": None}, "unread": {}}
+    assert _evaluate.ask(rule, gone) == _evaluate.Outcome()
+    (unknown,) = _evaluate.ask(rule, gone | {"unread": {"objects.upgrades": "no answer"}}).unknown
+    assert unknown.why == "no answer"
+
+
+def test_words_that_do_not_suit_are_a_fault_of_a_rule() -> None:
+    given = {"nodes": [{"name": "n1", "disk": {"free": 1}}]}
+    made = _rules.made(
+        {"id": "a_rule", "title": "{join(name)}.", "severity": "info", "cause": "", "action": "", "over": "nodes",
+         "needs": ["disk.free"], "when": "disk.free == `1`",
+         "test": {"fires": given, "misses": {"nodes": [{"name": "n1", "disk": {"free": 2}}]}}}
+    )  # fmt: skip
+    assert "its words do not suit" in "; ".join(_rule_tests.faults(made))
+
+
+def test_one_sound_volume_is_no_finding_and_a_lost_node_tells_which_copies_are_the_last() -> None:
+    harvester = Harvester("1.4")
+    harvester.change("nodes", "n1", {"status": {"conditions": [{"type": "Ready", "status": "Unknown"}]}})
+    for node in ("n2", "n3"):
+        harvester.change("replicas.longhorn.io", f"pvc-1-r-{node}", {"spec": {"failedAt": "2026-01-01T00:00:00Z"}})
+    state = state_of(harvester)
+    (last,) = _evaluate.ask(RULES["volume_last_copy"], state).found
+    assert last.node == "n1" and last.item["volume"] == "pvc-1"
+    assert "pvc-1-r-n2 on n2: failed" in last.evidence and "pvc-1-r-n1 on n1: good" in last.evidence
+
+
+def test_a_harvester_is_known_by_its_api_alone() -> None:
+    """No host of it answered: its rules are asked all the same."""
+    state = state_of(Harvester("1.3")) | {"harvester": None, "distro": "rke2"}
+    seen, _case = _diagnose.viewed(state)
+    assert seen["harvester"]["version"] == "v1.3.2"
+    assert RULES["upgrade_restarted"].suits(seen) and not RULES["precheck_cos_state"].suits(seen)

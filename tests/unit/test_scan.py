@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _scan, _scan_sieve, _scan_times
+from ansible_collections.requorum.cluster.plugins.module_utils import _rules, _scan, _scan_sieve, _scan_times
 
 END = "2024-09-02T00:00:00Z"
 AT = b"2024-09-01T10:11:12Z "
@@ -193,6 +193,7 @@ REGEXES = (
     *("abc$", "^$", "a.*b", "(lost|took)", "(?:x5)+09", "(abc)?xyz|leader.*took", "[tl]ook", r"\babc\b", "(?i:TOOK) 1"),
     *(".", "lost(?= leader x)"),
 )
+RULES = [pattern.regex for pattern in _scan.patterns(_rules.load())]
 
 
 def naive(data: bytes, regexes: t.Sequence[str]) -> dict[str, list[int]]:
@@ -257,6 +258,15 @@ def test_hits_are_those_of_re_line_by_line_in_whatever_chunks(words: list[str], 
 )
 def test_what_a_line_needs_to_match(regex: str, texts: set[bytes]) -> None:
     assert set(_scan_sieve.needed(regex.encode())) == texts
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.data())
+def test_every_match_has_what_it_needs(data: st.DataObject) -> None:
+    regex = data.draw(st.sampled_from([*REGEXES, *RULES])).encode()
+    match = re.search(regex, data.draw(st.from_regex(regex)))
+    texts = _scan_sieve.needed(regex)
+    assert match and (not texts or any(text in _scan_sieve.shape(match[0]) for text in texts))
 
 
 def test_without_the_parser_every_line_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
