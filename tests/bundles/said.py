@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import re
+
 from lab.harvester import oem
 from lab.harvester.objects import RELEASES
 from tests.bundles import support
@@ -42,7 +44,8 @@ def pods(old: str, new: str) -> dict[str, str]:
         for n in range(30)
     ]
     rancher = [
-        f"{DAY}08:{n:02}:00Z [INFO] [planner] rkecluster fleet-local/local: waiting: draining etcd node(s) custom-n2"
+        f"2024/09/10 08:{n:02}:00 [INFO] [planner] rkecluster fleet-local/local: draining etcd node(s) custom-n2,"
+        "custom-n3: draining node"
         for n in range(0, 30, 5)
     ]
     harvester = [
@@ -67,7 +70,13 @@ def pods(old: str, new: str) -> dict[str, str]:
             'I0910 08:00:00.000001       1 trace.go:236] Trace[17]: "Update" (total: 812ms)'],
         "longhorn-system/longhorn-manager-n2/longhorn-manager": [],
     }  # fmt: skip
-    return {name: "".join(f"{line}\n" for line in lines) for name, lines in made.items()}
+    return {name: "".join(f"{_stamp(line)} {line}\n" for line in lines) for name, lines in made.items()}
+
+
+def _stamp(line: str) -> str:
+    """When the container wrote it, which the collector has put before each line."""
+    at = re.search(r"\d\d:\d\d:\d\d", line)
+    return f"{DAY}{at[0] if at else '08:00:00'}.123456789Z"
 
 
 def host(node: str) -> dict[str, str]:

@@ -87,9 +87,9 @@ def write(bundle: Bundle, path: Path, *, top: str = TOP, quirks: bool = True, wi
 
 def files(bundle: Bundle, *, quirks: bool = True) -> Iterator[tuple[str, bytes]]:
     """Paths below the top folder, and what stands there."""
-    about = {"bundleName": bundle.name, "projectNamespaceUUID": "1f0c9a52-7a3b-4a5e-9f1d-0c2b7d2f4e11",
-             "kubernetesVersion": "v1.28.12+rke2r1", "bundleCreatedAt": bundle.created, "issueURL": "",
-             "issueDescription": "stuck"}  # fmt: skip
+    about = {"bundlename": bundle.name, "bundleversion": "0.1.0", "kubernetesversion": "v1.28.12+rke2r1",
+             "projectnamespaceuuid": "1f0c9a52-7a3b-4a5e-9f1d-0c2b7d2f4e11", "bundlecreatedat": bundle.created,
+             "issueurl": "", "issuedescription": "stuck"}  # fmt: skip
     yield "metadata.yaml", yaml.safe_dump(about).encode()
     yield "bundleGenerationError.log", "".join(f"{line}\n" for line in bundle.errors).encode()
     for place, items in _lists(bundle.objects).items():
