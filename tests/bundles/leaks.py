@@ -49,6 +49,10 @@ class _Made:
         head, body, name = (base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
         return f"{head}.{body}.{self._is(name)}"
 
+    def session(self) -> str:
+        """A token of Rancher's API."""
+        return f"token-x7k2p:{self._is(self._bytes(27).hex())}"
+
     def pem(self, line: int = 64) -> str:
         """A private key as PEM; each of its lines is one."""
         text = base64.b64encode(self._bytes(180)).decode()
@@ -158,16 +162,15 @@ def _logs(logs: Any, made: _Made) -> dict[str, str]:
         *(f"token: {made.token()}", f"--token {made.token()}", f"token={made.token()}", f"password={made.word()}"),
         *(f'\\"password\\":\\"{made.word()}\\"', f"Authorization: Bearer {made.bearer()}", f"token {made.bearer()}"),
         *(f"https://admin:{made.word()}@10.0.0.10/v3", f"client-key-data: {made.coded(made.pem())}"),
-        *(f"secretAccessKey={made.word()}", f"PASSWORD={made.word()}", f"Cookie: R_SESS=token-x7k2p:{made.word()}"),
+        *(f"secretAccessKey={made.word()}", f"PASSWORD={made.word()}", f"Cookie: R_SESS={made.session()}"),
     )
     etcd = [
         said.etcd(f"08:{number:02}:00", "warn", f"{told[number % 3]} {shape}") for number, shape in enumerate(shapes)
     ]
-    pem = made.pem().replace("\n", "\nlost leader 1 at term 2 ")
     rke2 = f'level=fatal msg="{made.pem().replace(chr(10), chr(92) + "n")}"\n'
     name = "cattle-system/rancher-7d9c5d8f6b-abcde/rancher"
     return {
-        "kube-system/etcd-n2/etcd": "\n".join(etcd) + "\n" + pem + "\n",
+        "kube-system/etcd-n2/etcd": "\n".join(etcd) + f"\n{made.pem()}",
         name: logs[name] + rke2 + f"[ERROR] failed to create cluster accessor: {_kubeconfig(made)}\n",
     }
 
@@ -178,7 +181,7 @@ def _host(files: Any, made: _Made) -> dict[str, str]:
     service = said.DAY + "08:12:00Z"
     lines = [
         f'time="{service}" level=fatal msg="starting kubernetes: token {token} is wrong"',
-        f'time="{service}" level=error msg="node password rejected: {made.word()} password: {made.word()}"',
+        f'time="{service}" level=error msg="node password rejected, password: {made.word()}"',
         f'time="{service}" level=info msg="run: rke2 server --token {made.token()} --cluster-reset"',
     ]
     return {

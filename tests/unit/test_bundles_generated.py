@@ -17,7 +17,13 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose, _rules
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _bundle,
+    _diagnose,
+    _diagnosis_html,
+    _diagnosis_junit,
+    _rules,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from requorum import bundles
 from tests.bundles import bad, big, leaks, story, support
@@ -190,6 +196,11 @@ def decoded(text: str) -> str:
         return ""
 
 
+def _logs(bundle: Bundle) -> list[tuple[str, str]]:
+    hosts = [(name, text) for files in bundle.hosts.values() for name, text in files.items() if "logs/" in name]
+    return [*bundle.logs.items(), *hosts]
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     bundle, secrets = leaks.secrets()
     assert len(secrets) == len(set(secrets)) > 100
@@ -200,7 +211,13 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     assert not [secret for secret in secrets if secret not in texts]
     rules = _rules.load()
     state = bundles.state(bundles.read([path]), rules)
-    for shown in (json.dumps(state), json.dumps(_diagnose.diagnose(state, rules))):
+    found = _diagnose.diagnose(state, rules)
+    own = tmp_path / "own.zip"
+    _bundle.write(str(own), state, [("n1", "etcd", name, text) for name, text in _logs(bundle)])
+    with zipfile.ZipFile(own) as archive:
+        handed_over = "".join(archive.read(name).decode() for name in archive.namelist())
+    assert "lost leader" in handed_over
+    for shown in (json.dumps(found), _diagnosis_html.render(found), _diagnosis_junit.render(found), handed_over):
         assert not [secret for secret in secrets if secret in shown]
 
 
