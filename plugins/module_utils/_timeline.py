@@ -34,11 +34,12 @@ _MASKS = (
     (re.compile(r"(?i)(--[\w-]*(?:token|password|secret-key|access-key)[ =])" + _VALUE), rf"\1{_HIDDEN}"),
     (
         re.compile(
-            r"(?i)((?:token|passw(?:or)?d|secret|secret[_-]key|access[_-]key|(?:key|certificate|authority)-data)"
+            r"(?i)((?:token|passw(?:or)?d|secret|secret[_-]?key|access[_-]?key|(?:key|certificate|authority)-data)"
             r"\\?[\"']?\s*[:=]\s*)" + _VALUE
         ),
         rf"\1{_HIDDEN}",
     ),
+    (re.compile(r"\b((?:token|kubeconfig)-[\w.-]+:)[a-z0-9]{30,}"), rf"\1{_HIDDEN}"),  # of Rancher's API
     (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), _HIDDEN),
     (re.compile(r"\bLS0tLS[A-Za-z0-9+/]{16,}={0,2}"), _HIDDEN),
     (re.compile(r"(\w+://)[^\s/@:]+:[^\s/@]+@"), rf"\1{_HIDDEN}@"),

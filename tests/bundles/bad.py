@@ -105,7 +105,7 @@ def huge(path: Path, *, size: int = 10 << 30) -> Path:
     support.write(story.story(), path, without=(LOG,))
     line = b'{"level":"info","ts":"2024-09-10T08:00:00.1Z","msg":"compact tree index","revision":4711}\n'
     with zipfile.ZipFile(path, "a") as archive:
-        big.stream(archive, f"{TOP}/{LOG}", size, line * ((1 << 20) // len(line)))
+        big.stream(archive, f"{TOP}/{LOG}", size, line * ((1 << 20) // len(line)), b"\n" + SAID)
     return path
 
 
@@ -126,20 +126,26 @@ def broken_yaml(path: Path) -> Path:
     return support.write(replace(story.story(), raw={SPOILT: whole[: len(whole) // 2] + b'\n  x: "['}), path)
 
 
+def yaml_bomb(path: Path, *, levels: int = 9) -> Path:
+    """Aliases of aliases: nine to the power of `levels` items out of a line for each level."""
+    lines = [f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 9)}]" for level in range(1, levels)]
+    text = "\n".join(["a0: &a0 [x, x, x, x, x, x, x, x, x]", *lines, f"items: [*a{levels - 1}]", ""])
+    return support.write(replace(story.story(), raw={SPOILT: text.encode()}), path)
+
+
 def odd_yaml(path: Path) -> Path:
-    """YAML that is right and no list of objects; one that grows without end by its aliases; tags that run code."""
-    grow = "a: &a [x, x, x, x, x, x, x, x, x]\n" + "".join(
-        f"{name}: &{name} [{', '.join([f'*{above}'] * 9)}]\n"
-        for above, name in zip("abcdefgh", "bcdefghi", strict=True)
-    )
-    raw = {SPOILT: b"- just\n- words\n", "metadata.yaml": b"nothing",
-           "yamls/cluster/v1/nodes.yaml": b"kind: List\nitems: {a: b}\n",
-           "yamls/namespaced/cattle-system/upgrade.cattle.io/v1/plans.yaml": f"{grow}items: [*i]\n".encode(),
-           "yamls/namespaced/harvester-system/batch/v1/jobs.yaml":
-               b"items:\n- !!python/object/apply:os.system ['exit 1']\n",
-           "yamls/namespaced/longhorn-system/longhorn.io/v1beta2/volumes.yaml":
-               b"items: [null, 1, text, {metadata: null}, {metadata: {name: 7}, spec: [], status: word}]\n"}  # fmt: skip
-    return support.write(replace(story.story(), raw=raw), path)
+    """YAML that is right and no list of objects; objects that are none; a tag that would run code."""
+    spaces = "yamls/namespaced"
+    items = "[null, 1, text, {metadata: null}, {metadata: {name: 7}, spec: [], status: word}]"
+    raw = {
+        SPOILT: "- just\n- words\n",
+        "metadata.yaml": "nothing",
+        "yamls/cluster/v1/nodes.yaml": "kind: List\nitems: {a: b}\n",
+        f"{spaces}/cattle-system/upgrade.cattle.io/v1/plans.yaml": "items: []\n---\nitems: []\n",
+        f"{spaces}/harvester-system/batch/v1/jobs.yaml": "items:\n- !!python/object/apply:os.system ['exit 1']\n",
+        f"{spaces}/longhorn-system/longhorn.io/v1beta2/volumes.yaml": f"items: {items}\n",
+    }
+    return support.write(replace(story.story(), raw={name: text.encode() for name, text in raw.items()}), path)
 
 
 def not_utf8(path: Path) -> Path:
@@ -216,7 +222,7 @@ ALL: dict[str, Callable[[Path], Path]] = {
     make.__name__: make
     for make in (
         *(not_a_zip, empty, truncated, encrypted, bomb, bomb_within, nested, traversal, links, many, huge, one_line),
-        *(nul, broken_yaml, odd_yaml, not_utf8, openshift, longhorn, duplicates, damaged, wrong_sizes),
+        *(nul, broken_yaml, yaml_bomb, odd_yaml, not_utf8, openshift, longhorn, duplicates, damaged, wrong_sizes),
     )
 }
-"""By name. `many`, `huge`, `bomb` and `one_line` take a size; theirs are large."""
+"""By name. `many`, `huge`, `bomb`, `yaml_bomb` and `one_line` take a size; theirs are large."""

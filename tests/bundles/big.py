@@ -40,16 +40,17 @@ def logs(size: int, part: int = PART) -> Iterator[tuple[str, int]]:
         yield f"logs/{name}.log", min(part, size - start)
 
 
-def stream(archive: zipfile.ZipFile, name: str, size: int, block: bytes) -> None:
-    """A member of `size` bytes that are the same block again and again."""
+def stream(archive: zipfile.ZipFile, name: str, size: int, block: bytes, end: bytes = b"") -> None:
+    """A member of `size` bytes: the same block again and again, and `end`."""
     info = support.member(name)
     info.file_size = size  # for zipfile to see that it needs 64 bits
     with archive.open(info, "w", force_zip64=True) as out:
         out._compressor = _Once()  # type: ignore[attr-defined]  # zipfile has no way to give one
-        whole, rest = divmod(size, len(block))
+        whole, rest = divmod(size - len(end), len(block))
         for _number in range(whole):
             out.write(block)
         out.write(block[:rest])
+        out.write(end)
 
 
 class _Once:

@@ -2,21 +2,20 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The story with secrets in it, wherever people and programs leave them: none of them may be shown.
 
-They stand in lines and messages that rules show as evidence, so that a mask that fails is seen. No secret is of anybody.
+They stand in lines and messages that rules show as evidence, so that a mask that fails is seen.
 """
 
 from __future__ import annotations
 
 import base64
-import copy
 import hashlib
 import json
-from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tests.bundles import said, story
-from tests.bundles.support import Bundle, Key
+from tests.bundles.support import Bundle, key
+from tests.unit.fake_api import merged
 
 JSON = dict[str, Any]
 
@@ -50,7 +49,11 @@ class _Made:
         head, body, name = (base64.urlsafe_b64encode(part).decode().rstrip("=") for part in parts)
         return f"{head}.{body}.{self._is(name)}"
 
-    def key(self, line: int = 64) -> str:
+    def session(self) -> str:
+        """A token of Rancher's API."""
+        return f"token-x7k2p:{self._is(self._bytes(27).hex())}"
+
+    def pem(self, line: int = 64) -> str:
         """A private key as PEM; each of its lines is one."""
         text = base64.b64encode(self._bytes(180)).decode()
         lines = [self._is(text[at : at + line]) for at in range(0, len(text), line)]
@@ -69,8 +72,9 @@ class _Made:
 def secrets() -> tuple[Bundle, list[str]]:
     """The bundle, and the texts that must be in nothing that is made of it."""
     made, whole = _Made(), story.story()
-    objects = copy.deepcopy(dict(whole.objects))
-    _objects(objects, made)
+    objects = dict(whole.objects)
+    for item in _objects(made):
+        objects[key(item)] = merged(objects.get(key(item), {}), item)
     logs = {**whole.logs, **_logs(whole.logs, made)}
     hosts = {node: {**files, **_host(files, made)} for node, files in whole.hosts.items()}
     errors = (f"failed to get volumeattachments: Authorization: Bearer {made.bearer()}",
@@ -79,7 +83,7 @@ def secrets() -> tuple[Bundle, list[str]]:
 
 
 def _kubeconfig(made: _Made) -> str:
-    user = {"client-key-data": made.coded(made.key()), "token": made.bearer(), "password": made.word()}
+    user = {"client-key-data": made.coded(made.pem()), "token": made.bearer(), "password": made.word()}
     return json.dumps({"kind": "Config", "users": [{"name": "default", "user": user}]}, indent=1)
 
 
@@ -87,62 +91,68 @@ def _cloud_init(made: _Made) -> str:
     """User data of a guest; one part is a script."""
     return (
         f"#cloud-config\npassword: {made.word()}\nchpasswd: {{expire: false, list: 'root:{made.word()}'}}\n"
-        f"write_files:\n- path: /root/key\n  content: |\n    {made.key().replace(chr(10), chr(10) + '    ')}\n"
+        f"write_files:\n- path: /root/key\n  content: |\n    {made.pem().replace(chr(10), chr(10) + '    ')}\n"
         f"runcmd:\n- mysql -u root -p{made.word()}\n- curl -u admin:{made.word()} https://10.0.0.10/\n"
     )
 
 
-def _objects(objects: dict[Key, JSON], made: _Made) -> None:
-    """In fields that rules show, and in those that nobody should keep."""
-
-    def on(kind: str, space: str, name: str, change: Callable[[JSON], object]) -> None:
-        change(objects[kind, space, name])
-
-    for node in ("n1", "n2"):
-        data = {"plan": made.coded(json.dumps({"token": made.token()})), "applied-output": made.coded(made.token())}
-        on("secrets", "fleet-local", f"custom-{node}-machine-plan", lambda it, data=data: it.update(data=data))  # type: ignore[misc]
-    applied = "kubectl.kubernetes.io/last-applied-configuration"
-    on("nodes", "", "n1", lambda it: it["metadata"]["annotations"].update(
-        {applied: json.dumps({"token": made.token()}), "rke2.io/node-args": json.dumps(["server", "--token", made.token()]),
-         "rke2.io/node-env": json.dumps({"RKE2_TOKEN": made.token()})}))  # fmt: skip
-    volumes = [{"name": "c", "cloudInitNoCloud": {"userData": _cloud_init(made), "networkData": f"pass: {made.word()}"}},
-               {"name": "d", "cloudInitConfigDrive": {"userDataBase64": made.coded(_cloud_init(made))}}]  # fmt: skip
-    for kind in ("virtualmachines.kubevirt.io", "virtualmachineinstances.kubevirt.io"):
-        spec = {"template": {"spec": {"volumes": volumes}}, "volumes": volumes}
-        on(kind, "default", "web", lambda it, spec=spec: it["spec"].update(spec))  # type: ignore[misc]
-    target = {"type": "s3", "accessKeyId": "backup", "secretAccessKey": made.word(), "cert": made.key()}
-    for name, value in (("backup-target", json.dumps(target)), ("http-proxy", f"http://proxy:{made.word()}@10.0.0.9")):
-        key = ("settings.harvesterhci.io", "", name)
-        objects[key] = {"apiVersion": "harvesterhci.io/v1beta1", "kind": "Setting", "metadata": {"name": name},
-                        "value": value}  # fmt: skip
-    objects["configmaps", "kube-system", "kubeconfig"] = {
-        "apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "kubeconfig", "namespace": "kube-system"},
-        "data": {"config": _kubeconfig(made)}}  # fmt: skip
-    objects["addons.harvesterhci.io", "cattle-monitoring-system", "rancher-monitoring"] = {
-        "apiVersion": "harvesterhci.io/v1beta1", "kind": "Addon",
-        "metadata": {"name": "rancher-monitoring", "namespace": "cattle-monitoring-system"},
+def _objects(made: _Made) -> list[JSON]:
+    """What is merged into the objects: fields that rules show, and those that nobody should keep."""
+    env = [{"name": "AWS_SECRET_ACCESS_KEY", "value": made.word()}]
+    target = {"type": "s3", "accessKeyId": "backup", "secretAccessKey": made.word(), "cert": made.pem()}
+    addon = {
         "spec": {"enabled": True, "valuesContent": f"grafana:\n  adminPassword: {made.word()}\n"},
-        "status": {"status": "AddonDeployFailed", "conditions": [
-            {"type": "Error", "status": "True", "message": f"helm --set adminPassword={made.word()} failed"}]}}  # fmt: skip
-    pod = {"containers": [{"name": "x", "args": [f"--token={made.token()}"],
-                           "env": [{"name": "AWS_SECRET_ACCESS_KEY", "value": made.word()}]}]}  # fmt: skip
-    on("pods", "kube-system", "etcd-n1", lambda it: it["spec"].update(pod))
-    for kind, name in (("bundles.fleet.cattle.io", "mcc-harvester"), ("managedcharts.management.cattle.io", "harvester"),
-                       ("rkecontrolplanes.rke.cattle.io", "local"), ("clusters.provisioning.cattle.io", "local"),
-                       ("machines.cluster.x-k8s.io", "custom-n2")):  # fmt: skip
-        texts = [f"Get https://admin:{made.word()}@10.0.0.10/v3: password={made.word()} --token {made.token()}",
-                 f"Authorization: Bearer {made.bearer()}"]  # fmt: skip
-        told = [{"type": word, "status": "False", "message": text} for word, text in zip(("Ready", "Reconciled"), texts,
-                                                                                         strict=True)]  # fmt: skip
-        on(kind, "fleet-local", name, lambda it, told=told: it.setdefault("status", {}).update(conditions=told))  # type: ignore[misc]
-    failed = objects["bundles.fleet.cattle.io", "fleet-local", "mcc-harvester"]["status"]["summary"][
-        "nonReadyResources"
+        "status": _told(f"helm --set adminPassword={made.word()} failed") | {"status": "AddonDeployFailed"},
+    }
+    notes = {
+        "kubectl.kubernetes.io/last-applied-configuration": json.dumps({"token": made.token()}),
+        "rke2.io/node-args": json.dumps(["server", "--token", made.token()]),
+        "rke2.io/node-env": json.dumps({"RKE2_TOKEN": made.token()}),
+    }
+    volumes = [
+        {"name": "c", "cloudInitNoCloud": {"userData": _cloud_init(made), "networkData": f"pass: {made.word()}"}},
+        {"name": "d", "cloudInitConfigDrive": {"userDataBase64": made.coded(_cloud_init(made))}},
     ]
-    failed[0]["message"] = f"cannot apply: adminPassword={made.word()}; token: {made.token()}"
-    upgrade = objects["upgrades.harvesterhci.io", "harvester-system", story.NEW]
-    upgrade["status"]["nodeStatuses"]["n2"]["message"] = f"curl -H 'Authorization: Bearer {made.bearer()}' failed"
-    objects["jobs.batch", "harvester-system", f"{story.NEW}-apply-manifests"]["status"]["conditions"] = [
-        {"type": "Failed", "status": "True", "message": f"--set bootstrapPassword={made.word()}"}]  # fmt: skip
+    failed = f"cannot apply: adminPassword={made.word()}; token: {made.token()}"
+    refused = {"bundleState": "ErrApplied", "name": "fleet-local/local", "message": failed}
+    job, curl = f"--set bootstrapPassword={made.word()}", f"curl -H 'Authorization: Bearer {made.bearer()}' failed"
+    return [
+        *(_of("v1/Secret", f"fleet-local/custom-{node}-machine-plan", data={
+            "plan": made.coded(json.dumps({"token": made.token()})), "applied-output": made.coded(made.token())})
+          for node in ("n1", "n2")),
+        _of("v1/Node", "n1", metadata={"annotations": notes}),
+        _of("v1/Pod", "kube-system/etcd-n1", spec={
+            "containers": [{"name": "x", "args": [f"--token={made.token()}"], "env": env}]}),
+        _of("v1/ConfigMap", "kube-system/kubeconfig", data={"config": _kubeconfig(made)}),
+        _of("kubevirt.io/v1/VirtualMachine", "default/web", spec={"template": {"spec": {"volumes": volumes}}}),
+        _of("kubevirt.io/v1/VirtualMachineInstance", "default/web", spec={"volumes": volumes}),
+        _of("harvesterhci.io/v1beta1/Setting", "backup-target", value=json.dumps(target)),
+        _of("harvesterhci.io/v1beta1/Setting", "http-proxy", value=f"http://proxy:{made.word()}@10.0.0.9"),
+        _of("harvesterhci.io/v1beta1/Addon", "cattle-monitoring-system/rancher-monitoring", **addon),
+        _of("harvesterhci.io/v1beta1/Upgrade", f"harvester-system/{story.NEW}", status={
+            "nodeStatuses": {"n2": {"message": curl}}}),
+        _of("batch/v1/Job", f"harvester-system/{story.NEW}-apply-manifests", status=_told(job, "Failed", "True")),
+        *(_of(kind, f"fleet-local/{name}", status=_told(
+            f"Get https://admin:{made.word()}@10.0.0.10/v3: password={made.word()} --token {made.token()} "
+            f"Authorization: Bearer {made.bearer()}"))
+          for kind, name in (
+              ("fleet.cattle.io/v1alpha1/Bundle", "mcc-harvester"), ("rke.cattle.io/v1/RKEControlPlane", "local"),
+              ("management.cattle.io/v3/ManagedChart", "harvester"), ("provisioning.cattle.io/v1/Cluster", "local"),
+              ("cluster.x-k8s.io/v1beta1/Machine", "custom-n2"))),
+        _of("fleet.cattle.io/v1alpha1/Bundle", "fleet-local/mcc-harvester", status={
+            "summary": {"nonReadyResources": [refused]}}),
+    ]  # fmt: skip
+
+
+def _of(kind: str, name: str, *, metadata: JSON | None = None, **parts: Any) -> JSON:
+    """kind: `GROUP/VERSION/KIND`; name: `NAMESPACE/NAME`, or of the cluster `NAME`."""
+    (version, _slash, word), (space, _slash, short) = kind.rpartition("/"), name.rpartition("/")
+    meta = {"name": short, **({"namespace": space} if space else {}), **(metadata or {})}
+    return {"apiVersion": version, "kind": word, "metadata": meta, **parts}
+
+
+def _told(text: str, word: str = "Ready", status: str = "False") -> JSON:
+    return {"conditions": [{"type": word, "status": status, "message": text}]}
 
 
 def _logs(logs: Any, made: _Made) -> dict[str, str]:
@@ -151,17 +161,16 @@ def _logs(logs: Any, made: _Made) -> dict[str, str]:
     shapes = (
         *(f"token: {made.token()}", f"--token {made.token()}", f"token={made.token()}", f"password={made.word()}"),
         *(f'\\"password\\":\\"{made.word()}\\"', f"Authorization: Bearer {made.bearer()}", f"token {made.bearer()}"),
-        *(f"https://admin:{made.word()}@10.0.0.10/v3", f"client-key-data: {made.coded(made.key())}"),
-        *(f"secretAccessKey={made.word()}", f"PASSWORD={made.word()}", f"Cookie: R_SESS=token-x7k2p:{made.word()}"),
+        *(f"https://admin:{made.word()}@10.0.0.10/v3", f"client-key-data: {made.coded(made.pem())}"),
+        *(f"secretAccessKey={made.word()}", f"PASSWORD={made.word()}", f"Cookie: R_SESS={made.session()}"),
     )
     etcd = [
         said.etcd(f"08:{number:02}:00", "warn", f"{told[number % 3]} {shape}") for number, shape in enumerate(shapes)
     ]
-    key = made.key().replace("\n", "\nlost leader 1 at term 2 ")
-    rke2 = f'level=fatal msg="{made.key().replace(chr(10), chr(92) + "n")}"\n'
+    rke2 = f'level=fatal msg="{made.pem().replace(chr(10), chr(92) + "n")}"\n'
     name = "cattle-system/rancher-7d9c5d8f6b-abcde/rancher"
     return {
-        "kube-system/etcd-n2/etcd": "\n".join(etcd) + "\n" + key + "\n",
+        "kube-system/etcd-n2/etcd": "\n".join(etcd) + f"\n{made.pem()}",
         name: logs[name] + rke2 + f"[ERROR] failed to create cluster accessor: {_kubeconfig(made)}\n",
     }
 
@@ -172,7 +181,7 @@ def _host(files: Any, made: _Made) -> dict[str, str]:
     service = said.DAY + "08:12:00Z"
     lines = [
         f'time="{service}" level=fatal msg="starting kubernetes: token {token} is wrong"',
-        f'time="{service}" level=error msg="node password rejected: {made.word()} password: {made.word()}"',
+        f'time="{service}" level=error msg="node password rejected, password: {made.word()}"',
         f'time="{service}" level=info msg="run: rke2 server --token {made.token()} --cluster-reset"',
     ]
     return {

@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import base64
 import io
 import json
+import re
 import zipfile
 from collections.abc import Callable
 from functools import partial
@@ -15,7 +17,13 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose, _rules
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _bundle,
+    _diagnose,
+    _diagnosis_html,
+    _diagnosis_junit,
+    _rules,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from requorum import bundles
 from tests.bundles import bad, big, leaks, story, support
@@ -146,11 +154,13 @@ SMALL: dict[str, Callable[[Path], Path]] = {
     **bad.ALL,
     "bomb": partial(bad.bomb, size=300 << 20),
     "bomb_within": partial(bad.bomb_within, size=300 << 20),
+    "yaml_bomb": partial(bad.yaml_bomb, levels=4),
     "many": partial(bad.many, count=200),
     "huge": partial(bad.huge, size=8 << 20),
     "one_line": partial(bad.one_line, size=4 << 20),
 }
-WHOLE = {"many", "huge", "one_line", "nul", "not_utf8", "longhorn"}
+REFUSED = {"not_a_zip", "empty", "encrypted", "openshift"}
+WHOLE = {"yaml_bomb", "many", "huge", "one_line", "nul", "not_utf8", "longhorn"}
 """Of these nothing has to be said: they are read."""
 
 
@@ -161,11 +171,11 @@ def test_what_is_bad_is_said(name: str, tmp_path: Path) -> None:
     folder = tmp_path / "in" / "it"
     folder.mkdir(parents=True)
     path = SMALL[name](folder / "x.zip")
-    try:
-        state = bundles.state(bundles.read([path]), rules)
-    except RequorumError as error:
-        assert str(path) in str(error)
+    if name in REFUSED:
+        with pytest.raises(RequorumError, match=re.escape(str(path))):
+            bundles.read([path])
     else:
+        state = bundles.state(bundles.read([path]), rules)
         json.dumps(_diagnose.diagnose(state, rules))
         assert state["source"]["unread"] or name in WHOLE
         assert "root:" not in json.dumps(state)
@@ -179,16 +189,35 @@ def test_the_line_behind_it_is_found(name: str, tmp_path: Path) -> None:
     assert any("lost leader" in line["text"] for hit in hits for line in hit["lines"])
 
 
+def decoded(text: str) -> str:
+    try:
+        return base64.b64decode(text, validate=True).decode("utf-8", "replace")
+    except ValueError:
+        return ""
+
+
+def _logs(bundle: Bundle) -> list[tuple[str, str]]:
+    hosts = [(name, text) for files in bundle.hosts.values() for name, text in files.items() if "logs/" in name]
+    return [*bundle.logs.items(), *hosts]
+
+
 def test_no_secret_is_shown(tmp_path: Path) -> None:
     bundle, secrets = leaks.secrets()
     assert len(secrets) == len(set(secrets)) > 100
     path = support.write(bundle, tmp_path / "x.zip")
-    inside = b"\n".join(opened(path).values()).decode()
-    texts = json.dumps(bundle.logs) + json.dumps([list(bundle.objects.values()), dict(bundle.hosts), bundle.errors])
-    assert not [secret for secret in secrets if secret not in texts and secret not in inside]
+    texts = "".join(data.decode("utf-8", "replace") for data in [*opened(path).values(), *bundle.raw.values()])
+    texts += json.dumps([*bundle.objects.values()])  # YAML folds lines
+    texts += "".join(decoded(secret) for secret in secrets)
+    assert not [secret for secret in secrets if secret not in texts]
     rules = _rules.load()
     state = bundles.state(bundles.read([path]), rules)
-    for shown in (json.dumps(state), json.dumps(_diagnose.diagnose(state, rules))):
+    found = _diagnose.diagnose(state, rules)
+    own = tmp_path / "own.zip"
+    _bundle.write(str(own), state, [("n1", "etcd", name, text) for name, text in _logs(bundle)])
+    with zipfile.ZipFile(own) as archive:
+        handed_over = "".join(archive.read(name).decode() for name in archive.namelist())
+    assert "lost leader" in handed_over
+    for shown in (json.dumps(found), _diagnosis_html.render(found), _diagnosis_junit.render(found), handed_over):
         assert not [secret for secret in secrets if secret in shown]
 
 
