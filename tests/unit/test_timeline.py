@@ -41,6 +41,8 @@ KEYS = ["t", "event", "phase", "phase_name", "node", "task", "status", "seconds"
     ("jwt eyJhbGciOiJSUzI1NiJ9.eyJpc3MiOiJrdWJl.c2ln", "jwt <hidden>"),
     ("https://node:sekret123@10.89.0.21:9345/v1", "https://<hidden>@10.89.0.21:9345/v1"),
     ("LS0tLS1CRUdJTiBFQyBQUklWQVRFIEtFWS0tLS0t", "<hidden>"),
+    ('{"accessKeyId":"me","secretAccessKey":"sekret123"}', '{"accessKeyId":<hidden>,"secretAccessKey":<hidden>}'),
+    ("Cookie: R_SESS=token-x7k2p:bcdfghjklmnpqrstvwxz2456789bcdfghjk", "Cookie: R_SESS=token-x7k2p:<hidden>"),
     ("requorum_token_file=/root/token", "requorum_token_file=/root/token"),
     ("the token of r1 is another one than r2's", "the token of r1 is another one than r2's"),
     ("AWS_ACCESS_KEY_ID=sekret123 AWS_SECRET_ACCESS_KEY=sekret123",
