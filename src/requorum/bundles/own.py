@@ -69,8 +69,9 @@ def _fault(state: Any) -> str:
         for items in objects.values()
     ):  # fmt: skip
         return "its objects are none of Kubernetes"
-    parts: dict[str, Any] = {"kubernetes": (dict, type(None)), "harvester": (dict, type(None)), "unread": dict, "cluster": str,
-             "time": (str, type(None)), "distro": (str, type(None))}  # fmt: skip
+    block, text = (dict, type(None)), (str, type(None))
+    parts: dict[str, Any] = {"kubernetes": block, "harvester": block, "unread": dict, "cluster": str, "time": text,
+                             "distro": text}  # fmt: skip
     return next((f"its {name} has another form" for name, kind in parts.items()
                  if name not in state or not isinstance(state[name], kind)), "")  # fmt: skip
 
