@@ -90,8 +90,20 @@ def test_what_is_read_of_a_server_without_a_leader(server: Server, tmp_path: Pat
     (node,) = state["nodes"]
     assert (node["name"], node["distro"], node["role"]) == (server.name, server.distro, "server")
     assert (state["source"]["kind"], state["time"]) == ("collector", "2026-11-24T09:14:05Z")
+    assert node["version"] == server.version and node["memory"]["bytes"] == int(7.7 * (1 << 30)) + 1
     assert node["certificates"] and node["disk"]["bytes"] == 98 << 30
     assert any("lost leader" in line["text"] for hit in state["hits"] for line in hit["lines"])
     found = _diagnose.diagnose(state, RULES)
-    assert found["verdict"]["severity"] != "ok"
+    assert {"etcd_lost_leader", "api_down"} <= {finding["id"] for finding in found["findings"]}
+    assert not [finding for finding in found["findings"] if finding["severity"] != "info" and any(
+        "defragment" in each for each in finding["evidence"])]  # fmt: skip
     assert not [each for each in found["allowed"] if each["operation"] in ("reset", "restore", "upgrade")]
+
+
+def test_what_is_read_of_a_whole_one(tmp_path: Path) -> None:
+    state = read(Server(quorum=True), tmp_path)
+    assert [node["name"] for node in state["nodes"]] == ["r1", "r2", "r3"]
+    etcd = state["nodes"][0]["etcd"]
+    assert etcd["health"]["ok"] and etcd["status"]["leader"] == "a9562b49b84b082e" and len(etcd["members"]) == 3
+    found = _diagnose.diagnose(state, RULES)
+    assert not [each for each in found["findings"] if each["id"].startswith(("no_leader", "etcd_lost", "etcd_elect"))]
