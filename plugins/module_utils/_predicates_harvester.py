@@ -20,8 +20,11 @@ SHOWN = 20
 TOPICS = {topic.name: topic for topic in (*_harvester_checks.EVERY, *_harvester_checks.HARVESTER)}
 
 
-def _topic(name: str) -> Predicate:
-    """One finding for a whole topic of verify: `said`, `next`, `count`, and each fault as evidence."""
+def _topic(name: str, *, at_rest: bool = False) -> Predicate:
+    """One finding for a whole topic of verify: `said`, `next`, `count`, and each fault as evidence.
+
+    at_rest: while an upgrade works it has to be otherwise, and nothing is said.
+    """
     topic: Topic = TOPICS[name]
 
     def answer(state: JSON) -> Answer:
@@ -29,6 +32,8 @@ def _topic(name: str) -> Predicate:
         read: dict[str, t.Any] = {n: unread.get(f"objects.{n}", objects.get(n)) for n in _harvester_checks.KINDS}
         seen = _check.Seen(seen_of(state), (state.get("harvester") or {}).get("releases") or {})
         told = _check.judged(topic, {**read, _harvester_checks.HOSTS: []}, seen)
+        if at_rest and _stale.upgrade(seen.objects).works:
+            return
         if told.state == "unknown":
             yield Unknown(None, told.observed)
         elif told.state == "wrong":
@@ -118,7 +123,7 @@ NAMED: dict[str, Predicate] = {
     "components": _topic("components"),
     "pods": _topic("pods"),
     "virtual_machines": _topic("virtual machines"),
-    "server_version": _topic("server-version"),
+    "server_version": _topic("server-version", at_rest=True),
     "vip": _topic("VIP"),
     "left_plans": _left("plans"),
     "left_hooks": _left("secrets"),

@@ -243,6 +243,17 @@ def interrupted(state: JSON) -> Answer:
     yield Found(None, {"name": latest.name, "nodes": sorted(behind) or sorted(info)}, tuple(evidence))
 
 
+def under_way(state: JSON) -> Answer:
+    """One that works: where it is."""
+    look = going(state)
+    stands = any(isinstance(answer, Found) for answer in (*restarted(state), *maybe_restarted(state)))
+    if look and not stands and _stale.upgrade(look.seen).works:
+        phases = (("ImageReady", "1, image"), ("RepoReady", "1, repository"), ("NodesPrepared", "2, images on nodes"),
+                  ("SystemServicesUpgraded", "3, system services"))  # fmt: skip
+        phase = next((word for kind, word in phases if condition(look.item, kind) != "True"), "4, nodes")
+        yield Found(None, look.told() | {"phase": phase}, (_where(look),))
+
+
 def gone(state: JSON) -> Answer:
     """Nodes that the upgrade waits for, and which are no more."""
     latest = _stale.upgrade(seen_of(state))
@@ -292,6 +303,7 @@ NAMED: dict[str, Predicate] = {
     "upgrade_restarted": restarted,
     "upgrade_maybe_restarted": maybe_restarted,
     "upgrade_interrupted": interrupted,
+    "upgrade_under_way": under_way,
     "upgrade_waits_for_gone": gone,
     "rke2_of_other_os": rke2_of_other_os,
     "os_older": os_older,

@@ -178,10 +178,11 @@ def _memory(text: str | None) -> JSON | None:
 
 
 def _clock(said: t.Mapping[str, str]) -> JSON | None:
-    """Whether the clock is set by somebody (the kernel's word), and whether a program is to do it."""
-    if "NTPSynchronized" not in said:
+    """Whether a time service runs, and whether it has set the clock; null where it does not tell."""
+    if "NTP" not in said:
         return None
-    return {"synchronized": said["NTPSynchronized"] == "yes", "ntp": said.get("NTP") == "yes"}
+    told = said.get("NTPSynchronized")
+    return {"synchronized": told == "yes" if told else None, "ntp": said["NTP"] == "yes"}
 
 
 def _files(text: str | None) -> dict[str, JSON] | None:

@@ -193,9 +193,9 @@ def walk(path: Path, notes: Notes) -> Iterator[Member]:
 def _archive(file: IO[bytes], path: Path, notes: Notes) -> Iterator[Member]:
     head = file.read(4)
     if head[:2] == b"PK" or zipfile.is_zipfile(file):
-        yield from _zip(file, "", notes, 1)
+        yield from _zip(file, "", WHOLE, notes, 1)
     elif _is_tar(file):
-        yield from _tar(file, "", notes, 1)
+        yield from _tar(file, "", WHOLE, notes, 1)
     else:
         why = next((why for magic, why in _STRANGERS if head.startswith(magic)), "neither zip nor tar.")
         raise RequorumError(f"{path} is no archive: {why}", "Give the file as it was downloaded.")
@@ -220,9 +220,8 @@ def _folder(top: Path, notes: Notes) -> Iterator[Member]:
                 notes.add(inner, "it is a link or a device")
 
 
-def _zip(file: IO[bytes], above: str, notes: Notes, depth: int) -> Iterator[Member]:
+def _zip(file: IO[bytes], above: str, place: str, notes: Notes, depth: int) -> Iterator[Member]:
     """The files of a zip; of one without its end, or with more files than can be, those that stand before it."""
-    place = above.rstrip("/") or WHOLE
     try:
         if archive_parts.entries(file) > notes.limits.members:
             raise zipfile.BadZipFile(f"it lists more than {notes.limits.members} files")
@@ -281,10 +280,10 @@ def _within(member: Member, notes: Notes, depth: int, seekable: Callable[[], IO[
     try:
         if kind is _TAR:
             with member.opened() as stream:
-                yield from _tar(stream, above, notes, depth + 1)
+                yield from _tar(stream, above, member.path, notes, depth + 1)
         elif seekable:
             with seekable() as file:
-                yield from _zip(file, above, notes, depth + 1)
+                yield from _zip(file, above, member.path, notes, depth + 1)
         else:
             with tempfile.SpooledTemporaryFile(max_size=IN_MEMORY) as spool:
                 for block in member.chunks():
@@ -293,7 +292,7 @@ def _within(member: Member, notes: Notes, depth: int, seekable: Callable[[], IO[
                         notes.add(member.path, f"it is larger than {notes.limits.spooled >> 20} MiB")
                         return
                 spool.seek(0)
-                yield from _zip(spool, above, notes, depth + 1)
+                yield from _zip(spool, above, member.path, notes, depth + 1)
     except FAULTS as fault:
         notes.add(member.path, fault)
 
@@ -317,7 +316,7 @@ class _Entry(tarfile.TarInfo):
         return super()._proc_member(archive)  # type: ignore[misc]
 
 
-def _tar(file: IO[bytes], above: str, notes: Notes, depth: int) -> Iterator[Member]:
+def _tar(file: IO[bytes], above: str, place: str, notes: Notes, depth: int) -> Iterator[Member]:
     seen = set[str]()
     try:
         with tarfile.open(fileobj=file, mode="r|*", tarinfo=_Entry) as archive:
@@ -339,7 +338,7 @@ def _tar(file: IO[bytes], above: str, notes: Notes, depth: int) -> Iterator[Memb
                 member = Member(path, notes, lambda stream=stream: stream, float(info.mtime))  # type: ignore[misc]
                 yield from _within(member, notes, depth, None)
     except FAULTS as fault:
-        notes.add(above.rstrip("/") or WHOLE, f"it was read up to here: {fault}")
+        notes.add(place, f"it was read up to here: {fault}")
 
 
 def _counts(path: str, notes: Notes) -> bool:

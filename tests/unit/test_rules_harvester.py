@@ -41,8 +41,14 @@ def state_of(harvester: Harvester) -> JSON:
         lists = [harvester.api.items(kind, asked.namespace, selector=asked.selector) for kind in asked.kinds]
         items = next((items for items in lists if items is not None), None)
         read[name] = items and [asked.keep(item) if asked.keep else item for item in items]
+    host = {"system_agent": "active", "custom": "there", "cos_state": "16106127360", **harvester.release}
+    disk = {"bytes": 300_000_000_000, "free": 200_000_000_000}
+    about = {"reachable": True, "unread": {}, "harvester": host, "disk": disk, "role": "server"}
     state = _seen.live("c", [], set(), read, "2026-09-21T14:13:20Z")
-    return state | {"harvester": {"releases": dict.fromkeys(NODES, harvester.release), "capi": None}}
+    return state | {
+        "nodes": [{"name": name, "hostname": name, **about} for name in NODES],
+        "harvester": {"releases": dict.fromkeys(NODES, harvester.release), "capi": None},
+    }
 
 
 @pytest.mark.parametrize("version", VERSIONS)
@@ -352,7 +358,55 @@ def test_one_sound_volume_is_no_finding_and_a_lost_node_tells_which_copies_are_t
 
 def test_a_harvester_is_known_by_its_api_alone() -> None:
     """No host of it answered: its rules are asked all the same."""
-    state = state_of(Harvester("1.3")) | {"harvester": None, "distro": "rke2"}
+    state = state_of(Harvester("1.3")) | {"harvester": None, "distro": "rke2", "nodes": []}
     seen, _case = _diagnose.viewed(state)
     assert seen["harvester"]["version"] == "v1.3.2"
     assert RULES["upgrade_restarted"].suits(seen) and not RULES["precheck_cos_state"].suits(seen)
+
+
+def working(phase: str) -> Harvester:
+    """An upgrade from v1.3.1 that works: in phase `image`, `services`, `draining`, `upgrading`, `booting`."""
+    harvester, done = Harvester("1.3"), {"type": "Completed", "status": "Unknown"}
+    names = ("LogReady", "ImageReady", "RepoReady", "NodesPrepared", "SystemServicesUpgraded")
+    upto = {"image": 1, "services": 4}.get(phase, 5)
+    early, fourth = "Images preloaded", upto == 5
+    word = {"draining": "Pre-draining", "upgrading": "Post-draining", "booting": "Waiting Reboot"}.get(phase, early)
+    states = {"n1": "Succeeded" if fourth else early, "n2": word, "n3": early} if upto > 1 else {}
+    met = [{"type": name, "status": "True", "lastUpdateTime": "2026-09-21T14:00:00Z"} for name in names[:upto]]
+    harvester.change("upgrades.harvesterhci.io", "hvst-upgrade-done", {
+        "metadata": {"creationTimestamp": "2026-09-21T13:50:00Z",
+                     "labels": {"harvesterhci.io/upgradeState": "UpgradingNodes" if fourth else "Going"}},
+        "spec": {"version": "v1.3.2"},
+        "status": {"previousVersion": "v1.3.1", "nodeStatuses": None,
+                   "repoInfo": f"release:\n  os: {NEW[0]}\n  kubernetes: {NEW[1]}\n",
+                   "conditions": [done, *met, {"type": "NodesUpgraded", "status": "Unknown"}]},
+    })  # fmt: skip
+    harvester.change("upgrades.harvesterhci.io", "hvst-upgrade-done", {"status": {"nodeStatuses": {
+        node: {"state": state} for node, state in states.items()}}})  # fmt: skip
+    for node in NODES:
+        new = fourth and node == "n1"
+        kubelet = NEW[1] if new or (node == "n2" and phase in ("upgrading", "booting")) else OLD[1]
+        info = {"osImage": NEW[0] if new else OLD[0], "kubeletVersion": kubelet}
+        harvester.change("nodes", node, {"status": {"nodeInfo": info}})
+    harvester.change("settings.longhorn.io", "replica-replenishment-wait-interval", {"value": "1800"})
+    harvester.release = {"kubernetes": OLD[1], "os": OLD[0], "harvester": "v1.3.1"}
+    if phase == "services":
+        harvester.change("managedcharts.management.cattle.io", "harvester", {"spec": {"paused": True}})
+        harvester.change("bundles.fleet.cattle.io", "mcc-harvester", {"spec": {"paused": True}})
+    if fourth:
+        notes = {"rke.cattle.io/pre-drain": HOOK}
+        if phase != "draining":
+            notes |= {"harvesterhci.io/pre-hook": HOOK, "rke.cattle.io/post-drain": HOOK}
+        harvester.change("secrets", "custom-n2-machine-plan", {"metadata": {"annotations": notes}})
+        taints = [{"key": "kubevirt.io/drain", "value": "draining", "effect": "NoSchedule"}]
+        harvester.change("nodes", "n2", {"spec": {"unschedulable": True, "taints": taints}})
+    return harvester
+
+
+@pytest.mark.parametrize("phase", ["image", "services", "draining", "upgrading", "booting"])
+def test_an_upgrade_that_works_is_left_alone(phase: str) -> None:
+    """What it needs for its work is not said to be wrong."""
+    state = state_of(working(phase))
+    rules = [rule for rule in RULES.values() if rule.file.split("/")[-1].removesuffix(".yaml") in MINE]
+    outcomes = {rule.id: _evaluate.ask(rule, state) for rule in rules if rule.suits(state) and not rule.logs}
+    assert {ident for ident, outcome in outcomes.items() if outcome != _evaluate.Outcome()} == {"upgrade_under_way"}

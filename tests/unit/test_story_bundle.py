@@ -14,7 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose, _rules
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _diagnose,
+    _diagnosis_html,
+    _diagnosis_junit,
+    _diagnosis_text,
+    _rules,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from requorum import bundles
 from tests.bundles import support
@@ -163,13 +169,14 @@ def test_the_bundle_of_somebody_else(names: list[str], tmp_path: Path) -> None:
 
 SECRETS = (
     *("K10deadbeefdeadbeef::server:0123456789abcdef", "sekret-password-4711"),
-    *("c2VjcmV0LWtleS00NzEyLTQ3MTM=", "cloud-4714"),
+    *("c2VjcmV0LWtleS00NzEyLTQ3MTM=", "cloud-4714", "LS0tLS1CRUdJTiBFQyBQUklWQVRFIEtFWS00NzE1", "MHcCAQEEIKey4716"),
+    *("AKIAS3SECRET4717", "eyJhbGciOiJSUzI1NiIsImtpZCI6IjQ3MTgifQ.e30.c2lnbmF0dXJl4718"),
 )
 
 
 def test_no_secret_of_a_bundle_is_shown(tmp_path: Path) -> None:
     """Even where the collector has not masked what it should."""
-    token, password, key, cloud = SECRETS
+    token, password, key, cloud, kubeconfig, private, bucket, bearer = SECRETS
     bundle = story()
     objects: dict[support.Key, JSON] = {**bundle.objects}
     guest: support.Key = ("virtualmachines.kubevirt.io", "default", "web")
@@ -178,10 +185,28 @@ def test_no_secret_of_a_bundle_is_shown(tmp_path: Path) -> None:
     plan: support.Key = ("secrets", "fleet-local", "custom-n1-machine-plan")
     objects[plan] = {**objects[plan], "data": {"plan": key, "applied-checksum": "eA=="}}
     line = f'{{"ts":"2024-09-10T08:12:00.1Z","msg":"raft.node: 82 lost leader 91 at term 1 token: {token}"}}\n'
-    logs = {**bundle.logs, "kube-system/etcd-n1/etcd": line + f"password={password} lost leader 1 at term 2\n"}
+    said = [
+        f"password={password} lost leader 1 at term 2",
+        f"client-key-data: {kubeconfig} lost leader 1 at term 3",
+        f"-----BEGIN EC PRIVATE KEY----- {private} lost leader 1 at term 4",
+        f"--etcd-s3-secret-key={bucket} lost leader 1 at term 5",
+        f"Authorization: Bearer {bearer} lost leader 1 at term 6",
+    ]
+    logs = {**bundle.logs, "kube-system/etcd-n1/etcd": line + "\n".join(said[:4]) + "\n",
+            "kube-system/etcd-n2/etcd": "\n".join(said[4:]) + "\n"}  # fmt: skip
     config = {"configs/etc/rancher/rke2/config.yaml": f"token: {token}\n"}
     hosts = {node: {**files, **config} for node, files in bundle.hosts.items()}
     state, found = diagnosis(dataclasses.replace(bundle, objects=objects, logs=logs, hosts=hosts), tmp_path)
-    assert of(found, "etcd_lost_leader")
-    for document in (state, found):
-        assert not [secret for secret in SECRETS if secret in json.dumps(document)]
+    assert [finding["node"] for finding in of(found, "etcd_lost_leader")] == ["n1", "n2"]
+    texts = [json.dumps(state), json.dumps(found), _diagnosis_html.render(found), _diagnosis_junit.render(found),
+             _diagnosis_text.summary(found, everything=True)]  # fmt: skip
+    assert not [secret for text in texts for secret in SECRETS if secret in text]
+
+
+def test_a_hundred_thousand_small_files(tmp_path: Path) -> None:
+    path = support.write(story(), tmp_path / "many.zip")
+    with zipfile.ZipFile(path, "a") as made:
+        for number in range(100_000):
+            made.writestr(f"{support.TOP}/logs/default/pod-{number}/main.log", "nothing\n")
+    state = bundles.state(bundles.read([path]), RULES)
+    assert len(state["logs"]) > 100_000 and _diagnose.diagnose(state, RULES)["findings"][0]["id"] == "upgrade_restarted"

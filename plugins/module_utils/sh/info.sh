@@ -80,7 +80,21 @@ disk() {
 memory() { grep -E '^Mem(Total|Available):' /proc/meminfo; }
 
 # The kernel's word for whether somebody sets this clock.
-clock() { timeout 3 timedatectl show -p NTPSynchronized -p NTP; }
+# Who sets the clock, and whether it is set. Not by timedatectl, which starts a unit of systemd.
+clock() {
+  n=no
+  for u in chronyd chrony systemd-timesyncd ntpd ntp ntpsec openntpd; do
+    [ "$(timeout 2 systemctl show "$u" -p ActiveState --value 2>/dev/null)" = active ] && n=yes
+  done
+  printf 'NTP=%s\n' $n
+  if c=$(timeout 2 chronyc -n tracking 2>/dev/null); then
+    case $c in *'Leap status'*Normal*) echo NTPSynchronized=yes ;; *) echo NTPSynchronized=no ;; esac
+  elif [ -e /run/systemd/timesync/synchronized ]; then
+    echo NTPSynchronized=yes
+  elif [ $n = no ] || [ "$(timeout 2 systemctl show systemd-timesyncd -p ActiveState --value 2>/dev/null)" = active ]; then
+    echo NTPSynchronized=no
+  fi
+}
 
 # Secrets are replaced on the node: their values never travel, on whichever line they stand.
 config() {

@@ -2,14 +2,15 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Support bundles of Harvester (facts/harvester.md 6): objects as YAML, logs of pods, a zip for each node.
 
-The collector replaces text blindly: `""` and null come out as "null", and a text that ends in a quote has null behind
-it.
+The zip of a node alone is read too: with its API down a cluster makes no bundle, and the collector is run by hand on
+each node.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
@@ -18,73 +19,63 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _seen,
     _state,
     _timeline,
-    _yaml,
 )
 
 from .. import archive
+from . import lists, sources
 
 JSON = dict[str, Any]
-LARGEST = 256 << 20
-"""Bytes of one YAML file."""
+LARGEST = 1 << 20
+"""Bytes of a file that is read as a whole."""
 HELD_BACK = {
     "deployed": "a support bundle leaves the namespace of BundleDeployments out",
     "releases": "a support bundle holds no Secrets but those of plans",
 }
 NOT_HELD = "a support bundle does not hold it"
-_OBJECTS = re.compile(r"yamls/(?:cluster|namespaced/([^/]+))/(?:(?!v1/)([^/]+)/)?(v[^/]+)/([^/]+)\.yaml$")
-_POD = re.compile(r"logs/([^/]+)/([^/]+)/([^/]+?)\.log(?:\.\d+)?$")
-_HOST = re.compile(r"nodes/([^/]+)/(?:[^/]+/)?logs/(.+?)\.log(?:\.\d+)?$")
-_FILE = re.compile(r"nodes/([^/]+)/(?:[^/]+/)?configs/(.+)$")
-_PROGRAMS = (
-    (r"kube-system/etcd-", "etcd"),
-    (r"kube-system/(kube-(?:apiserver|controller-manager|scheduler))-", r"\1"),
-    (r"cattle-provisioning-capi-system/", "capi"),
-    (r"cattle-system/rancher-webhook", "other"),
-    (r"cattle-system/rancher-", "rancher"),
-    (r"cattle-system/(?:system-upgrade-controller|apply-)", "suc"),
-    (r"cattle-fleet(?:-local)?-system/fleet-agent", "fleet-agent"),
-    (r"cattle-fleet-system/(?:fleet-controller|gitjob)", "fleet-controller"),
-    (r"harvester-system/hvst-upgrade-.*(?:apply-manifests|pre-drain|post-drain|single-node)", "upgrade-job"),
-    (r"harvester-system/harvester-webhook", "harvester-webhook"),
-    (r"harvester-system/harvester-[0-9a-f]", "harvester"),
-    (r"harvester-system/virt-", "virt"),
-    (r"longhorn-system/longhorn-manager", "longhorn-manager"),
-)
-_UNITS = {"wicked": "network", "NetworkManager": "network"}
-_OF_HOST = ("rke2-server", "rke2-agent", "rancherd", "rancher-system-agent", "iscsid", "kernel", "kubelet",
-            "containerd", "console")  # fmt: skip
+ALL = "namespaced"
+_OBJECTS = re.compile(r"(?:^|/)yamls/(?:cluster|namespaced/([^/]+))/(?:(?!v1/)([^/]+)/)?(v[^/]+)/([^/]+)\.yaml$")
+_POD = re.compile(r"(?:^|/)logs/([^/]+)/([^/]+)/([^/]+?)\.log(?:\.\d+)?$")
+_HOST = re.compile(r"(?:^|/)([^/]+)/(?:logs/([^/]+)\.log(?:\.\d+)?|configs/(.+))$")
+_ZIP = re.compile(r"(?:^|/)nodes/([^/]+)\.zip$")
+_CONFIG = re.compile(r"etc/rancher/rke2/config\.yaml(?:\.d/[^/]+\.yaml)?$")
+_CREATED = re.compile(r"supportbundle_[^/]*_(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)Z")
+_MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$")
+_ROLES = ("control-plane", "etcd", "master")
+
+
+@dataclass
+class _Found:
+    """What was read, file by file."""
+
+    about: JSON = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    objects: dict[str, dict[str, list[JSON]]] = field(default_factory=dict)
+    """Name of the kind -> version by which it was asked for -> objects, slimmed."""
+    files: dict[str, dict[str, str]] = field(default_factory=dict)
+    """Node -> path below its configs -> text; empty where only that it is there counts."""
+    endpoints: list[str] | None = None
+    system_uid: str | None = None
 
 
 def suits(names: Sequence[str]) -> bool:
     """Whether these are the files of one, under whatever folder."""
-    return any(re.search(r"(?:^|/)yamls/(?:cluster|namespaced)/", name) for name in names) or any(
-        re.search(r"(?:^|/)(?:nodes/[^/]+/(?:[^/]+/)?logs|logs/[^/]+/[^/]+)/[^/]+\.log", name) for name in names
-    )
+    return any(_OBJECTS.search(name) or _POD.search(name) or _HOST.search(name) for name in names)
 
 
 def read(
     members: Callable[[], Iterator[archive.Member]], names: Sequence[str], cluster: str, notes: archive.Notes
 ) -> tuple[JSON, Callable[[], Iterable[_seen.Log]]]:
     """State and logs. A bundle of which parts are missing gives what is there."""
-    about, errors, files = dict[str, Any](), list[str](), dict[str, dict[str, str]]()
-    objects: dict[str, list[JSON]] = {}
-    seen = {_above(name) for name in names}
+    found = _Found()
     for member in members():
-        path = _below(member.path)
-        if path == "metadata.yaml":
-            about = _document(member) or {}
-        elif path == "bundleGenerationError.log":
-            errors = (member.bytes(LARGEST) or b"").decode("utf-8", "replace").splitlines()
-        elif (found := _OBJECTS.search(path)) and (wanted := _wanted(*found.groups())):
-            items = [item for item in (_document(member) or {}).get("items") or () if isinstance(item, dict)]
-            for name in wanted:
-                objects.setdefault(name, []).extend(items)
-        elif (found := _FILE.search(path)) and found[2] in ("etc/harvester-release.yaml", "etc/os-release"):
-            text = (member.bytes(1 << 20) or b"").decode("utf-8", "replace")
-            files.setdefault(found[1], {})[found[2]] = text
-    hosts = {found[1] for name in names if (found := re.search(r"nodes/([^/]+?)(?:\.zip)?/", _below(name)))}
-    state = _state_of(cluster, about, errors, objects, files, hosts, seen)
-    pods = {(p["metadata"].get("namespace"), p["metadata"]["name"]): _node_of(p) for p in objects.get("pods") or ()}
+        _take(found, member)
+    collected = {_below(name).split("/")[2] if "/namespaced/" in name else "cluster"
+                 for name in names if _OBJECTS.search(name)}  # fmt: skip
+    hosts = {host[1] for name in names if (host := _host(name))}
+    state = _state_of(found, names[0] if names else "", cluster, collected, hosts, notes)
+    pods = {
+        (p["metadata"].get("namespace"), p["metadata"]["name"]): _node_of(p) for p in state["objects"]["pods"] or ()
+    }
     return state, lambda: _logs(members(), pods, [node["name"] for node in state["nodes"]])
 
 
@@ -94,120 +85,179 @@ def _below(path: str) -> str:
     return found[1] if found else path
 
 
-def _above(path: str) -> str:
-    """The scope of objects that a path belongs to: `cluster`, or a namespace."""
-    found = re.match(r"yamls/(cluster|namespaced/[^/]+)/", _below(path))
-    return found[1].removeprefix("namespaced/") if found else ""
+def _host(path: str) -> re.Match[str] | None:
+    """A file of a node's own zip: node, name of a log, path of a file of configuration."""
+    return None if _POD.search(path) else _HOST.search(path)
 
 
-def _wanted(namespace: str | None, group: str | None, _version: str, plural: str) -> list[str]:
-    """What objects in such a file are called among those that rules ask for."""
-    return [
+def _take(found: _Found, member: archive.Member) -> None:
+    path = _below(member.path)
+    if path == "metadata.yaml":
+        found.about = {str(key).lower(): value for key, value in (_document(member) or {}).items()}
+    elif path == "bundleGenerationError.log":
+        found.errors = [
+            _timeline.mask(line.decode("utf-8", "replace"))[:300] for line in member.lines() if line.strip()
+        ]
+    elif of := _OBJECTS.search(path):
+        _take_objects(found, member, *of.groups())
+    elif (host := _host(member.path)) and host[3]:
+        files = found.files.setdefault(host[1], {})
+        if host[3] in ("etc/harvester-release.yaml", "etc/os-release") or _CONFIG.match(host[3]):
+            files[host[3]] = (member.bytes(LARGEST) or b"").decode("utf-8", "replace")
+        else:
+            files[host[3]] = ""
+
+
+def _take_objects(found: _Found, member: archive.Member, space: str | None, group: str | None, version: str,
+                  plural: str) -> None:  # fmt: skip
+    wanted = [
         name
         for name, asked in _harvester_checks.KINDS.items()
-        if asked.kinds[0].group == (group or "") and asked.kinds[0].plural == plural and not asked.selector
-        if not asked.namespace or asked.namespace == namespace
+        if (asked.kinds[0].group, asked.kinds[0].plural) == (group or "", plural) and not asked.selector
+        if not asked.namespace or asked.namespace == space
     ]  # fmt: skip
+    held = [found.objects.setdefault(name, {}).setdefault(version, []) for name in wanted]
+    slices, spaces = (space, plural) == ("default", "endpointslices"), (group, plural) == (None, "namespaces")
+    if not (wanted or slices or spaces):
+        return
+    for item in lists.objects(member):
+        meta = item["metadata"]
+        for name, items in zip(wanted, held, strict=True):
+            items += _seen.slim(name, [item])
+        if slices and (meta.get("labels") or {}).get("kubernetes.io/service-name", meta["name"]) == "kubernetes":
+            found.endpoints = sorted({*(found.endpoints or ()), *_state.addresses(item)})
+        if spaces and meta["name"] == "kube-system":
+            found.system_uid = meta.get("uid")
 
 
 def _document(member: archive.Member) -> JSON | None:
-    """A YAML file, with what the collector's replacements have made of it set right."""
     raw = member.bytes(LARGEST)
     try:
-        found = _mended(_yaml.load((raw or b"").replace(b"\0", b"").decode("utf-8", "replace")))
+        found = lists.document(raw or b"")
     except (ValueError, RecursionError) as error:
         member.notes.add(member.path, error)
         return None
     if not isinstance(found, dict):
-        if raw:
-            member.notes.add(member.path, "it holds no object")
+        member.notes.add(member.path, "it holds no settings")
         return None
     return found
 
 
-def _mended(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _mended(each) for key, each in value.items()}
-    if isinstance(value, list):
-        return [_mended(each) for each in value]
-    if isinstance(value, str):
-        return "" if value == "null" else value.removesuffix("null") if value.endswith('"null') else value
-    # Times without quotes come out of YAML as such.
-    return value.isoformat().replace("+00:00", "Z") if hasattr(value, "isoformat") else value
-
-
 def _state_of(
-    cluster: str, about: JSON, errors: Sequence[str], objects: JSON, files: JSON, hosts: set[str], seen: set[str]
+    found: _Found, first: str, cluster: str, collected: set[str], hosts: set[str], notes: archive.Notes
 ) -> JSON:
     """ClusterState without logs."""
+    objects: dict[str, list[JSON] | None] = {}
     unread: dict[str, str] = {}
     for name, asked in _harvester_checks.KINDS.items():
-        plural = asked.kinds[0].plural
-        told = next((line for line in errors if re.search(rf"\b{plural}\b", line)), None)
-        if name in objects:
+        objects[name] = _newest(found.objects.get(name), [kind.version for kind in asked.kinds])
+        if objects[name] is not None:
             continue
-        if name in HELD_BACK:
-            unread[f"objects.{name}"] = HELD_BACK[name]
-        elif told:
-            unread[f"objects.{name}"] = f"bundleGenerationError.log: {_timeline.mask(told)[:200]}"
-        elif (asked.namespace or "cluster") in seen:  # a kind without any object has no file
+        if why := _why_not(name, asked, found.errors, collected):
+            unread[f"objects.{name}"] = why
+        else:  # a kind without any object has no file
             objects[name] = []
-        else:
-            unread[f"objects.{name}"] = f"the bundle has nothing of {asked.namespace or 'the cluster'}"
-    created = str(about.get("bundleCreatedAt") or "") or None
-    nodes = [_state.kubernetes_node(item) for item in objects.get("nodes") or ()]
+    created = _created(found.about, first)
+    listed = objects["nodes"] or []
+    nodes = [_state.kubernetes_node(item) for item in listed]
     names = list(dict.fromkeys([node["name"] for node in nodes] + sorted(hosts)))
-    said = [{"what": "bundleGenerationError.log", "why": _timeline.mask(line)[:200]} for line in errors]
-    found = {name: _seen.slim(name, objects[name]) if name in objects else None for name in _harvester_checks.KINDS}
-    entries = [_entry(name, objects.get("nodes") or (), files.get(name), name in hosts) for name in names]
-    clusters = objects.get("clusters") or ()
-    capi = next((_harvester.capi(item) for item in clusters if item["metadata"]["name"] == _harvester.CLUSTER), None)
+    items = {item["metadata"]["name"]: item for item in listed}
+    broken = {zipped[1]: why for path, why in notes.unread.items() if (zipped := _ZIP.search(path))}
+    entries = [
+        _entry(name, items.get(name), found.files.get(name, {}), name in hosts, broken.get(name)) for name in names
+    ]
+    capi = [item for item in objects["clusters"] or () if item["metadata"]["name"] == _harvester.CLUSTER]
     releases = {entry["name"]: entry["harvester"] for entry in entries if entry.get("harvester")}
-    harvester = {"releases": releases, "capi": capi} if releases or objects.get("config") else None
+    is_one = releases or objects["config"] or any("Harvester" in (entry["os_image"] or "") for entry in entries)
+    if created is None:
+        unread["time"] = "nothing in the bundle says when it was made"
     return {
         "schema": _state.SCHEMA,
         "cluster": cluster,
         "time": created,
-        "source": {"kind": "support_bundle", "name": str(about.get("bundleName") or cluster), "created": created,
-                   "unread": said},
-        "distro": "rke2",
+        "source": {"kind": "support_bundle", "name": str(found.about.get("bundlename") or cluster), "created": created,
+                   "unread": [{"what": "bundleGenerationError.log", "why": line} for line in found.errors[:100]]},
+        "distro": next((entry["distro"] for entry in entries if entry["distro"]), "rke2" if is_one else None),
         "nodes": entries,
-        "kubernetes": {"ready": None, "nodes": nodes, "endpoints": None, "system_uid": None} if nodes else None,
-        "harvester": harvester,
-        "objects": found,
+        "kubernetes": {"ready": None, "nodes": nodes, "endpoints": found.endpoints, "system_uid": found.system_uid}
+        if nodes
+        else None,
+        "harvester": {"releases": releases, "capi": _harvester.capi(capi[0]) if capi else None} if is_one else None,
+        "objects": objects,
         "unread": unread | ({} if nodes else {"kubernetes": "the bundle has no nodes.yaml"}),
         "logs": [],
         "hits": [],
     }  # fmt: skip
 
 
-def _entry(name: str, nodes: Iterable[JSON], files: dict[str, str] | None, collected: bool) -> JSON:
+def _newest(versions: dict[str, list[JSON]] | None, wanted: Sequence[str]) -> list[JSON] | None:
+    """Objects by the version to ask for first, of those in which they stand in the bundle."""
+    if not versions:
+        return None
+    return next((versions[version] for version in wanted if version in versions), next(iter(versions.values())))
+
+
+def _why_not(name: str, asked: _harvester_checks.Asked, errors: Sequence[str], collected: set[str]) -> str:
+    """Why a kind without a file was not read; empty where there are no objects of it."""
+    if name in HELD_BACK:
+        return HELD_BACK[name]
+    group, plural = asked.kinds[0].group, asked.kinds[0].plural
+    path = rf"/{group or 'api'}/[^/ ]+/(?:namespaces/{asked.namespace or '[^/ ]+'}/)?{plural}(?![\w/-])"
+    file = rf"/{asked.namespace or '[^/ ]+'}/{f'{group}/' if group else ''}v[^/ ]+/{plural}\.yaml"
+    word = rf"(?<![\w./-]){re.escape(asked.kinds[0].name)}(?![\w./-])"
+    if told := next((line for line in errors if re.search(f"{path}|{file}|{word}", line)), None):
+        return f"bundleGenerationError.log: {told[:200]}"
+    if not asked.kinds[0].namespaced:
+        return "" if "cluster" in collected else "the bundle has nothing of the cluster's own kinds"
+    if asked.namespace:
+        return "" if asked.namespace in collected else f"the bundle has nothing of the namespace {asked.namespace}"
+    return "" if collected - {"cluster"} else "the bundle has nothing of any namespace"
+
+
+def _created(about: JSON, first: str) -> str | None:
+    """When it was made: by its metadata, else by the name of its folder."""
+    said = str(about.get("bundlecreatedat") or "")
+    if _MOMENT.match(said):
+        return said
+    named = _CREATED.search(first)
+    return f"{named[1]}T{named[2]}:{named[3]}:{named[4]}Z" if named else None
+
+
+def _entry(name: str, item: JSON | None, files: dict[str, str], collected: bool, broken: str | None) -> JSON:
     """One node, as far as a bundle tells of it."""
-    item = next((node for node in nodes if node["metadata"]["name"] == name), None)
     status = (item or {}).get("status") or {}
-    info = status.get("nodeInfo") or {}
+    info, labels = status.get("nodeInfo") or {}, ((item or {}).get("metadata") or {}).get("labels") or {}
     address = next((a["address"] for a in status.get("addresses") or () if a.get("type") == "InternalIP"), name)
-    labels = ((item or {}).get("metadata") or {}).get("labels") or {}
-    roles = ("control-plane", "etcd", "master")
-    server = any(f"node-role.kubernetes.io/{role}" in labels for role in roles) or item is None
-    if not collected:
-        missing = f"nodes/{name}.zip is not in the bundle: the collector did not reach it"
-        entry = _state.unreachable(name, address, missing)
+    ready = next((c.get("status") for c in status.get("conditions") or () if c.get("type") == "Ready"), None)
+    if collected:
+        entry: JSON = {"name": name, "host": address, "reachable": True, "error": None, "unread": {"*": NOT_HELD}}
     else:
-        entry = {"name": name, "host": address, "reachable": True, "error": None, "unread": {"*": NOT_HELD}}
-    pairs = re.findall(r'(?m)^(\w+): *"?([^"\n]*)"?$', (files or {}).get("etc/harvester-release.yaml", ""))
-    release = _harvester.release({f"release_{key}": value for key, value in pairs})
-    system = re.search(r'(?m)^PRETTY_NAME="?([^"\n]*)', (files or {}).get("etc/os-release", ""))
-    return entry | {
-        "role": "server" if server else "agent",
+        why = f"nodes/{name}.zip cannot be read: {broken}" if broken else (
+            f"nodes/{name}.zip is not in the bundle: the collector did not reach it")  # fmt: skip
+        entry = _state.unreachable(name, address, why)
+    pairs = re.findall(r'(?m)^(\w+): *"?([^"\n]*)"?$', files.get("etc/harvester-release.yaml", ""))
+    about = {f"release_{key}": value for key, value in pairs}
+    if any(path.startswith("oem/") for path in files):
+        about["release_custom"] = "there" if "oem/90_custom.yaml" in files else "missing"
+    system = re.search(r'(?m)^PRETTY_NAME="?([^"\n]*)', files.get("etc/os-release", ""))
+    version = str(info.get("kubeletVersion") or "")
+    served = any(f"node-role.kubernetes.io/{role}" in labels for role in _ROLES)
+    config, fault = sources.config({path: text for path, text in files.items() if _CONFIG.match(path)})
+    if fault:
+        entry["unread"]["config"] = fault
+    empty = ("unit", "agent", "system_agent", "processes", "listeners", "datastore", "etcd", "api", "certificates",
+             "disk", "inodes", "memory", "clock", "snapshots", "files", "program")  # fmt: skip
+    return entry | dict.fromkeys(empty) | {
+        "role": None if item is None else "server" if served else "agent",
         "hostname": name,
         "os_image": info.get("osImage") or (system[1] if system else None),
-        "harvester": release,
-        "distro": "rke2",
-        "program": None,
-        "version": info.get("kubeletVersion"),
-        "kubelet_version": info.get("kubeletVersion"),
-    }
+        "harvester": _harvester.release(about),
+        "distro": next((distro for distro in ("rke2", "k3s") if f"+{distro}" in version), None),
+        "version": version or None,
+        "kubelet_version": version or None,
+        "node_ready": ready if ready in ("True", "False", "Unknown") else None,
+        "config": config,
+    }  # fmt: skip
 
 
 def _node_of(pod: JSON) -> str | None:
@@ -222,16 +272,7 @@ def _logs(
         path = _below(member.path)
         if found := _POD.search(path):
             space, pod, _container = found.groups()
-            source = _program(f"{space}/{pod}")
-            node = pods.get((space, pod)) or next((name for name in nodes if pod.endswith(f"-{name}")), None)
-            yield node, source, path, member.chunks()
-        elif found := _HOST.search(path):
-            unit = found[2].rpartition("/")[2]
-            yield found[1], _UNITS.get(unit, unit if unit in _OF_HOST else "other"), path, member.chunks()
-
-
-def _program(pod: str) -> str:
-    for pattern, source in _PROGRAMS:
-        if found := re.match(pattern, pod):
-            return found.expand(source)
-    return "other"
+            node = pods.get((space, pod)) or sources.static(pod, nodes)
+            yield node, sources.of_pod(space, pod), path, member.chunks()
+        elif (host := _host(member.path)) and host[2] and host[2] != "containerd-images":
+            yield host[1], sources.of_unit(host[2]), path, member.chunks()
