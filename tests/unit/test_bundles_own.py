@@ -58,7 +58,7 @@ def test_one_that_was_packed_again(folder: str, tmp_path: Path) -> None:
 
 
 def test_no_file_is_left_where_writing_fails(tmp_path: Path) -> None:
-    with pytest.raises(TypeError):
+    with pytest.raises(AttributeError):
         written(tmp_path, STATE, ("n1", "etcd", "etcd.log", None))  # type: ignore[arg-type]
     assert os.listdir(tmp_path) == []
 

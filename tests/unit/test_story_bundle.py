@@ -155,6 +155,8 @@ def test_parts_that_cannot_be_read_are_said_and_the_rest_is_read(tmp_path: Path)
     unread = {each["what"]: each["why"] for each in state["source"]["unread"]}
     assert {what.partition("/")[2] for what in unread} >= {name for name in BAD if name.endswith(".yaml")}
     assert any("nodes/n1" in what for what in unread) and found["not_checked"]
+    assert state["objects"]["upgrades"] is None and "upgrades.yaml" in state["unread"]["objects.upgrades"]
+    assert state["objects"]["nodes"] is None and not of(found, "upgrade_restarted")
     assert any(hit["source"] == "etcd" for hit in state["hits"])
 
 
@@ -201,6 +203,18 @@ def test_no_secret_of_a_bundle_is_shown(tmp_path: Path) -> None:
     texts = [json.dumps(state), json.dumps(found), _diagnosis_html.render(found), _diagnosis_junit.render(found),
              _diagnosis_text.summary(found, everything=True)]  # fmt: skip
     assert not [secret for text in texts for secret in SECRETS if secret in text]
+
+
+def test_an_encrypted_bundle_is_called_so(tmp_path: Path) -> None:
+    data = bytearray(support.write(story(), tmp_path / "x.zip").read_bytes())
+    for magic, offset in ((b"PK\x03\x04", 6), (b"PK\x01\x02", 8)):
+        at = data.find(magic)
+        while at >= 0:
+            data[at + offset] |= 1
+            at = data.find(magic, at + 1)
+    (tmp_path / "x.zip").write_bytes(data)
+    with pytest.raises(RequorumError, match="it is encrypted"):
+        bundles.read([tmp_path / "x.zip"])
 
 
 def test_a_hundred_thousand_small_files(tmp_path: Path) -> None:

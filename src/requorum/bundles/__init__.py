@@ -54,9 +54,10 @@ def read(paths: Sequence[Path], cluster: str = "") -> Source:
         if kind.suits(names):
             state, logs = kind.read(members, names, name, notes)
             return Source(state, logs, notes)
+    torn = "".join(f" {what} could not be read: {why}." for what, why in [*notes.unread.items()][:1])
     raise RequorumError(
         f"{paths[0]} is no support bundle of Harvester, no archive of a log collector of RKE2 or K3s and none of ours: "
-        f"{len(names)} files, and no metadata.yaml with yamls/, no rke2/ or k3s/ with systeminfo/, no state.json.",
+        f"{len(names)} files, no metadata.yaml with yamls/, no rke2/ or k3s/ with systeminfo/, no state.json.{torn}",
         "Give the archive as it was downloaded.",
     )
 

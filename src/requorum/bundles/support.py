@@ -110,12 +110,7 @@ def _take(found: _Found, member: archive.Member) -> None:
 
 def _take_objects(found: _Found, member: archive.Member, space: str | None, group: str | None, version: str,
                   plural: str) -> None:  # fmt: skip
-    wanted = [
-        name
-        for name, asked in _harvester_checks.KINDS.items()
-        if (asked.kinds[0].group, asked.kinds[0].plural) == (group or "", plural) and not asked.selector
-        if not asked.namespace or asked.namespace == space
-    ]  # fmt: skip
+    wanted = _wanted(space, group, plural)
     held = [found.objects.setdefault(name, {}).setdefault(version, []) for name in wanted]
     slices, spaces = (space, plural) == ("default", "endpointslices"), (group, plural) == (None, "namespaces")
     if not (wanted or slices or spaces):
@@ -128,6 +123,26 @@ def _take_objects(found: _Found, member: archive.Member, space: str | None, grou
             found.endpoints = sorted({*(found.endpoints or ()), *_state.addresses(item)})
         if spaces and meta["name"] == "kube-system":
             found.system_uid = meta.get("uid")
+
+
+def _wanted(space: str | None, group: str | None, plural: str) -> list[str]:
+    """What the objects of a file are called among those that rules ask for."""
+    return [
+        name
+        for name, asked in _harvester_checks.KINDS.items()
+        if (asked.kinds[0].group, asked.kinds[0].plural) == (group or "", plural) and not asked.selector
+        if not asked.namespace or asked.namespace == space
+    ]  # fmt: skip
+
+
+def _broken(unread: dict[str, str]) -> dict[str, str]:
+    """Kinds of which a file could not be read as a whole, and why: what came of it may not be all."""
+    found: dict[str, str] = {}
+    for path, why in unread.items():
+        if of := _OBJECTS.search(_below(path)):
+            space, group, _version, plural = of.groups()
+            found |= dict.fromkeys(_wanted(space, group, plural), f"{_below(path)}: {why}")
+    return found
 
 
 def _document(member: archive.Member) -> JSON | None:
@@ -149,7 +164,11 @@ def _state_of(
     """ClusterState without logs."""
     objects: dict[str, list[JSON] | None] = {}
     unread: dict[str, str] = {}
+    torn = _broken(notes.unread)
     for name, asked in _harvester_checks.KINDS.items():
+        if name in torn:
+            objects[name], unread[f"objects.{name}"] = None, torn[name]
+            continue
         objects[name] = _newest(found.objects.get(name), [kind.version for kind in asked.kinds])
         if objects[name] is not None:
             continue
