@@ -39,7 +39,7 @@ APPLIED = "objectset.rio.cattle.io/applied"
 HISTORY = 2
 STATES = ("Ready", "NotReady", "Pending", "OutOfSync", "Modified", "WaitApplied", "ErrApplied")
 """By rank; the worst one of all clusters is that of a bundle."""
-OPTIONS = ("defaultNamespace", "targetNamespace", "helm", "forceSyncGeneration", "serviceAccount", "diff")
+OPTIONS = ("defaultNamespace", "namespace", "helm", "forceSyncGeneration", "serviceAccount", "diff")
 IN_USE = "cannot re-use a name that is still in use"
 
 

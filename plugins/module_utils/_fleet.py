@@ -185,7 +185,7 @@ def release_of(deployments: Sequence[JSON]) -> tuple[str, str] | None:
             place, slash, name = str(part(deployment, "status").get("release") or "").partition(":")[0].partition("/")
             if slash:
                 return place, name
-            place = options.get("targetNamespace") or options.get("defaultNamespace") or "default"
+            place = options.get("namespace") or options.get("defaultNamespace") or "default"
             return place, part(options, "helm").get("releaseName") or deployment["metadata"]["name"]
     return None
 

@@ -181,6 +181,20 @@ def test_another_clusters_refusal_is_told_without_its_secrets() -> None:
     assert _fleet.steps(look, _fleet.judge(look))
 
 
+@pytest.mark.parametrize(
+    ("options", "release"),
+    [
+        ({}, ("default", "mcc-x")),
+        ({"defaultNamespace": "a"}, ("a", "mcc-x")),
+        ({"defaultNamespace": "a", "namespace": "b", "helm": {"releaseName": "x"}}, ("b", "x")),
+    ],
+)
+def test_where_the_release_will_be(options: dict[str, Any], release: tuple[str, str]) -> None:
+    """Before the agent has said it; the field of the target namespace is `namespace` (fl:BundleDeploymentOptions)."""
+    meta = {"name": "mcc-x", "namespace": _fleet.LOCALS}
+    assert _fleet.release_of([{"metadata": meta, "spec": {"options": options}}]) == release
+
+
 def test_what_is_in_modified_objects_is_not_told() -> None:
     entry = {"kind": "Secret", "namespace": "n", "name": "s", "patch": '{"data":{"token":"c2VjcmV0"}}'}
     look = changed(bd__status__nonModified=None, bd__status__modifiedStatus=[entry] * 5)
