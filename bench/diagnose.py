@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import argparse
 import resource
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -19,29 +20,17 @@ from pathlib import Path
 from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose, _rules
-from bench.scan import usual
 from requorum import bundles
-from tests.bundles import story, support
-
-PROGRAMS = (
-    *("kube-system/etcd-n{n}/etcd", "kube-system/kube-apiserver-n{n}/kube-apiserver"),
-    *("cattle-system/rancher-7d9c5d8f6b-{n}/rancher", "longhorn-system/longhorn-manager-{n}/longhorn-manager"),
-    *("harvester-system/harvester-7c5d-{n}/apiserver", "cattle-fleet-system/fleet-controller-{n}/fleet-controller"),
-)
-PART = 64 << 20
+from tests.bundles import big, story, support
 
 
-def make(path: Path, size: int, folder: Path) -> int:
-    """The story with logs of that many bytes in all; the same logs below `folder`. How many bytes it was."""
-    support.write(story.story(), path)
-    block, made, number = usual(PART), 0, 0
-    with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED, compresslevel=1) as archive:
-        while made < size:
-            name = PROGRAMS[number % len(PROGRAMS)].format(n=number // len(PROGRAMS) + 1)
-            archive.writestr(f"{support.TOP}/logs/{name}.log.{number}", block)
-            (folder / f"{number}.log").write_bytes(block)
-            made, number = made + len(block), number + 1
-    return made
+def make(path: Path, size: int, folder: Path) -> None:
+    """The story with logs of that many bytes in all; the same logs below `folder`."""
+    big.write(path, size)
+    with zipfile.ZipFile(path) as archive:
+        for number, (name, _size) in enumerate(big.logs(size)):
+            with archive.open(f"{support.TOP}/{name}") as log, (folder / f"{number}.log").open("wb") as file:
+                shutil.copyfileobj(log, file, 1 << 20)
 
 
 def diagnose(path: Path) -> tuple[float, float]:
@@ -61,8 +50,9 @@ def grep(folder: Path) -> float:
     plain = [pattern for pattern in plain if "(?" not in pattern]  # which grep -E does not have
     words = [argument for pattern in plain for argument in ("-e", pattern)]
     begun = time.monotonic()
-    subprocess.run(["grep", "-E", "-r", "-c", *words, str(folder)], stdout=subprocess.DEVNULL,
-                   stderr=subprocess.DEVNULL, check=False, env={"LC_ALL": "C"})  # fmt: skip
+    # Into /dev/null GNU grep ends each file at its first match.
+    subprocess.run(["grep", "-E", "-r", "-c", *words, str(folder)], capture_output=True, check=False,
+                   env={"LC_ALL": "C"})  # fmt: skip
     return time.monotonic() - begun
 
 
@@ -87,7 +77,8 @@ def main() -> None:
         small = support.write(story.story(), Path(place, "small.zip"))
         seconds, rules = rules_of_fifty(small)
         print(f"{rules} rules over 50 nodes: {seconds:.2f} s")
-        size = make(path, int(options.gib * (1 << 30)), folder)
+        size = int(options.gib * (1 << 30))
+        make(path, size, folder)
         print(f"{size / (1 << 30):.2f} GiB of logs in a bundle of {path.stat().st_size / (1 << 20):.0f} MiB")
         seconds, memory = diagnose(path)
         print(f"diagnose: {seconds:.1f} s, {memory:.0f} MiB")

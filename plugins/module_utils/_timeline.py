@@ -7,6 +7,7 @@ PRIVATE to the collection. It can have breaking changes at any time.
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
@@ -24,26 +25,53 @@ SHORTEST_BAR = 1.0
 """Seconds below which a task that ended well is no bar of its own."""
 
 _PLAY = re.compile(r"^\((\d)/\d\) ([A-Z]+)\b")
-_HIDDEN = "<hidden>"
-_VALUE = r"""(?:\\?"[^"\\]*(?:\\?")?|'[^']*'?|[^\s'"]+)"""
+HIDDEN = "<hidden>"
+_VALUE = r"""(?:\\"(?:(?!\\").)*(?:\\")?|"(?:[^"\\\n]|\\.)*"?|'[^'\n]*'?|[|>][+-]?[ \t]*(?:\n[ \t]+[^\n]*)+|[^\s'"]+)"""
+"""As JSON, as JSON within JSON, in YAML (a block among it), in a shell."""
+_NAMES = (
+    r"(?:token|passw(?:or)?d|passphrase|credentials?|secret|secret[_-]?(?:access[_-]?)?key|access[_-]?key(?:[_-]?id)?"
+    r"|api[_-]?key|(?:user|vendor|network)[_-]?data(?:base64)?|(?:key|certificate|authority)-data)"
+)
 _MASKS = (
-    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S), _HIDDEN),
+    (re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(?:-----END [A-Z ]*PRIVATE KEY-----|\Z)", re.S), HIDDEN),
     # "token <secret>" alone, without K10 and without a colon, cannot be told from prose: nothing may print it.
-    (re.compile(r"K10[0-9a-fA-F]{16,}(?:::\S+)?"), _HIDDEN),
-    (re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]+"), rf"\1{_HIDDEN}"),
-    (re.compile(r"(?i)(--[\w-]*(?:token|password|secret-key|access-key)[ =])" + _VALUE), rf"\1{_HIDDEN}"),
+    (re.compile(r"K10[0-9a-fA-F]{16,}(?:::\S+)?"), HIDDEN),
+    (re.compile(r"(?i)(\bbearer\s+|\bauthorization\W{1,6}basic\s+)[\w.~+/=-]+"), rf"\1{HIDDEN}"),
+    (re.compile(r"(?i)(--[\w-]{0,40}(?:token|password|secret-key|access-key)[ =])" + _VALUE), rf"\1{HIDDEN}"),
+    # What cloud-init is given, up to the end of its text, of its block or of its lines.
+    (re.compile(r"(#cloud-config\b)\\n(?:[^\"\\]|\\.)*"), rf"\1 {HIDDEN}"),
     (
         re.compile(
-            r"(?i)((?:token|passw(?:or)?d|secret|secret[_-]?key|access[_-]?key|(?:key|certificate|authority)-data)"
-            r"\\?[\"']?\s*[:=]\s*)" + _VALUE
+            r"(?m)^([ \t]*)#cloud-config\b.*(?:\n(?!\d{4}-|[A-Z][a-z]{2} +\d|[IWEF]\d{4} |\{)(?:\1.*|[ \t]*$))+"
         ),
-        rf"\1{_HIDDEN}",
+        rf"\1#cloud-config {HIDDEN}",
     ),
-    (re.compile(r"\b((?:token|kubeconfig)-[\w.-]+:)[a-z0-9]{30,}"), rf"\1{_HIDDEN}"),  # of Rancher's API
-    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), _HIDDEN),
-    (re.compile(r"\bLS0tLS[A-Za-z0-9+/]{16,}={0,2}"), _HIDDEN),
-    (re.compile(r"(\w+://)[^\s/@:]+:[^\s/@]+@"), rf"\1{_HIDDEN}@"),
+    (re.compile(r"(?i)(\bchpasswd\\?[\"']?\s*:)(?:[ \t]*\{[^}\n]*\}?|[ \t]*(?:\n[ \t]+.*)+)"), rf"\1 {HIDDEN}"),
+    (re.compile(r"(?i)(" + _NAMES + r"\\?[\"']?\s*(?::=|[:=])\s*)" + _VALUE), rf"\1{HIDDEN}"),
+    # Environment of a container: the name stands beside the value.
+    (
+        re.compile(
+            r"(?i)(\bname\\?\"?\s*[:=]\s*\\?[\"']?[\w.-]{0,60}" + _NAMES + r"[\w.-]{0,60}\\?[\"']?"
+            r"[\s,]+(?:\\?\")?value\\?\"?\s*[:=]\s*)" + _VALUE
+        ),
+        rf"\1{HIDDEN}",
+    ),
+    (re.compile(r"\beyJ[\w-]{8,}\.[\w-]+\.[\w-]*"), HIDDEN),
+    # In base64: PEM, apiVersion: (a kubeconfig), #cloud-config.
+    (re.compile(r"\b(?:LS0tLS|YXBpVmVyc2lvbjog|I2Nsb3VkLWNvbmZpZ)[A-Za-z0-9+/]{16,}={0,2}"), HIDDEN),
+    (re.compile(r"\b((?:token|kubeconfig)-[\w-]{1,80}:)[A-Za-z0-9]{30,}"), rf"\1{HIDDEN}"),
+    (re.compile(r"\bAKIA[0-9A-Z]{16}\b|\$(?:1|2[aby]|5|6|y)\$[\w./$=,-]{8,}"), HIDDEN),
+    (re.compile(r"(\b\w{1,20}://)[^\s/@:]+:[^\s/@]+@"), rf"\1{HIDDEN}@"),
 )
+
+
+_NAMED = re.compile(r"(?i)[\w.-]{0,60}" + _NAMES)
+
+
+@functools.lru_cache(4096)
+def is_secret(name: str) -> bool:
+    """Whether what has such a name is one: a key of an object, a variable of a container."""
+    return bool(_NAMED.fullmatch(name))
 
 
 def mask(text: str) -> str:
