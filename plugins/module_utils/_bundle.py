@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 import os
+import tempfile
 import typing as t
 import zipfile
 
@@ -22,13 +23,17 @@ STATE, INDEX = "state.json", "bundle_logs"
 
 def write(path: str, state: JSON, logs: t.Iterable[tuple[str | None, str, str, str]]) -> None:
     """logs: node, source, file, text. The file (0600) is there as a whole or not at all."""
-    part, index = f"{path}.part", list[JSON]()
-    handle = os.open(part, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    with open(handle, "w+b") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
-        for node, source, name, text in logs:
-            place = f"logs/{len(index):04}.log"
-            index.append({"place": place, "node": node, "source": source, "file": name})
-            made.writestr(place, _timeline.mask(text))
-        document = {**state, "logs": [], "hits": [], INDEX: index}
-        made.writestr(STATE, json.dumps(_timeline.mask_all(document)))
-    os.replace(part, path)
+    index = list[JSON]()
+    handle, part = tempfile.mkstemp(prefix=".requorum-", dir=os.path.dirname(path) or ".")
+    try:
+        with open(handle, "w+b") as file, zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as made:
+            for node, source, name, text in logs:
+                place = f"logs/{len(index):04}.log"
+                index.append({"place": place, "node": node, "source": source, "file": name})
+                made.writestr(place, _timeline.mask(text))
+            document = {**state, "logs": [], "hits": [], INDEX: index}
+            made.writestr(STATE, json.dumps(_timeline.mask_all(document)))
+        os.replace(part, path)
+    except BaseException:
+        os.unlink(part)
+        raise

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import _check, _harvester_checks, _scan, _state
+from . import _check, _harvester_checks, _scan, _state, _timeline
 
 JSON = dict[str, t.Any]
 PLAN_KEYS = {"applied-checksum", "failed-checksum", "failure-count", "failed-output", "max-failures", "probe-statuses"}
@@ -52,19 +52,25 @@ def _kept(item: JSON) -> JSON:
     meta = {key: value for key, value in (item.get("metadata") or {}).items() if key != "managedFields"}
     if MARKED in (meta.get("annotations") or {}):
         meta["annotations"] = {key: value for key, value in meta["annotations"].items() if key != MARKED}
-    found = {**item, "metadata": meta}
+    found = {**_without_secrets({key: value for key, value in item.items() if key != "metadata"}), "metadata": meta}
     if item.get("kind") == "Secret" or "stringData" in item:
         found.pop("stringData", None)
         found["data"] = {key: value for key, value in (item.get("data") or {}).items() if key in PLAN_KEYS}
-    if item.get("kind") in ("VirtualMachine", "VirtualMachineInstance"):
-        found["spec"] = _without_secrets(item.get("spec") or {})
     return found
 
 
 def _without_secrets(value: t.Any) -> t.Any:
-    """What cloud-init gives to a machine holds passwords: that there is some stays."""
+    """What cloud-init is given holds passwords, and so do variables of containers: that there is one stays."""
     if isinstance(value, dict):
-        return {k: {} if k.startswith("cloudInit") else _without_secrets(v) for k, v in value.items()}
+        named = _timeline.is_secret(str(value.get("name")))
+        return {
+            k: {}
+            if k.startswith("cloudInit")
+            else _timeline.HIDDEN
+            if isinstance(v, str) and v and (_timeline.is_secret(k) or (named and k == "value"))
+            else _without_secrets(v)
+            for k, v in value.items()
+        }
     return [_without_secrets(each) for each in value] if isinstance(value, list) else value
 
 

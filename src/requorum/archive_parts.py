@@ -69,6 +69,13 @@ def of(path: Path) -> Parts:
     return Parts((path,))
 
 
+def firsts(paths: Sequence[Path]) -> list[Path]:
+    """One path for each archive, where a pattern of the shell has named all parts of it."""
+    found = {of(path).paths: path for path in reversed(paths)}
+    parts = {part for row in found if len(row) > 1 for part in row}
+    return [path for row, path in reversed(found.items()) if len(row) > 1 or path not in parts]
+
+
 def _suffix(first: str, number: int) -> str:
     """`001` and 1 -> `002`; `aa` and 26 -> `ba`."""
     if first.isdigit():

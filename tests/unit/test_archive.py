@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from requorum import archive
+from requorum import archive, archive_parts
 
 FILES = {"top/a.txt": b"alpha\n" * 1000, "top/logs/b.log": os.urandom(5000), "top/empty": b""}
 
@@ -185,6 +185,13 @@ def test_parts_of_a_spanned_zip(given: str, tmp_path: Path) -> None:
     for number, name in enumerate(("x.z01", "x.z02", "x.zip")):
         write(tmp_path / name, whole[number * 2000 :][: 2000 if number < 2 else None])
     assert walked(tmp_path / given) == (FILES, {})
+
+
+def test_all_parts_that_a_pattern_of_the_shell_names(tmp_path: Path) -> None:
+    for name in ("x.zip.001", "x.zip.002", "y.z01", "y.zip", "z.zip"):
+        write(tmp_path / name, b"")
+    named = sorted(tmp_path.iterdir())
+    assert [path.name for path in archive_parts.firsts(named)] == ["x.zip.001", "y.z01", "z.zip"]
 
 
 def test_files_that_a_desktop_has_added(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.requorum.cluster.plugins.module_utils import _scan, _seen
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
-from .. import archive
+from .. import archive, archive_parts
 
 JSON = dict[str, Any]
 Members = Callable[[], Iterator[archive.Member]]
@@ -30,18 +30,25 @@ class Source:
 
 
 def read(paths: Sequence[Path], cluster: str = "") -> Source:
-    """The state in one archive, or in those of several nodes; RequorumError where it is of no kind that is known."""
+    """The state in one archive, or in those of several nodes; RequorumError where it is of no kind that is known.
+
+    One of several that cannot be read is noted.
+    """
     from . import collector, own, support
 
-    notes = archive.Notes()
+    notes, paths = archive.Notes(), archive_parts.firsts(paths)
 
     def members() -> Iterator[archive.Member]:
         for path in paths:
-            for member in archive.walk(path, notes):
-                yield member if len(paths) == 1 else replace(member, path=f"{path.name}/{member.path}")
+            try:
+                for member in archive.walk(path, notes):
+                    yield member if len(paths) == 1 else replace(member, path=f"{path.name}/{member.path}")
+            except RequorumError as error:
+                if len(paths) == 1:
+                    raise
+                notes.add(path.name, error)
 
     names = [member.path for member in members()]
-    notes.members = 0
     name = cluster or paths[0].name.partition(".")[0]
     for kind in (own, support, collector):
         if kind.suits(names):
@@ -58,4 +65,6 @@ def state(source: Source, rules: Iterable[Any]) -> JSON:
     """The whole state, with the lines of logs that rules look for; what could not be read stands in its source."""
     whole = _seen.with_logs(source.state, source.logs(), _scan.patterns(rules))
     unread = [{"what": what, "why": why} for what, why in source.notes.unread.items()]
+    if source.notes.more:
+        unread.append({"what": f"{source.notes.more} more parts", "why": "as those that are named"})
     return {**whole, "source": {**whole["source"], "unread": [*whole["source"]["unread"], *unread]}}

@@ -2,41 +2,52 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Archives of the log collector for RKE2 and K3s (rancherlabs/support-tools, rancher2_logs_collector.sh), one a node.
 
-Several archives make one cluster. Every file is what a command has printed; what cannot be understood of it is unread.
+Several archives make one cluster. Every file is what a command has printed, complaints among it; what cannot be
+understood of it is unread. Where the API answered, each archive has the logs of all pods of the cluster: each counts
+once. Where it did not, it has those of its own node.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _seen, _state, _timeline
+from ansible_collections.requorum.cluster.plugins.module_utils import _harvester_checks, _seen, _state
 
 from .. import archive
+from . import collector_etcd, collector_host, lists, sources
 
 JSON = dict[str, Any]
 LARGEST = 16 << 20
 NOT_HELD = "an archive of the log collector does not hold it"
+TABLE = "the log collector tells nothing of it, or a table only"
 _TOPS = "systeminfo|networking|systemlogs|journald|etcd|rke2|k3s"
-_PLACE = re.compile(rf"^(.*?)(?:^|(?<=/))((?:{_TOPS})/.*)$")
+_PLACE = re.compile(rf"^(.*?)(?:^|(?<=/))((?:{_TOPS})/.*|collector-output\.log)$")
+_HIDDEN = re.compile(r"(?:^|(?<=/))obf_")
+"""Before each name, where addresses were made unreadable."""
 _SMALL = re.compile(
-    r"systeminfo/(?:hostname|date|freem|dfh|dfi|osrelease|ps|systemd-units)$|networking/ss(?:tunlp[46]|anp)$|rke2/version$"
-    r"|(?:rke2|k3s)/(?:kubectl/(?:nodes|nodes\.json|version)|certs/(?:agent|server)/[^/]+)$"
-    r"|etcd/(?:endpointstatus|endpointhealth|alarmlist|findserverdbetcd)$"
+    r"systeminfo/(?:hostname|date|free[mh]|df[hi]|osrelease|ps|systemd-units)$|networking/(?:sstunlp[46]|ssanp|ipaddrshow)$"
+    r"|(?:rke2|k3s)/(?:version|[^/]+\.yaml|kubectl/(?:nodes|nodes\.json|pods|crds)|certs/(?:agent|server)/[^/]+)$"
+    r"|etcd/(?:memberlist|memberlist\.json|endpointstatus|endpointhealth|alarmlist|findserverdbetcd|findserverdbsnapshots"
+    r"|etcd-metrics-[^/]+)$|collector-output\.log$"
 )
-_UNITS = ("rke2-server", "rke2-agent", "k3s", "k3s-agent", "rancher-system-agent", "containerd", "kubelet")
-_PODS = (
-    ("kube-system[-_]etcd-", "etcd"),
-    ("kube-system[-_](kube-(?:apiserver|controller-manager|scheduler))-", r"\1"),
-    ("cattle-system[-_]rancher-[0-9a-f]", "rancher"),
-    ("cattle-system[-_]system-upgrade-controller", "suc"),
-    ("cattle-fleet(?:-local)?-system[-_]fleet-agent", "fleet-agent"),
-    ("cattle-fleet-system[-_]fleet-controller", "fleet-controller"),
-    ("longhorn-system[-_]longhorn-manager", "longhorn-manager"),
-)
-_SIZES = {"": 1, "K": 1 << 10, "M": 1 << 20, "G": 1 << 30, "T": 1 << 40, "P": 1 << 50}
+_LISTED = re.compile(r"(?:rke2|k3s)/kubectl/rancher-prov/([a-z]+\.[a-z.]+)$")
+_LOCAL_POD = re.compile(r"(?:rke2|k3s)/podlogs/([^/_]+)_([^/_]+)_[^/]+/[^/]+/[^/]+$")
+_POD = re.compile(r"(?:rke2|k3s)/podlogs/([^/]+?)(?:-previous)?$")
+_SYSTEM = re.compile(r"systemlogs/(?:kern|messages|syslog)[^/]*$")
+_KUBELET = re.compile(r"rke2/agent-logs/kubelet[^/]*$")
+
+
+@dataclass
+class _Archive:
+    """What was read of one node."""
+
+    files: dict[str, str] = field(default_factory=dict)
+    paths: set[str] = field(default_factory=set)
+    changed: float | None = None
+    """When `systeminfo/date` was written, by the archive."""
 
 
 def suits(names: Sequence[str]) -> bool:
@@ -47,90 +58,177 @@ def suits(names: Sequence[str]) -> bool:
 
 def _part(path: str) -> tuple[str, str]:
     """The archive, or the folder in it, and the path from the collector's own folders on."""
-    found = _PLACE.match(path)
+    found = _PLACE.match(_HIDDEN.sub("", path))
     return (found[1], found[2]) if found else ("", path)
 
 
 def read(
-    members: Callable[[], Iterator[archive.Member]], _names: Sequence[str], cluster: str, _notes: archive.Notes
+    members: Callable[[], Iterator[archive.Member]], _names: Sequence[str], cluster: str, notes: archive.Notes
 ) -> tuple[JSON, Callable[[], Iterable[_seen.Log]]]:
     """State and logs of all nodes."""
-    files: dict[str, dict[str, str]] = {}
+    found: dict[str, _Archive] = {}
+    objects: dict[str, dict[tuple[str, str], JSON]] = {}
     for member in members():
-        top, path = _part(member.path)
-        mine = files.setdefault(top, {})
-        if _SMALL.fullmatch(path):
-            mine[path] = (member.bytes(LARGEST) or b"").decode("utf-8", "replace")
-    hosts = {top: mine for top, mine in files.items() if "systeminfo/hostname" in mine}
-    nodes = next(filter(None, map(_nodes, hosts.values())), None)
-    entries = {top: _entry(mine) for top, mine in hosts.items()}
-    missing = [_away(node) for node in nodes or () if node["name"] not in {e["name"] for e in entries.values()}]
-    times = [time for time in map(_time, hosts.values()) if time]
-    state: JSON = {
+        _take(found, objects, member)
+    hosts = {top: each for top, each in found.items() if each.files.get("systeminfo/hostname", "").strip()}
+    for top in found.keys() - hosts.keys():
+        if top:
+            notes.add(top.rstrip("/"), "it does not say of which host it is")
+    clocks = {
+        top: collector_host.clock(each.files.get("systeminfo/date", ""), each.changed) for top, each in hosts.items()
+    }
+    order = sorted(hosts, key=lambda top: clocks[top].time or "", reverse=True)
+    listed = next((items for top in order if (items := _node_objects(hosts[top].files)) is not None), None)
+    nodes = [_state.kubernetes_node(item) for item in listed] if listed else None
+    nodes = nodes or next(filter(None, (_node_table(hosts[top].files) for top in order)), None)
+    entries = {top: _entry(hosts[top].files, nodes or (), clocks[top]) for top in sorted(hosts)}
+    mine = {entry["name"] for entry in entries.values()}
+    missing = [_away(node) for node in nodes or () if node["name"] not in mine]
+    pods = {pod: node for top in reversed(order) for pod, node in _pods(hosts[top].files).items()}
+    state = _state_of(cluster, [*entries.values(), *missing], nodes, listed, objects, clocks.values())
+    names = {top: entry["name"] for top, entry in entries.items()}
+    chosen = _chosen(found, names, pods, [node["name"] for node in state["nodes"]])
+    return state, lambda: _logs(members(), chosen)
+
+
+def _take(found: dict[str, _Archive], objects: dict[str, dict[tuple[str, str], JSON]], member: archive.Member) -> None:
+    top, path = _part(member.path)
+    here = found.setdefault(top, _Archive())
+    here.paths.add(path)
+    if _SMALL.fullmatch(path):
+        here.files[path] = (member.bytes(LARGEST) or b"").decode("utf-8", "replace")
+        if path == "systeminfo/date":
+            here.changed = member.changed
+    elif kind := _LISTED.fullmatch(path):
+        wanted = [(name, asked.namespace) for name, asked in _harvester_checks.KINDS.items()
+                  if asked.kinds[0].name == kind[1] and not asked.selector]  # fmt: skip
+        for item in lists.objects(member) if wanted else ():
+            place = (str(item["metadata"].get("namespace") or ""), str(item["metadata"]["name"]))
+            for name, space in wanted:
+                if not space or space == place[0]:
+                    objects.setdefault(name, {}).setdefault(place, _seen.slim(name, [item])[0])
+
+
+def _state_of(
+    cluster: str, entries: list[JSON], nodes: list[JSON] | None, listed: list[JSON] | None,
+    objects: dict[str, dict[tuple[str, str], JSON]], clocks: Iterable[collector_host.Clock],
+) -> JSON:  # fmt: skip
+    held: dict[str, list[JSON] | None] = {
+        name: list(objects[name].values()) if name in objects else None for name in _harvester_checks.KINDS
+    }
+    held["nodes"] = _seen.slim("nodes", listed) if listed else None
+    clocks = list(clocks)
+    times = [clock.time for clock in clocks if clock.time]
+    unread = {f"objects.{name}": TABLE for name, items in held.items() if items is None}
+    if not nodes:
+        unread["kubernetes"] = "no kubectl of the collector has got an answer"
+    if not times:
+        unread["time"] = "the time zone of its clocks is not known"
+    served = [entry["api"] for entry in entries if (entry.get("api") or {}).get("ready") is not None]
+    return {
         "schema": _state.SCHEMA,
         "cluster": cluster,
         "time": max(times, default=None),
         "source": {"kind": "collector", "name": cluster, "created": max(times, default=None), "unread": []},
-        "distro": next((entry["distro"] for entry in entries.values()), None),
-        "nodes": [*entries.values(), *missing],
-        "kubernetes": {"ready": None, "nodes": nodes, "endpoints": None, "system_uid": None} if nodes else None,
+        "distro": next((entry["distro"] for entry in entries if entry.get("distro")), None),
+        "nodes": entries,
+        "kubernetes": {"ready": any(api["ready"] for api in served) if served else None, "nodes": nodes,
+                       "endpoints": None, "system_uid": None} if nodes else None,
         "harvester": None,
-        "objects": {},
-        "unread": {} if nodes else {"kubernetes": "no kubectl of the collector has got an answer"},
+        "objects": held,
+        "unread": unread,
         "logs": [],
         "hits": [],
-    }
-    return state, lambda: _logs(members(), {top: entry["name"] for top, entry in entries.items()})
+    }  # fmt: skip
 
 
-def _entry(files: dict[str, str]) -> JSON:
+def _entry(files: dict[str, str], nodes: Sequence[JSON], clock: collector_host.Clock) -> JSON:
     """One node, by its own archive."""
-    name = files["systeminfo/hostname"].strip()
+    host = files["systeminfo/hostname"].strip()
+    addresses = collector_host.addresses(files.get("networking/ipaddrshow"))
+    node = _its_node(host, addresses or (), nodes)
+    name = str(node["name"]) if node else host
     distro = "k3s" if any(path.startswith("k3s/") for path in files) else "rke2"
     server = any(path.startswith(f"{distro}/certs/server/") for path in files) or "etcd/findserverdbetcd" in files
-    system = re.search(r'(?m)^PRETTY_NAME="?([^"\n]*)', files.get("systeminfo/osrelease", ""))
     unit = distro if distro == "k3s" else "rke2-server"
+    config, fault = sources.config({path: text for path, text in files.items()
+                                    if re.fullmatch(rf"{distro}/[^/]+\.yaml", path)})  # fmt: skip
+    data = str((config or {}).get("data-dir") or f"/var/lib/rancher/{distro}")
+    system = re.search(r'(?m)^PRETTY_NAME="?([^"\n]*)', files.get("systeminfo/osrelease", ""))
+    internal = next(iter((node or {}).get("addresses") or ()), None)
+    etcd = collector_etcd.read(files, {*(addresses or ()), *filter(None, (internal,))}) if server else None
     return {
         "name": name,
-        "host": name,
+        "host": internal or name,
         "role": "server" if server else "agent",
         "reachable": True,
         "error": None,
-        "hostname": name,
+        "hostname": host,
+        "addresses": addresses,
         "distro": distro,
         "program": None,
-        "version": _state.version(files.get("rke2/version", "")) or _of_table(name, files),
+        "version": _state.version(files.get(f"{distro}/version", "")) or (node or {}).get("kubelet_version"),
+        "kubelet_version": (node or {}).get("kubelet_version"),
+        "node_ready": ((node or {}).get("conditions") or {}).get("Ready"),
         "os_image": system[1] if system else None,
         "harvester": None,
-        "unit": _unit(files, unit if server else f"{unit.partition('-')[0]}-agent"),
-        "processes": _processes(files.get("systeminfo/ps")),
-        "listeners": _listeners(files),
-        "disk": _disk(files.get("systeminfo/dfh", ""), f"/var/lib/rancher/{distro}"),
-        "memory": _memory(files.get("systeminfo/freem", "")),
-        "datastore": _datastore(files.get("etcd/findserverdbetcd")),
-        "etcd": _etcd(files),
-        "certificates": list(_certificates(files)) or None,
-        "unread": {"*": NOT_HELD},
+        "unit": collector_host.unit(files, unit) if server else None,
+        "agent": None if server else collector_host.unit(files, f"{unit.partition('-')[0]}-agent"),
+        "system_agent": collector_host.unit(files, "rancher-system-agent"),
+        "processes": collector_host.processes(files.get("systeminfo/ps")),
+        "listeners": collector_host.listeners(files),
+        "disk": collector_host.disk(files.get("systeminfo/dfh", ""), data),
+        "inodes": collector_host.inodes(files.get("systeminfo/dfi", ""), data),
+        "memory": collector_host.memory(files.get("systeminfo/freeh") or files.get("systeminfo/freem", "")),
+        "config": config,
+        "datastore": collector_host.datastore(files.get("etcd/findserverdbetcd")),
+        "snapshots": collector_host.listing(files.get("etcd/findserverdbsnapshots"), clock),
+        "etcd": etcd.block if etcd else None,
+        "api": _api(files) if server else None,
+        "certificates": list(collector_host.certificates(files)) or None,
+        "unread": {"*": NOT_HELD} | (etcd.unread if etcd else {}) | ({"config": fault} if fault else {}),
     }
+
+
+def _its_node(host: str, addresses: Sequence[str], nodes: Sequence[JSON]) -> JSON | None:
+    """The Node of a host: by its name, its short name or an address of it."""
+    names = (host.lower(), host.lower().partition(".")[0])
+    found = next((node for name in names for node in nodes if node["name"] == name), None)
+    return found or next((node for node in nodes if set(node["addresses"]) & set(addresses)), None)
 
 
 def _away(node: JSON) -> JSON:
     """A Node of which no archive is at hand."""
     address = next(iter(node["addresses"]), node["name"])
-    missing = "no archive of it is at hand"
-    return _state.unreachable(node["name"], address, missing) | {"role": "server" if node["control_plane"] else "agent"}
+    entry = _state.unreachable(node["name"], address, "no archive of it is at hand")
+    return entry | {
+        "role": "server" if node["control_plane"] else "agent",
+        "kubelet_version": node["kubelet_version"],
+        "node_ready": (node.get("conditions") or {}).get("Ready"),
+    }
 
 
-def _of_table(name: str, files: dict[str, str]) -> str | None:
-    return next((node["kubelet_version"] for node in _nodes(files) or () if node["name"] == name), None)
+def _api(files: dict[str, str]) -> JSON | None:
+    """Whether /healthz of the local API server has answered, by what was collected then."""
+    said = files.get("collector-output.log", "")
+    offline = "Kube-apiserver is offline" in said
+    answered = any(re.match(r"NAME +", files.get(f"{distro}/kubectl/crds", "")) for distro in ("rke2", "k3s"))
+    if not offline and not answered:
+        return None
+    return {"ping": None, "ready": not offline, "nodes": None, "endpoints": None, "system_uid": None, "capi": None}
 
 
-def _nodes(files: dict[str, str]) -> list[JSON] | None:
-    """Nodes as kubectl has listed them: as JSON in newer versions, else as a table."""
+def _node_objects(files: dict[str, str]) -> list[JSON] | None:
     for distro in ("rke2", "k3s"):
-        document = _state.loads(files.get(f"{distro}/kubectl/nodes.json"))
-        if document:
-            return [_state.kubernetes_node(item) for item in document.get("items") or ()]
+        items = (_state.loads(files.get(f"{distro}/kubectl/nodes.json")) or {}).get("items")
+        if isinstance(items, list):
+            return [item for item in items if isinstance(item, dict) and (item.get("metadata") or {}).get("name")]
+    return None
+
+
+def _node_table(files: dict[str, str]) -> list[JSON] | None:
+    """NAME STATUS ROLES AGE VERSION INTERNAL-IP ..., where there is no JSON."""
+    for distro in ("rke2", "k3s"):
         rows = [line.split() for line in files.get(f"{distro}/kubectl/nodes", "").splitlines()]
         if rows and rows[0][:3] == ["NAME", "STATUS", "ROLES"]:
             return [_node(row) for row in rows[1:] if len(row) >= 6]
@@ -138,141 +236,67 @@ def _nodes(files: dict[str, str]) -> list[JSON] | None:
 
 
 def _node(row: Sequence[str]) -> JSON:
-    """NAME STATUS ROLES AGE VERSION INTERNAL-IP ..."""
+    ready = row[1].split(",")[0] == "Ready"
     return {
         "name": row[0],
-        "ready": row[1].split(",")[0] == "Ready",
+        "ready": ready,
         "voter": None,
         "control_plane": "control-plane" in row[2] or "etcd" in row[2],
-        "addresses": [row[5]],
+        "conditions": {"Ready": "True"} if ready else {},
+        "addresses": [row[5]] if row[5] != "<none>" else [],
+        "os_image": None,
         "kubelet_version": row[4],
     }
 
 
-def _unit(files: dict[str, str], unit: str) -> JSON | None:
-    """What `systemctl list-units` has said of it."""
-    listed = files.get("systeminfo/systemd-units", "")
-    found = re.search(rf"(?m)^\W*{re.escape(unit)}\.service +(\S+) +(\S+) +(\S+)", listed)
-    return {"LoadState": found[1], "ActiveState": found[2], "SubState": found[3]} if found else None
+def _pods(files: dict[str, str]) -> dict[str, str]:
+    """`NAMESPACE-NAME` -> node, of a table with columns that are two blanks apart."""
+    for distro in ("rke2", "k3s"):
+        rows = [re.split(r" {2,}", line.strip()) for line in files.get(f"{distro}/kubectl/pods", "").splitlines()]
+        if rows and rows[0][:2] == ["NAMESPACE", "NAME"] and "NODE" in rows[0]:
+            at = rows[0].index("NODE")
+            whole = [row for row in rows[1:] if len(row) == len(rows[0]) and row[at] != "<none>"]
+            return {f"{row[0]}-{row[1]}": row[at] for row in whole}
+    return {}
 
 
-def _processes(text: str | None) -> list[JSON] | None:
-    """Of `ps auxfww`: USER PID %CPU %MEM VSZ RSS TTY STAT START TIME COMMAND."""
-    if text is None:
-        return None
-    rows = [line.split(None, 10) for line in text.splitlines()[1:]]
-    return [
-        {"pid": int(row[1]), "parent": None, "state": row[7][:1], "start": None, "name": _name(row[10]),
-         "args": _timeline.mask(row[10].strip(" \\_|"))[:300]}
-        for row in rows
-        if len(row) == 11 and row[1].isdigit()
-    ]  # fmt: skip
-
-
-def _name(command: str) -> str:
-    return command.strip(" \\_|").split(" ")[0].strip("[]").rpartition("/")[2]
-
-
-def _listeners(files: dict[str, str]) -> list[int] | None:
-    """TCP ports of `ss -tunlp4` and `-tunlp6`, or of `ss -anp`."""
-    texts = [text for path, text in files.items() if path.startswith("networking/ss")]
-    if not texts:
-        return None
-    ports = re.findall(r"(?m)^tcp +LISTEN +\d+ +\d+ +\S*:(\d+) ", "\n".join(texts))
-    return sorted({int(port) for port in ports} & _state.PORTS)
-
-
-def _disk(text: str, place: str) -> JSON | None:
-    """`df -h`: size and free space of the file system that holds the data directory."""
-    rows = [row for line in text.splitlines()[1:] if len(row := line.split()) == 6 and row[5].startswith("/")]
-    mine = [row for row in rows if row[5] == "/" or place.startswith(f"{row[5]}/") or place == row[5]]
-    best = max(mine, key=lambda row: len(row[5]), default=None)
-    sizes = [re.fullmatch(r"([\d.]+)([KMGTP]?)", word) for word in (best[1], best[3])] if best else []
-    found = [int(float(size[1]) * _SIZES[size[2]]) for size in sizes if size]
-    return {"bytes": found[0], "free": found[1]} if len(found) == 2 else None
-
-
-def _memory(text: str) -> JSON | None:
-    """`free -m`: Mem: total used free shared buff/cache available."""
-    found = re.search(r"(?m)^Mem: +(\d+) .* (\d+)$", text)
-    return {"bytes": int(found[1]) << 20, "available": int(found[2]) << 20} if found else None
-
-
-def _datastore(listing: str | None) -> JSON | None:
-    """Whether files of a datastore lie there; no more is known of them."""
-    if listing is None:
-        return None
-    db = re.search(r"(?m)^\S+ +\d+ +\S+ +\S+ +(\d+) .* (\S+/member/snap/db)$", listing)
-    empty = dict.fromkeys(("name", "member_id", "cluster_id", "summary", "wal", "fault"))
-    return {"present": bool(db), "path": db[2] if db else None, "bytes": int(db[1]) if db else None, **empty}
-
-
-def _etcd(files: dict[str, str]) -> JSON | None:
-    """Health and alarms as etcdctl has told them; it answers only where etcd runs in a container."""
-    if not any(path.startswith("etcd/") for path in files):
-        return None
-    health = re.findall(r"(?m)^(\S+) is (healthy|unhealthy)", files.get("etcd/endpointhealth", ""))
-    alarms = files.get("etcd/alarmlist")
-    heard = alarms is not None and not re.search(r"(?i)error|deadline|refused", alarms)
-    named = re.findall(r"alarm:(\w+)", alarms or "")
-    good = [word == "healthy" for _endpoint, word in health]
-    return {
-        "health": {"ok": all(good), "reason": None} if good else None,
-        "port": None,
-        "status": None,
-        "members": None,
-        "alarms": list(dict.fromkeys(named)) if heard or named else None,
-        "alarmed": {},
-    }
-
-
-def _certificates(files: dict[str, str]) -> Iterator[JSON]:
-    """`openssl x509 -text` of each leaf."""
-    for path, text in files.items():
-        place = re.search(r"/certs/(agent|server)/([^/]+)$", path)
-        if not place:
-            continue
-        ends = re.search(r"Not After *: *(\w{3}) +(\d+) ([\d:]+) (\d{4}) GMT", text)
-        subject = re.search(r"Subject: *(.*)", text)
-        at = datetime.strptime(" ".join(ends.groups()), "%b %d %H:%M:%S %Y").replace(tzinfo=UTC) if ends else None
-        yield {
-            "path": f"{place[1]}/{'tls/' if place[1] == 'server' else ''}{place[2]}",
-            "subject": subject[1].replace(" = ", "=") if subject else None,
-            "ends": int(at.timestamp()) if at else None,
-            "sha256": None,
-        }
-
-
-def _time(files: dict[str, str]) -> str | None:
-    """`date` in UTC; one of another zone is not understood."""
-    found = re.search(r"(\w{3}) +(\d+) ([\d:]{8}) (?:UTC|GMT) (\d{4})", files.get("systeminfo/date", ""))
-    if not found:
-        return None
-    at = datetime.strptime(" ".join(found.groups()), "%b %d %H:%M:%S %Y")
-    return at.isoformat() + "Z"
-
-
-def _logs(members: Iterator[archive.Member], names: dict[str, str]) -> Iterator[_seen.Log]:
-    for member in members:
-        top, path = _part(member.path)
-        source = _program(path)
-        if source and top in names:
-            yield names[top], source, member.path, member.chunks()
+def _chosen(
+    found: dict[str, _Archive], hosts: dict[str, str], pods: dict[str, str], nodes: Sequence[str]
+) -> dict[tuple[str, str], tuple[str | None, str]]:
+    """Archive and path of each log that is read -> node and program. A pod's log is taken of its own node's archive."""
+    chosen: dict[tuple[str, str], tuple[str | None, str]] = {}
+    held: dict[str, tuple[str, str]] = {}
+    for top in sorted(hosts, key=str):
+        for path in sorted(found[top].paths):
+            if local := _LOCAL_POD.fullmatch(path):
+                chosen[top, path] = (hosts[top], sources.of_pod(local[1], local[2]))
+            elif pod := _POD.fullmatch(path):
+                node = pods.get(pod[1]) or sources.static(pod[1], nodes)
+                before = held.get(path)
+                if before and hosts[top] != node:
+                    continue
+                if before:
+                    del chosen[before]
+                held[path] = (top, path)
+                chosen[top, path] = (node, sources.of_pod("", pod[1]))
+            elif source := _program(path):
+                chosen[top, path] = (hosts[top], source)
+    return chosen
 
 
 def _program(path: str) -> str:
-    """Whose log this is; empty where it is none."""
+    """Whose log this is, of those that are no pod's; empty where it is none in which anything is looked for."""
     head, _slash, rest = path.partition("/")
     if head == "journald":
-        return rest if rest in _UNITS else "other"
-    if path == "systeminfo/dmesg" or re.match(r"systemlogs/(?:kern|messages|syslog)", path):
+        return sources.of_unit(rest)
+    if path == "systeminfo/dmesg" or _SYSTEM.fullmatch(path):
         return "kernel"
-    if head in ("rke2", "k3s") and re.match(r"agent-logs/.*kubelet", rest):
-        return "kubelet"
-    if path == "rke2/containerd.log":
-        return "containerd"
-    if rest.startswith("podlogs/"):
-        pod = rest.removeprefix("podlogs/")
-        return next((m.expand(source) for pattern, source in _PODS if (m := re.match(pattern, pod))), "other")
-    return ""
+    return "kubelet" if _KUBELET.fullmatch(path) else "containerd" if path == "rke2/containerd.log" else ""
 
+
+def _logs(
+    members: Iterator[archive.Member], chosen: dict[tuple[str, str], tuple[str | None, str]]
+) -> Iterator[_seen.Log]:
+    for member in members:
+        if found := chosen.get(_part(member.path)):
+            yield found[0], found[1], member.path, member.unpacked().chunks()

@@ -50,7 +50,7 @@ def config(files: Mapping[str, str]) -> tuple[dict[str, Any] | None, str | None]
     """Settings of config.yaml and what stands in config.yaml.d, and why they could not be read."""
     if not files:
         return None, None
-    order = sorted(files, key=lambda path: ("config.yaml.d/" in path, path))
+    order = sorted(files, key=lambda path: (not path.endswith("/config.yaml"), path))
     try:
         found = _state.merged("\n".join(f"# file {path}\n{files[path]}" for path in order))
     except ValueError as error:
