@@ -111,7 +111,8 @@ def test_a_node_that_was_not_reached_is_a_finding(tmp_path: Path) -> None:
     hosts = {node: files for node, files in bundle.hosts.items() if node != "n3"}
     state, found = diagnosis(dataclasses.replace(bundle, hosts=hosts), tmp_path)
     assert not state["nodes"][2]["reachable"] and "n3.zip is not in the bundle" in state["nodes"][2]["error"]
-    assert [finding["node"] for finding in of(found, "server_unreachable")] == ["n3"]
+    assert [finding["node"] for finding in of(found, "node_uncollected")] == ["n3"]
+    assert not of(found, "server_unreachable"), "nobody has asked it"
 
 
 @settings(max_examples=20, deadline=None)
