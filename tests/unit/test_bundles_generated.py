@@ -154,13 +154,12 @@ SMALL: dict[str, Callable[[Path], Path]] = {
     **bad.ALL,
     "bomb": partial(bad.bomb, size=300 << 20),
     "bomb_within": partial(bad.bomb_within, size=300 << 20),
-    "yaml_bomb": partial(bad.yaml_bomb, levels=4),
     "many": partial(bad.many, count=200),
     "huge": partial(bad.huge, size=8 << 20),
     "one_line": partial(bad.one_line, size=4 << 20),
 }
 REFUSED = {"not_a_zip", "empty", "encrypted", "openshift"}
-WHOLE = {"yaml_bomb", "many", "huge", "one_line", "nul", "not_utf8", "longhorn"}
+WHOLE = {"many", "huge", "one_line", "nul", "not_utf8", "longhorn"}
 """Of these nothing has to be said: they are read."""
 
 
