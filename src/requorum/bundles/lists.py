@@ -23,6 +23,8 @@ LARGEST = 16 << 20
 """Bytes of one object, or of a file that is no list line by line."""
 MOST = 1_000_000
 """Values in one object; YAML can make more of a few lines by reference."""
+STRANGE = (AttributeError, KeyError, TypeError, ValueError)
+"""What a reader raises of an object whose parts are of other types than those of Kubernetes."""
 _CONTROL = bytes(number for number in range(32) if number not in (9, 10)) + b"\x7f"
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
