@@ -85,7 +85,10 @@ def test_bytes_that_were_changed_or_are_missing(number: int, cut: float, changes
         asked(path)
 
 
-KEYS = ["name", "labels", "annotations", "conditions", "type", "status", "addresses", "items", "kind", "data", "containerStatuses", "state", "waiting", "endpoints", "metadata"]  # fmt: skip
+KEYS = [
+    "name", "labels", "annotations", "conditions", "type", "status", "addresses", "items", "kind", "data",
+    "containerStatuses", "state", "waiting", "endpoints", "metadata",
+]  # fmt: skip
 SCALARS = st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.just("null")
 ANY = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
     st.sampled_from(KEYS), inner, max_size=4), max_leaves=12)  # fmt: skip
@@ -109,7 +112,13 @@ def test_objects_of_any_form(kind: str, about: Any, more: JSON) -> None:
         assert asked(Path(folder, "x.zip"))
 
 
-OUTPUTS = ["rke2/kubectl/nodes.json", "rke2/kubectl/nodes", "rke2/kubectl/pods", "rke2/config.yaml", "rke2/certs/server/x.crt", "etcd/memberlist", "etcd/memberlist.json", "etcd/endpointstatus", "etcd/endpointhealth", "etcd/alarmlist", "etcd/etcd-metrics-127.0.0.1:2381.txt", "etcd/findserverdbetcd", "etcd/findserverdbsnapshots", "systeminfo/date", "systeminfo/ps", "systeminfo/dfh", "systeminfo/dfi", "systeminfo/freeh", "systeminfo/systemd-units", "networking/sstunlp4"]  # fmt: skip
+OUTPUTS = [
+    "rke2/kubectl/nodes.json", "rke2/kubectl/nodes", "rke2/kubectl/pods", "rke2/config.yaml",
+    "rke2/certs/server/x.crt", "etcd/memberlist", "etcd/memberlist.json", "etcd/endpointstatus",
+    "etcd/endpointhealth", "etcd/alarmlist", "etcd/etcd-metrics-127.0.0.1:2381.txt", "etcd/findserverdbetcd",
+    "etcd/findserverdbsnapshots", "systeminfo/date", "systeminfo/ps", "systeminfo/dfh", "systeminfo/dfi",
+    "systeminfo/freeh", "systeminfo/systemd-units", "networking/sstunlp4",
+]  # fmt: skip
 
 
 @settings(max_examples=200, deadline=None)
@@ -118,7 +127,8 @@ OUTPUTS = ["rke2/kubectl/nodes.json", "rke2/kubectl/nodes", "rke2/kubectl/pods",
         "NAME STATUS ROLES\n1 2 3 4 5 6\n", "|a|b|\n|1|2|\n", "|endpoint|id|\n||x|\n", "Mem: 1 2\navailable",
         "-rw 1 a b 99999999999999999999 Feb 30 25:61 /x/y\n", "Not After : Feb 30 00:00:00 2026 GMT",
         "Sat Nov 28 20:20:18 UTC 2026", "Sat Nov 28 20:20:18 UTC 0000", 'etcd_server_id{server_id="x"} 1e999\n',
-        "etcd_server_has_leader -.e+\n", "memberID:1 alarm:X\n", '{"members":[7],"header":7}', '{"items":[{"metadata":7}]}',
+        "etcd_server_has_leader -.e+\n", "memberID:1 alarm:X\n", '{"members":[7],"header":7}',
+        '{"items":[{"metadata":7}]}', '{"items":[{"metadata":{"name":"n1"},"status":7}]}',
         "x 1.2.3G 1 1.2.3G 1 /\ny 1..2G 1 ..G 1 /\n"]), min_size=1))  # fmt: skip
 def test_outputs_of_any_form(outputs: dict[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:

@@ -224,7 +224,7 @@ def _node_objects(files: dict[str, str]) -> list[JSON] | None:
     for distro in ("rke2", "k3s"):
         items = (_state.loads(files.get(f"{distro}/kubectl/nodes.json")) or {}).get("items")
         try:
-            if isinstance(items, list) and [_state.kubernetes_node(item) for item in items]:
+            if isinstance(items, list) and all(lists.is_object(i) and _state.kubernetes_node(i) for i in items):
                 return items
         except lists.STRANGE:
             continue

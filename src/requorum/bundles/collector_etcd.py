@@ -20,9 +20,9 @@ JSON = dict[str, Any]
 _MEMBER = re.compile(r"(?m)^([0-9a-f]+), (?:started|unstarted), (.*?), (\S*), (\S*)(?:, (true|false))?$")
 _HEALTH = re.compile(r"(?m)^(\S+) is (healthy|unhealthy): (.*)$")
 _ALARM = re.compile(r"memberID:(\d+) alarm:(\w+) *")
-_METRIC = re.compile(r"(?m)^(etcd_\w+)(?:\{([^}\n]*)\})? ([-+.\deE]+)$")
+_METRIC = re.compile(r"(?m)^(etcd_\w+)(?:\{([^}\n]*)\})? (-?\d+(?:\.\d+)?(?:e[-+]?\d{1,2})?)$")
 _METRICS = re.compile(r"etcd/etcd-metrics-(.+)\.txt$")
-_SIZE = re.compile(r"([\d.]+) ?([kMGT]?)B")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kMGT]?)B")
 _SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 LOCAL = frozenset(("127.0.0.1", "localhost", "::1"))
 
@@ -46,7 +46,8 @@ def read(files: Mapping[str, str], addresses: Collection[str]) -> Etcd:
     mine = next((each for host, each in metrics.items() if host in own and each), {})
     row = next((row for host, row in rows.items() if host in own), {})
     unread: dict[str, str] = {}
-    status = _status(row, mine, listed.get("header") or {}, _leader(row, mine, rows.values(), metrics.values()))
+    header = listed["header"] if isinstance(listed.get("header"), dict) else {}
+    status = _status(row, mine, header, _leader(row, mine, rows.values(), metrics.values()))
     if status is None:
         unread["etcd.status"] = "the collector's answers do not tell its term, its index and whether it sees a leader"
     named = list(_alarms(files.get("etcd/alarmlist")) or ())
