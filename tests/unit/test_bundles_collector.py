@@ -19,6 +19,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose,
 from requorum import bundles
 from requorum.bundles import collector_etcd as etcd
 from requorum.bundles import collector_host as host
+from tests.unit.test_state_schema import problems
 
 JSON = dict[str, Any]
 MADE = datetime(2026, 11, 28, 20, 20, 18, tzinfo=UTC).timestamp()
@@ -200,6 +201,10 @@ def test_a_server_whose_api_answers(tmp_path: Path) -> None:
     assert [n["metadata"]["name"] for n in state["objects"]["nodes"]] == ["n1", "n2", "n3"]
     assert state["objects"]["volumes"] is None and "table" in state["unread"]["objects.volumes"]
     assert not two["reachable"] and "no archive of it" in two["error"] and two["role"] == "server"
+
+
+def test_it_is_a_state(tmp_path: Path) -> None:
+    assert problems(read(tmp_path, server("n1"), server("n2")).state) == []
 
 
 def test_its_files(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from requorum import bundles
+from tests.unit.test_state_schema import problems
 
 JSON = dict[str, Any]
 NODE = {"metadata": {"name": "n1"}, "status": {"nodeInfo": {"kubeletVersion": "v1.30.2+rke2r1"}}}
@@ -66,6 +67,7 @@ def asked(path: Path) -> JSON | None:
         return None
     state = bundles.state(source, [])
     json.dumps(state)
+    assert problems(state) == []
     return state
 
 
