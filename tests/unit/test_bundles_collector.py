@@ -375,6 +375,13 @@ def test_a_table_of_a_newer_etcd() -> None:
     }  # fmt: skip
 
 
+def test_a_long_text_goes_on_in_the_next_row_of_a_table() -> None:
+    rows = (endpoint("n1", "n1", ERRORS="memberID:9372"), {"ERRORS": "alarm:NOSPACE"}, endpoint("n2", "n1"))
+    found = list(etcd.table(table(OLD, *rows)))
+    assert [(row["endpoint"], row["errors"]) for row in found] == [
+        ("https://10.0.0.1:2379", "memberID:9372 alarm:NOSPACE"), ("https://10.0.0.2:2379", "")]  # fmt: skip
+
+
 LEADERS = (
     (
         "the leader's endpoint did not answer: nobody knows whom this one follows",
@@ -403,6 +410,8 @@ def test_whom_a_server_follows(what: str, rows: str, metric: str, leader: str | 
 HEALTHS = (
     ("https://10.0.0.2:2379 is unhealthy: failed to commit proposal: context deadline exceeded\n", None),
     ("https://10.0.0.1:2379 is unhealthy: failed to commit proposal: context deadline exceeded\n", False),
+    ("https://10.0.0.1:2379 is unhealthy: failed to commit proposal: Active Alarm(s): NOSPACE \n", True),
+    ("https://10.0.0.1:2379 is unhealthy: failed to commit proposal: Active Alarm(s): CORRUPT \n", False),
     (HEALTH, True),
     ("Error: bad endpoint\n", None),
 )
