@@ -30,8 +30,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from . import archive_parts
 
 CHUNK, IN_MEMORY = 1 << 20, 32 << 20
-FAULTS = (OSError, EOFError, RuntimeError, NotImplementedError, ValueError, OverflowError, zlib.error, lzma.LZMAError,
-          archive_parts.StructError, zipfile.BadZipFile, tarfile.TarError)  # fmt: skip
+FAULTS = (OSError, EOFError, LookupError, RuntimeError, NotImplementedError, ValueError, OverflowError, zlib.error,
+          lzma.LZMAError, archive_parts.StructError, zipfile.BadZipFile, tarfile.TarError)  # fmt: skip
 """What a broken archive raises, encrypted ones and unknown compressions among it."""
 NOTES = 1000
 """Parts of which each is named that could not be read; the others are counted."""
@@ -233,7 +233,7 @@ def _zip(file: IO[bytes], above: str, place: str, notes: Notes, depth: int) -> I
     seen = set[str]()
     for info in archive.infolist():
         path = above + info.filename.replace("\\", "/")
-        if info.is_dir() or not _counts(path, notes):
+        if info.filename.endswith(("/", "\\")) or not _counts(path, notes):
             continue
         if why := _refused(info, path in seen, notes.limits):
             notes.add(path, why)
@@ -350,7 +350,7 @@ def _counts(path: str, notes: Notes) -> bool:
         notes.ended = True
         notes.add(WHOLE, f"more than {notes.limits.members} files; those after them were not read")
         return False
-    if path.startswith("/") or "\0" in path or ".." in path.split("/"):
-        notes.add(path, "its name leads out of the archive")
+    if not path or path.startswith("/") or "\0" in path or ".." in path.split("/"):
+        notes.add(path or "?", "its name leads out of the archive" if path else "it has no name")
         return False
     return True

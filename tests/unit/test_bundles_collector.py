@@ -19,6 +19,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose,
 from requorum import bundles
 from requorum.bundles import collector_etcd as etcd
 from requorum.bundles import collector_host as host
+from tests.unit.test_state_schema import problems
 
 JSON = dict[str, Any]
 MADE = datetime(2026, 11, 28, 20, 20, 18, tzinfo=UTC).timestamp()
@@ -202,6 +203,10 @@ def test_a_server_whose_api_answers(tmp_path: Path) -> None:
     assert not two["reachable"] and "no archive of it" in two["error"] and two["role"] == "server"
 
 
+def test_it_is_a_state(tmp_path: Path) -> None:
+    assert problems(read(tmp_path, server("n1"), server("n2")).state) == []
+
+
 def test_its_files(tmp_path: Path) -> None:
     one = only(read(tmp_path, server("n1")))
     serving, kubelet = sorted(one["certificates"], key=lambda row: row["path"], reverse=True)
@@ -370,6 +375,13 @@ def test_a_table_of_a_newer_etcd() -> None:
     }  # fmt: skip
 
 
+def test_a_long_text_goes_on_in_the_next_row_of_a_table() -> None:
+    rows = (endpoint("n1", "n1", ERRORS="memberID:9372"), {"ERRORS": "alarm:NOSPACE"}, endpoint("n2", "n1"))
+    found = list(etcd.table(table(OLD, *rows)))
+    assert [(row["endpoint"], row["errors"]) for row in found] == [
+        ("https://10.0.0.1:2379", "memberID:9372 alarm:NOSPACE"), ("https://10.0.0.2:2379", "")]  # fmt: skip
+
+
 LEADERS = (
     (
         "the leader's endpoint did not answer: nobody knows whom this one follows",
@@ -398,6 +410,8 @@ def test_whom_a_server_follows(what: str, rows: str, metric: str, leader: str | 
 HEALTHS = (
     ("https://10.0.0.2:2379 is unhealthy: failed to commit proposal: context deadline exceeded\n", None),
     ("https://10.0.0.1:2379 is unhealthy: failed to commit proposal: context deadline exceeded\n", False),
+    ("https://10.0.0.1:2379 is unhealthy: failed to commit proposal: Active Alarm(s): NOSPACE \n", True),
+    ("https://10.0.0.1:2379 is unhealthy: failed to commit proposal: Active Alarm(s): CORRUPT \n", False),
     (HEALTH, True),
     ("Error: bad endpoint\n", None),
 )

@@ -14,6 +14,7 @@ import pytest
 from ansible_collections.requorum.cluster.plugins.module_utils import _server, _state
 from requorum import archive, bundles
 from requorum.bundles import lists, sources, support
+from tests.unit.test_state_schema import problems
 
 JSON = dict[str, Any]
 TOP = "supportbundle_1f0c9a52_2024-09-10T08-30-00Z"
@@ -124,6 +125,10 @@ def test_what_is_said_of_the_bundle_and_its_cluster(whole: JSON) -> None:
     assert [(n["name"], n["ready"], n["control_plane"]) for n in api["nodes"]] == [
         ("n1", True, True), ("n2", False, True), ("w3", True, False)]  # fmt: skip
     assert whole["harvester"]["releases"]["n1"]["harvester"] == "v1.3.1"
+
+
+def test_it_is_a_state(whole: JSON) -> None:
+    assert problems(whole) == []
 
 
 def test_nodes(whole: JSON) -> None:

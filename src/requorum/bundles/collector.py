@@ -104,9 +104,11 @@ def _take(found: dict[str, _Archive], objects: dict[str, dict[tuple[str, str], J
                   if asked.kinds[0].name == kind[1] and not asked.selector]  # fmt: skip
         for item in lists.objects(member) if wanted else ():
             place = (str(item["metadata"].get("namespace") or ""), str(item["metadata"]["name"]))
-            for name, space in wanted:
-                if not space or space == place[0]:
+            for name, _space in (each for each in wanted if each[1] in ("", place[0])):
+                try:
                     objects.setdefault(name, {}).setdefault(place, _seen.slim(name, [item])[0])
+                except lists.STRANGE as error:
+                    member.notes.add(member.path, f"{place[1]} has another form than it has in Kubernetes: {error}")
 
 
 def _state_of(
@@ -221,8 +223,11 @@ def _api(files: dict[str, str]) -> JSON | None:
 def _node_objects(files: dict[str, str]) -> list[JSON] | None:
     for distro in ("rke2", "k3s"):
         items = (_state.loads(files.get(f"{distro}/kubectl/nodes.json")) or {}).get("items")
-        if isinstance(items, list):
-            return [item for item in items if isinstance(item, dict) and (item.get("metadata") or {}).get("name")]
+        try:
+            if isinstance(items, list) and all(lists.is_object(i) and _state.kubernetes_node(i) for i in items):
+                return items
+        except lists.STRANGE:
+            continue
     return None
 
 

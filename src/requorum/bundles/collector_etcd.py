@@ -19,10 +19,11 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _state
 JSON = dict[str, Any]
 _MEMBER = re.compile(r"(?m)^([0-9a-f]+), (?:started|unstarted), (.*?), (\S*), (\S*)(?:, (true|false))?$")
 _HEALTH = re.compile(r"(?m)^(\S+) is (healthy|unhealthy): (.*)$")
+_FULL = re.compile(r"failed to commit proposal: Active Alarm\(s\):(?: NOSPACE)+ *")
 _ALARM = re.compile(r"memberID:(\d+) alarm:(\w+) *")
-_METRIC = re.compile(r"(?m)^(etcd_\w+)(?:\{([^}\n]*)\})? ([-+.\deE]+)$")
+_METRIC = re.compile(r"(?m)^(etcd_\w+)(?:\{([^}\n]*)\})? (-?\d+(?:\.\d+)?(?:e[-+]?\d{1,2})?)$")
 _METRICS = re.compile(r"etcd/etcd-metrics-(.+)\.txt$")
-_SIZE = re.compile(r"([\d.]+) ?([kMGT]?)B")
+_SIZE = re.compile(r"(\d+(?:\.\d+)?) ?([kMGT]?)B")
 _SIZES = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 LOCAL = frozenset(("127.0.0.1", "localhost", "::1"))
 
@@ -46,7 +47,8 @@ def read(files: Mapping[str, str], addresses: Collection[str]) -> Etcd:
     mine = next((each for host, each in metrics.items() if host in own and each), {})
     row = next((row for host, row in rows.items() if host in own), {})
     unread: dict[str, str] = {}
-    status = _status(row, mine, listed.get("header") or {}, _leader(row, mine, rows.values(), metrics.values()))
+    header = listed["header"] if isinstance(listed.get("header"), dict) else {}
+    status = _status(row, mine, header, _leader(row, mine, rows.values(), metrics.values()))
     if status is None:
         unread["etcd.status"] = "the collector's answers do not tell its term, its index and whether it sees a leader"
     named = list(_alarms(files.get("etcd/alarmlist")) or ())
@@ -64,16 +66,22 @@ def read(files: Mapping[str, str], addresses: Collection[str]) -> Etcd:
 
 
 def table(text: str) -> Iterator[dict[str, str]]:
-    """Rows of a table of etcdctl: column, in small letters -> text. Lines that are none are left out."""
-    names: list[str] = []
+    """Rows of a table of etcdctl: column, in small letters -> text. Lines that are none are left out.
+
+    A long text goes on in the next line, in which the first column is empty.
+    """
+    rows: list[list[str]] = []
     for line in text.splitlines():
-        if not line.startswith("|"):
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")] if line.startswith("|") else []
+        if not cells or (rows and len(cells) != len(rows[0])):
             continue
-        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
-        if not names:
-            names = [cell.lower() for cell in cells]
-        elif len(cells) == len(names):
-            yield dict(zip(names, cells, strict=True))
+        if len(rows) > 1 and not cells[0]:
+            rows[-1] = [f"{cell} {more}".strip() for cell, more in zip(rows[-1], cells, strict=True)]
+        else:
+            rows.append(cells)
+    names = [cell.lower() for cell in rows[0]] if rows else []
+    for row in rows[1:]:
+        yield dict(zip(names, row, strict=True))
 
 
 def _host(endpoint: str) -> str:
@@ -156,10 +164,14 @@ def _members(text: str, listed: JSON) -> list[JSON] | None:
 
 
 def _health(text: str, own: Collection[str], mine: JSON) -> JSON | None:
-    """What a read through the quorum said; else that its own metrics see no leader."""
+    """What a read through the quorum said; else that its own metrics see no leader.
+
+    etcdctl calls an endpoint with an alarm unhealthy although the read went well; NOSPACE does not count, as live.
+    """
     for endpoint, word, why in _HEALTH.findall(text):
         if _host(endpoint) in own:
-            return {"ok": word == "healthy", "reason": None if word == "healthy" else why}
+            healthy = word == "healthy" or bool(_FULL.fullmatch(why))
+            return {"ok": healthy, "reason": None if healthy else why.strip()}
     if mine.get("etcd_server_has_leader") == 0:
         return {"ok": False, "reason": "RAFT NO LEADER"}
     return None

@@ -130,7 +130,7 @@ def memory(text: str) -> JSON | None:
 
 def _size(word: str) -> int | None:
     """`1.5G`, `15Gi`, `512B`."""
-    found = re.fullmatch(r"([\d.]+)([KMGTP]?)i?B?", word)
+    found = re.fullmatch(r"(\d+(?:\.\d+)?)([KMGTP]?)i?B?", word)
     return round(float(found[1]) * _UNITS[found[2]]) if found else None
 
 

@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Iterator
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeGuard
 
 import yaml
 
@@ -23,6 +23,8 @@ LARGEST = 16 << 20
 """Bytes of one object, or of a file that is no list line by line."""
 MOST = 1_000_000
 """Values in one object; YAML can make more of a few lines by reference."""
+STRANGE = (AttributeError, KeyError, TypeError, ValueError)
+"""What a reader raises of an object whose parts are of other types than those of Kubernetes."""
 _CONTROL = bytes(number for number in range(32) if number not in (9, 10)) + b"\x7f"
 _Base: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -59,10 +61,18 @@ def objects(member: archive.Member) -> Iterator[JSON]:
             continue
         listed = found.get("items") if isinstance(found, dict) and "items" in found else found
         for item in listed if isinstance(listed, list) else [listed]:
-            if isinstance(item, dict) and isinstance(item.get("metadata"), dict) and item["metadata"].get("name"):
+            if is_object(item):
                 yield item
             elif item:
                 member.notes.add(member.path, f"object {number + 1} is no object of Kubernetes")
+
+
+def is_object(item: Any) -> TypeGuard[JSON]:
+    """Whether it has a name, and a namespace where it says one."""
+    meta = item.get("metadata") if isinstance(item, dict) else None
+    if not isinstance(meta, dict) or not isinstance(meta.get("namespace", ""), (str, type(None))):
+        return False
+    return isinstance(meta.get("name"), str) and bool(meta["name"])
 
 
 def document(text: bytes) -> Any:

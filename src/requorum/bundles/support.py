@@ -32,7 +32,6 @@ HELD_BACK = {
     "releases": "a support bundle holds no Secrets but those of plans",
 }
 NOT_HELD = "a support bundle does not hold it"
-ALL = "namespaced"
 _OBJECTS = re.compile(r"(?:^|/)yamls/(?:cluster|namespaced/([^/]+))/(?:(?!v1/)([^/]+)/)?(v[^/]+)/([^/]+)\.yaml$")
 _POD = re.compile(r"(?:^|/)logs/([^/]+)/([^/]+)/([^/]+?)\.log(?:\.\d+)?$")
 _HOST = re.compile(r"(?:^|/)([^/]+)/(?:logs/([^/]+)\.log(?:\.\d+)?|configs/(.+))$")
@@ -41,6 +40,15 @@ _CONFIG = re.compile(r"etc/rancher/rke2/config\.yaml(?:\.d/[^/]+\.yaml)?$")
 _CREATED = re.compile(r"supportbundle_[^/]*_(\d{4}-\d\d-\d\d)T(\d\d)-(\d\d)-(\d\d)Z")
 _MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d+)?(?:Z|[+-]\d\d:\d\d)$")
 _ROLES = ("control-plane", "etcd", "master")
+
+
+def _node_shape(item: JSON) -> None:
+    _state.kubernetes_node(item)
+    _entry("", item, {}, True, None)
+
+
+SHAPES: dict[str, Callable[[JSON], object]] = {"nodes": _node_shape, "clusters": _harvester.capi}
+"""What raises where an object has another form than the readers below take for granted."""
 
 
 @dataclass
@@ -117,12 +125,19 @@ def _take_objects(found: _Found, member: archive.Member, space: str | None, grou
         return
     for item in lists.objects(member):
         meta = item["metadata"]
-        for name, items in zip(wanted, held, strict=True):
-            items += _seen.slim(name, [item])
-        if slices and (meta.get("labels") or {}).get("kubernetes.io/service-name", meta["name"]) == "kubernetes":
-            found.endpoints = sorted({*(found.endpoints or ()), *_state.addresses(item)})
+        try:
+            slim = [_seen.slim(name, [item])[0] for name in wanted]
+            for name in wanted:
+                SHAPES.get(name, dict)(item)
+            if slices and (meta.get("labels") or {}).get("kubernetes.io/service-name", meta["name"]) == "kubernetes":
+                found.endpoints = sorted({*(found.endpoints or ()), *_state.addresses(item)})
+        except lists.STRANGE as error:
+            member.notes.add(member.path, f"{meta['name']} has another form than it has in Kubernetes: {error}")
+            continue
+        for items, each in zip(held, slim, strict=True):
+            items.append(each)
         if spaces and meta["name"] == "kube-system":
-            found.system_uid = meta.get("uid")
+            found.system_uid = str(meta.get("uid") or "") or None
 
 
 def _wanted(space: str | None, group: str | None, plural: str) -> list[str]:
