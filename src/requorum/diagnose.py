@@ -1,6 +1,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`requorum diagnose`: what a bundle says is wrong, by the same rules as of a live cluster."""
+"""`requorum diagnose`: what a bundle says is wrong, by the same rules as of a live cluster.
+
+Rules take longer to import than other commands to run, so it is done where they are asked.
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,19 @@ import argparse
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
-    _diagnose,
-    _diagnosis_html,
     _diagnosis_junit,
     _diagnosis_text,
     _diagnosis_words,
-    _rules,
-    _seen,
 )
 
-from . import bundles, documents, rules
+from . import documents, rules
 from .output import Line, Result, Table
+
+if TYPE_CHECKING:
+    from ansible_collections.requorum.cluster.plugins.module_utils import _seen
 
 JSON = dict[str, Any]
 UNREAD, FOUND = 1, 4
@@ -50,6 +52,10 @@ def add_faces(command: argparse.ArgumentParser) -> None:
 
 def diagnose(arguments: argparse.Namespace) -> Result:
     """0, 4 or 1 by `code`."""
+    from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose, _rules
+
+    from . import bundles
+
     asked = _rules.load(*arguments.rules)
     line = Line()
     line.say(f"{arguments.file[0]} ...")
@@ -70,6 +76,8 @@ def _told(logs: Iterable[_seen.Log], line: Line) -> Iterator[_seen.Log]:
 
 def result(document: JSON, arguments: argparse.Namespace) -> Result:
     """A diagnosis in the forms that were asked for."""
+    from ansible_collections.requorum.cluster.plugins.module_utils import _diagnosis_html  # jinja2 takes long
+
     for path, render in ((arguments.html, _diagnosis_html.render), (arguments.junit, _diagnosis_junit.render)):
         if path:
             documents.replace(path, render(document))

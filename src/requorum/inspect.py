@@ -11,13 +11,19 @@ import time
 from dataclasses import asdict
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _diagnosis_changes, _upkeep
+from ansible_collections.requorum.cluster.plugins.module_utils import _diagnosis_changes
 
 from . import diagnose, inputs, output, remote
 from .output import Result, Table
 
 JSON = dict[str, Any]
 FAILED = 1
+UPKEEP = {
+    "certificates": "days until each ends",
+    "etcd": "health, size, fragmentation, slow fsync, leader changes",
+    "backups": "age of the newest proved one",
+}
+"""Part of `_upkeep` -> what it is about."""
 
 
 def add(commands: Any) -> None:
@@ -30,11 +36,7 @@ def add(commands: Any) -> None:
     made.add_argument("--bundle-out", metavar="FILE", help="write what was read, without secrets, for `diagnose`")
     about = "each may stand alone; exit codes are for monitoring"
     upkeep = made.add_argument_group("on a schedule (docs/monitoring)", about)
-    for part, told in (
-        ("certificates", "days until each ends"),
-        ("etcd", "health, size, fragmentation, slow fsync, leader changes"),
-        ("backups", "age of the newest proved one"),
-    ):
+    for part, told in UPKEEP.items():
         upkeep.add_argument(f"--{part}", action="append_const", dest="upkeep", const=part, default=[], help=told)
     upkeep.add_argument("--prometheus", metavar="FILE", help="write it for the textfile collector of the node exporter")
     made.set_defaults(run=inspect)
@@ -63,7 +65,7 @@ def look(arguments: argparse.Namespace) -> remote.Outcome:
     if arguments.rules:
         variables["requorum_rules"] = [os.path.abspath(folder) for folder in arguments.rules]
     if arguments.upkeep or arguments.prometheus:
-        variables["requorum_upkeep"] = arguments.upkeep or list(_upkeep.PARTS)
+        variables["requorum_upkeep"] = arguments.upkeep or list(UPKEEP)
     for name, path in (("prometheus", arguments.prometheus), ("bundle", arguments.bundle_out)):
         if path:
             variables[f"requorum_{name}"] = os.path.abspath(path)

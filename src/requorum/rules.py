@@ -1,6 +1,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`requorum rules`: what a diagnosis looks for, one rule with all that it says, and the test of every rule."""
+"""`requorum rules`: what a diagnosis looks for, one rule with all that it says, and the test of every rule.
+
+They are imported where they are read, as in `diagnose`.
+"""
 
 from __future__ import annotations
 
@@ -8,13 +11,13 @@ import argparse
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
-
-from ansible_collections.requorum.cluster.plugins.module_utils import _rule_tests, _rules
-from ansible_collections.requorum.cluster.plugins.module_utils._rules import Rule
+from typing import TYPE_CHECKING, Any
 
 from .inputs import Usage
 from .output import Result, Table
+
+if TYPE_CHECKING:
+    from ansible_collections.requorum.cluster.plugins.module_utils._rules import Rule
 
 JSON = dict[str, Any]
 FOUND = 4
@@ -46,6 +49,8 @@ def add_folders(command: argparse.ArgumentParser) -> None:
 
 def listed(arguments: argparse.Namespace) -> Result:
     """One row for each rule."""
+    from ansible_collections.requorum.cluster.plugins.module_utils import _rules
+
     rules = _rules.load(*arguments.rules)
     rows = [(rule.severity, rule.id, rule.title) for rule in rules]
     kinds = [(word, sum(rule.severity == word for rule in rules)) for word in _rules.SEVERITIES]
@@ -55,6 +60,8 @@ def listed(arguments: argparse.Namespace) -> Result:
 
 def shown(arguments: argparse.Namespace) -> Result:
     """All that a rule says."""
+    from ansible_collections.requorum.cluster.plugins.module_utils import _rules
+
     rules = _rules.load(*arguments.rules)
     rule = next((each for each in rules if each.id == arguments.id), None)
     if rule is None:
@@ -105,6 +112,8 @@ def _plain(rule: Rule) -> JSON:
 
 def tested(arguments: argparse.Namespace) -> Result:
     """0 when each does what it should by its own test, else 4."""
+    from ansible_collections.requorum.cluster.plugins.module_utils import _rule_tests, _rules
+
     rules = _rules.load(*arguments.rules)
     names = {rule.id for rule in rules}
     faults = {rule.id: [*_rule_tests.faults(rule), *_strange(rule, names)] for rule in rules}

@@ -87,7 +87,7 @@ def test_all_lists_what_could_not_be_checked(read: JSON, capsys: pytest.CaptureF
 def test_one_in_which_no_rule_has_an_answer(
     read: JSON, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("requorum.diagnose._rules.load", lambda *_folders: diagnoses.RULES[5:6])
+    monkeypatch.setattr(_rules, "load", lambda *_folders: diagnoses.RULES[5:6])
     read["nodes"] = [runs.dead("r1")]
     assert cli.main(["diagnose", "a.zip"]) == 1
     assert capsys.readouterr().out.startswith("NOT KNOWN: prod")
