@@ -14,7 +14,7 @@ import typing as t
 from dataclasses import dataclass
 
 from . import _jmes, _predicates, _rules
-from ._predicates import Found, Unknown
+from ._found import Answer, Found, Unknown, why_not
 from ._rules import Rule
 
 JSON = dict[str, t.Any]
@@ -29,7 +29,6 @@ EACH = re.compile(r"(nodes\[[^\]|]*\])\.([^|\[]+)")
 """A need of a rule about the whole state: each such node of which this is not known is named as not checked."""
 TIMES = 1000
 """A hit has no more times than that (`_scan`)."""
-Answer = t.Iterator[Found | Unknown]
 
 
 @dataclass(frozen=True)
@@ -137,8 +136,7 @@ def _of_logs(rule: Rule, state: JSON) -> Answer:
         if _count(wanted, rule.logs.within, state) >= rule.logs.count:
             yield Found(node, entry, tuple(_lines(wanted)))
         elif node is not None and _expected(sources, entry) and not any(log["node"] == node for log in read):
-            why = (entry.get("unread") or {}).get("*")
-            yield Unknown(node, str(why or f"no log of {' or '.join(rule.logs.source)} was read"))
+            yield Unknown(node, why_not(entry, "*", f"no log of {' or '.join(rule.logs.source)} was read"))
 
 
 def _expected(sources: set[str], entry: JSON) -> bool:

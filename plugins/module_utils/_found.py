@@ -28,5 +28,16 @@ class Unknown:
     why: str
 
 
+def why_not(read: JSON, part: str, otherwise: str = "") -> str:
+    """Why a part of a node, or of the state, was not read."""
+    told = read.get("unread") or {}
+    return str(told.get(part) or told.get("*") or otherwise or f"{part} is not known")
+
+
+def first(lines: t.Sequence[str], most: int) -> tuple[str, ...]:
+    """So many of them, and how many more there are."""
+    return (*lines[:most], *([f"and {len(lines) - most} more"] if len(lines) > most else []))
+
+
 Answer = t.Iterator[Found | Unknown]
 Predicate = t.Callable[[JSON], Answer]

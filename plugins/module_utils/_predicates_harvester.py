@@ -10,7 +10,7 @@ import typing as t
 
 from . import _check, _check_rancher, _fleet, _harvester_checks, _orphans, _stale, _stuck
 from ._check import Topic
-from ._found import JSON, Answer, Found, Predicate, Unknown
+from ._found import JSON, Answer, Found, Predicate, Unknown, first
 from ._orphans import labels, meta, name_of, notes, spec, status
 from ._predicates_upgrade import going, seen_of
 from ._timeline import mask
@@ -38,8 +38,7 @@ def _topic(name: str, *, at_rest: bool = False) -> Predicate:
             yield Unknown(None, told.observed)
         elif told.state == "wrong":
             faults = topic.judge(seen).faults
-            more = [f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
-            evidence = (*(fault.what for fault in faults[:SHOWN]), *more)
+            evidence = first([fault.what for fault in faults], SHOWN)
             yield Found(None, {"said": told.observed, "next": told.next, "count": len(faults)}, evidence)
 
     return answer

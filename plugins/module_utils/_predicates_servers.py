@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 
 from . import _classify, _jmes, _repair, _server
-from ._found import JSON, Answer, Found, Predicate, Unknown
+from ._found import JSON, Answer, Found, Predicate, Unknown, why_not
 
 SECTOR, TRAILER = 512, 32
 """A snapshot is an image of pages and a sha256 behind it (facts/rke2.md 7.1)."""
@@ -46,7 +46,7 @@ def repairs(name: str) -> Predicate:
         missing = {entry["name"]: next((n for n in ASKED if _lacks(entry, n)), "") for entry in entries}
         unread = [entry for entry in entries if missing[entry["name"]]]
         for entry in unread:
-            yield Unknown(entry["name"], _why(entry, missing[entry["name"]]))
+            yield Unknown(entry["name"], why_not(entry, missing[entry["name"]]))
         read = [entry for entry in entries if entry not in unread]
         case = _classify.classify([_server.view({"host": entry["name"], **entry}) for entry in read])
         for item in _repair.due(case, [{"host": entry["name"], **entry} for entry in read]):
@@ -68,7 +68,7 @@ def _snapshots(state: JSON) -> t.Generator[Unknown, None, list[tuple[str, JSON]]
     servers = [entry for entry in state["nodes"] if entry.get("server")]
     blind = [entry for entry in servers if entry.get("snapshots") is None]
     for entry in blind:
-        yield Unknown(entry["name"], _why(entry, "snapshots"))
+        yield Unknown(entry["name"], why_not(entry, "snapshots"))
     if blind or not servers:
         return None
     found = [item for entry in servers for item in entry["snapshots"].items()]
@@ -101,7 +101,7 @@ def snapshots_broken(state: JSON) -> Answer:
             continue
         found = entry.get("snapshots")
         if found is None:
-            yield Unknown(entry["name"], _why(entry, "snapshots"))
+            yield Unknown(entry["name"], why_not(entry, "snapshots"))
             continue
         bad = [f"{path}: {why}" for path, file in found.items() if (why := _broken(path, file))]
         if bad:
@@ -117,11 +117,6 @@ def _broken(path: str, file: JSON) -> str:
         return "it is empty"
     whole = path.endswith(".zip") or file["bytes"] % SECTOR == TRAILER
     return "" if whole else f"{file['bytes']} bytes have no sha256 at their end"
-
-
-def _why(entry: JSON, name: str) -> str:
-    told = entry.get("unread") or {}
-    return str(told.get(name) or told.get("*") or f"{name} is not known")
 
 
 NAMED: dict[str, Predicate] = {

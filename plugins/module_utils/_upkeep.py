@@ -14,6 +14,7 @@ from datetime import UTC, datetime
 
 from . import _certificates, _clocks, _diagnose, _jmes, _repair, _server, _tls, _tls_files, _upkeep_judge, _upkeep_logs
 from ._errors import RequorumError
+from ._found import why_not
 from ._upkeep_judge import Thresholds
 from ._upkeep_logs import Searched
 
@@ -207,9 +208,8 @@ class _Look:
         return {"node": entry["name"], "count": len(files), **about}
 
     def _miss(self, what: str, entry: JSON, word: str, otherwise: str, *, optional: bool = False) -> None:
-        told = entry.get("unread") or {}
-        why = told.get(word) or told.get("*") or entry.get("error") or otherwise
-        self.unknown.append(_Unknown(what, entry["name"], str(why), optional))
+        why = why_not(entry, word, entry.get("error") or otherwise)
+        self.unknown.append(_Unknown(what, entry["name"], why, optional))
 
 
 def failed(cluster: str, why: str, parts: t.Collection[str] = PARTS) -> JSON:

@@ -9,6 +9,7 @@ import typing as t
 from dataclasses import dataclass
 
 from . import _repair, _retention
+from ._found import first
 
 JSON = dict[str, t.Any]
 OK, UNREAD, FOUND = 0, 1, 4
@@ -81,7 +82,6 @@ def _certificates(rows: t.Iterable[JSON], limits: Thresholds) -> t.Iterator[JSON
         said = [f"{ended} ended"] if ended else []
         said += [f"{len(found) - ended} due"] if len(found) > ended else []
         lines = [f"{row['name']} {ends(row['days'])}" for row in found]
-        more = [f"and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
         playbook = "rotate_ca" if all(row["authority"] for row in found) else "rotate_certs"
         yield _finding(
             "certificates_ended" if ended else "certificates_due",
@@ -89,7 +89,7 @@ def _certificates(rows: t.Iterable[JSON], limits: Thresholds) -> t.Iterator[JSON
             node,
             f"Certificates of {node}: {', '.join(said)}. The first: {lines[0]}.",
             f"ansible-playbook playbooks/{playbook}.yml -i INV --check",
-            [*lines[:SHOWN], *more],
+            [*first(lines, SHOWN)],
         )
 
 
