@@ -34,7 +34,7 @@ def nodes(state: JSON) -> list[JSON]:
     """`nodes` of docs/diagnosis.schema.json, of a state that `_diagnose.viewed` has made."""
     now = _jmes.seconds(state.get("time"))
     judged: dict[str, list[JSON]] = {}
-    for judgement in _certificates.judged(state["nodes"], now or 0):
+    for judgement in _certificates.judged(state["nodes"], now):
         judged.setdefault(judgement["node"], []).append(judgement)
     return [_Node(entry, state, now, judged.get(entry["name"], [])).drawn() for entry in state["nodes"]]
 
@@ -48,7 +48,7 @@ class _Node:
         self.names = [name for name in named if name]
         rows = zip(entry.get("certificates") or (), judged, strict=True)
         self.certificates = [
-            {"name": found["path"], "ends": _iso(row["ends"]), "state": found["state"] if now else "unknown"}
+            {"name": found["path"], "ends": _iso(row["ends"]), "state": found["state"]}
             for row, found in rows
         ]
 

@@ -9,33 +9,38 @@ import ipaddress
 import typing as t
 from fnmatch import fnmatch
 
-from . import _certificates, _jmes, _tls_files
-from ._found import JSON, Answer, Found, Predicate, Unknown
+from . import _certificates, _jmes, _tls_files, _tls_words
+from ._found import JSON, Answer, Found, Predicate, Unknown, first, why_not
 
 COMPONENTS = ("server/tls/kube-scheduler/*", "server/tls/kube-controller-manager/*")
 KUBELET = ("agent/client-kubelet.crt", "agent/serving-kubelet.crt")
 FRONT = ("server/tls/client-auth-proxy.crt", "server/tls/request-header-ca.crt")
 ETCD = ("server/tls/etcd/client.crt", "server/tls/etcd/*server-client.crt")
 SUPERVISOR = (_tls_files.DYNAMIC, "secret/kube-system/*-serving")
+TIMELESS = frozenset({"foreign", "key", "unreadable"})
+"""States that are the same at any time."""
+SHOWN = 8
 
 
 def _judgements(state: JSON) -> t.Iterator[JSON]:
     entries = [entry for entry in state["nodes"] if entry["reachable"]]
-    yield from state.get("certificates") or _certificates.judged(entries, _jmes.seconds(state["time"]) or 0.0)
+    yield from state.get("certificates") or _certificates.judged(entries, _jmes.seconds(state["time"]))
 
 
-def _unread(state: JSON) -> Answer:
+def _unread(state: JSON, states: t.Collection[str]) -> Answer:
+    """Nodes without a certificate; and without a time nobody knows what has ended."""
     for entry in state["nodes"]:
         if not entry.get("certificates"):
-            told = entry.get("unread") or {}
-            yield Unknown(entry["name"], str(told.get("certificates") or told.get("*") or "no certificate was read"))
+            yield Unknown(entry["name"], why_not(entry, "certificates", "no certificate was read"))
+    if not TIMELESS.issuperset(states) and _jmes.seconds(state["time"]) is None:
+        yield Unknown(None, why_not(state, "time"))
 
 
 def files(*paths: str, states: t.Collection[str], but: t.Collection[str] = ()) -> Predicate:
     """Files of these paths in one of these states, a finding for each node; what lies in the cluster is no node's."""
 
     def answer(state: JSON) -> Answer:
-        yield from _unread(state)
+        yield from _unread(state, states)
         wrong: dict[str | None, dict[str, None]] = {}
         for row in _judgements(state):
             if row["state"] in states and row["path"] not in but and any(fnmatch(row["path"], path) for path in paths):
@@ -47,16 +52,21 @@ def files(*paths: str, states: t.Collection[str], but: t.Collection[str] = ()) -
     return answer
 
 
-def _aggregate(ident: str) -> Predicate:
-    """What the short look of every run says, under its own id."""
+def of_nodes(*, due: bool) -> Predicate:
+    """Nodes of which something is not as it should be: nothing but files that end soon (due), or more than that."""
 
     def answer(state: JSON) -> Answer:
-        yield from _unread(state)
-        entries = [entry for entry in state["nodes"] if entry["reachable"]]
-        plan = {"started": state["time"], "certificates": state.get("certificates")}
-        for rule, _severity, node, summary, evidence in _certificates.findings(plan, {**state, "nodes": entries}):
-            if rule == ident:
-                yield Found(node, {"said": summary.rstrip(".")}, tuple(evidence))
+        yield from _unread(state, ("soon",))
+        wrong: dict[str, list[JSON]] = {}
+        for row in _judgements(state):
+            if row["state"] not in ("ok", "unknown"):
+                wrong.setdefault(row["node"], []).append(row)
+        for node, rows in wrong.items():
+            states = dict.fromkeys(row["state"] for row in rows)
+            if (set(states) == {"soon"}) is due:
+                said = ", ".join(_tls_words.STATES[word] for word in states)
+                lines = [f"{row['path']}: {row['why']}" for row in rows]
+                yield Found(node, {"said": f"{node} has {len(rows)} certificates or keys: {said}"}, first(lines, SHOWN))
 
     return answer
 
@@ -69,8 +79,7 @@ def names_lacking(state: JSON) -> Answer:
         rows = entry.get("certificates")
         serving = [row for row in rows or () if row["path"].endswith("/serving-kube-apiserver.crt")]
         if not serving or serving[0].get("names") is None or entry.get("config") is None:
-            told = entry.get("unread") or {}
-            yield Unknown(entry["name"], str(told.get("*") or told.get("config") or "its names were not read"))
+            yield Unknown(entry["name"], why_not(entry, "config", "its names were not read"))
             continue
         lacking = sorted(_wanted(entry) - set(map(_spelt, serving[0]["names"])))
         if lacking:
@@ -94,8 +103,8 @@ def _spelt(name: str) -> str:
 
 DEAD, LEAVES = ("expired",), ("server/tls/client-*.crt", "server/tls/serving-kube-apiserver.crt")
 NAMED: dict[str, Predicate] = {
-    "certificates_due": _aggregate("certificates_due"),
-    "certificates_wrong": _aggregate("certificates_wrong"),
+    "certificates_due": of_nodes(due=True),
+    "certificates_wrong": of_nodes(due=False),
     "ca_expired": files(*_tls_files.AUTHORITIES, states=DEAD),
     "ca_due": files(*_tls_files.AUTHORITIES, states=("soon",)),
     "ca_differs": files(*_tls_files.AUTHORITIES, states=("foreign", "key")),

@@ -88,7 +88,9 @@ def snapshots_old(state: JSON) -> Answer:
     """The newest one that can be whole is older than two turns of the schedule and a bit."""
     found = yield from _snapshots(state)
     now = _jmes.seconds(state["time"])
-    if found and now is not None:
+    if found and now is None:
+        yield Unknown(None, why_not(state, "time"))
+    elif found:
         path, file = max(found, key=lambda item: item[1]["mtime"])
         if now - file["mtime"] > OLD_S:
             yield Found(None, {"age": now - file["mtime"]}, (path,))

@@ -171,3 +171,22 @@ def test_what_is_not_known_of_a_cluster_that_is_well_makes_no_certainty(key: str
     found = {each["id"] for each in document["findings"] if each["severity"] != "info"}
     assert found <= {"etcd_unread", "datastore_unknown"}
     assert not [each for each in document["not_checked"] if "has a form" in each["why"]]
+
+
+@pytest.mark.parametrize("ident", ["leaf_expired", "certificate_early", "certificates_wrong", "certificates_due",
+                                   "ca_due", "snapshots_old"])  # fmt: skip
+def test_without_a_time_nothing_is_old_or_young_or_well(ident: str) -> None:
+    given = {**state(*_well()), "time": None, "unread": {"time": "no clock was read"}}
+    document = _diagnose.diagnose(given, (RULES[ident],))
+    assert (document["findings"], document["passed"]) == ([], [])
+    assert {"rule": ident, "severity": RULES[ident].severity, "node": None, "why": "no clock was read"} in (
+        document["not_checked"]
+    )
+    assert {each["state"] for node in document["nodes"] for each in node["certificates"]} == {"unknown"}
+
+
+def test_another_authority_is_one_at_any_time() -> None:
+    entries = _well()
+    entries[0]["certificates"][0]["sha256"] = "another"
+    document = _diagnose.diagnose({**state(*entries), "time": None}, (RULES["ca_differs"],))
+    assert [each["node"] for each in document["findings"]] == [entries[0]["name"]] and document["not_checked"] == []
