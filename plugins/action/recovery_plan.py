@@ -134,10 +134,7 @@ class ActionModule(NodeAction):
             "machines": machines,
             "command": self._command(),
             **self._of_nodes(case, plan, entries, living),
-            "repairs": [
-                asdict(item) | {"command": self._repair_by(item.name)}
-                for item in _repair.due(case, entries, free_mb=self._free_mb)
-            ],
+            "repairs": [asdict(item) for item in _repair.due(case, entries, free_mb=self._free_mb)],
         }
         if record:
             document["back"] = [asdict(back) for back in _rollback.backs(record, entries)]
@@ -225,7 +222,9 @@ class ActionModule(NodeAction):
     def _command(self) -> str:
         """What was typed, as far as it decides what is done: for the lines that say what to type next."""
         options = dict(self._task.args.get("options") or {})
-        words = self._playbook(PLAYBOOKS[self._task.args.get("purpose") or "recover"])
+        sources = self.vars.get("ansible_inventory_sources") or ()
+        playbook = PLAYBOOKS[self._task.args.get("purpose") or "recover"]
+        words = [f"ansible-playbook {playbook}", *(f"-i {shlex.quote(str(source))}" for source in sources)]
         if repairs := options.pop("repairs", ()):
             words.append(f"--tags {','.join(repairs)}")
         typed = {name: self.settings.get(f"requorum_{name}") for name in TYPED}
@@ -250,16 +249,9 @@ class ActionModule(NodeAction):
             later += actions
         return None
 
-    def _playbook(self, words: str) -> list[str]:
-        sources = self.vars.get("ansible_inventory_sources") or ()
-        return [f"ansible-playbook {words}", *(f"-i {shlex.quote(str(source))}" for source in sources)]
-
     @property
     def _free_mb(self) -> int:
         return int(self.settings.get("requorum_defragment_mb") or _repair.FREE_MB)
-
-    def _repair_by(self, name: str) -> str:
-        return " ".join([*self._playbook(PLAYBOOKS["repair"]), f"--tags {name}"])
 
     def _choose(self, word: str, entries: list[dict[str, t.Any]]) -> _catalog.Row | _classify.Refusal:
         """The row of the table of snapshots that the user means."""
