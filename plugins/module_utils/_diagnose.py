@@ -87,6 +87,7 @@ def diagnose(state: JSON, rules: t.Sequence[Rule], *, survivor: str = "", powere
     asked, outcomes, findings = _asked(seen, rules)
     worst = next((s for s in SEVERITIES if any(f["severity"] == s for f in findings)), "ok")
     unknown = list(_unknown(asked, outcomes))
+    refused = {each["operation"]: each for each in _refused(case, findings, asked)}
     document = {
         "schema": SCHEMA,
         **{key: seen.get(key) for key in ("cluster", "source", "time", "distro")},
@@ -97,8 +98,8 @@ def diagnose(state: JSON, rules: t.Sequence[Rule], *, survivor: str = "", powere
             "sentence": _sentence(case, findings, unknown),
             "next": _next(case, findings),
         },
-        "allowed": [{"operation": o, "command": COMMANDS[o]} for o in _allowed(case, findings, asked)],
-        "refused": list(_refused(case, findings, asked)),
+        "allowed": [{"operation": o, "command": COMMANDS[o]} for o in OPERATIONS if o not in refused],
+        "refused": list(refused.values()),
         "findings": findings,
         "contradictions": list(_contradictions(asked, findings)),
         "not_checked": unknown,
@@ -112,8 +113,8 @@ def diagnose(state: JSON, rules: t.Sequence[Rule], *, survivor: str = "", powere
 def of_run(plan: JSON, before: JSON) -> list[JSON]:
     """What a run's report says was wrong: of plan.json and the state before, as far as the hosts themselves tell it."""
     entries = [{**e, "role": "agent" if e["name"] in plan["agents"] else "server"} for e in before["nodes"]]
-    about = {"time": plan["started"], "distro": plan["distro"], "certificates": plan.get("certificates")}
-    about["source"] = {"kind": "live"}
+    about = {"source": {"kind": "live"}, "time": plan["started"], "distro": plan["distro"],
+             "certificates": plan.get("certificates")}  # fmt: skip
     rules = [rule for rule in _rules.load() if rule.severity != "info"]
     state = {**before, **about, "nodes": entries, "objects": {}, "unread": {}, "logs": [], "hits": []}
     state = _seen.with_logs(state, _ends(entries), _scan.patterns(rules))
@@ -234,11 +235,6 @@ def _next(case: Case, findings: t.Sequence[JSON]) -> JSON | None:
         return None
     wanted = next((o for o in ("start", "rejoin", "reset", "restore") if o in ALLOWED[case.kind]), "collect")
     return {"command": COMMANDS[wanted], "why": case.reason}
-
-
-def _allowed(case: Case, findings: t.Sequence[JSON], rules: t.Mapping[str, Rule]) -> list[str]:
-    refused = {each["operation"] for each in _refused(case, findings, rules)}
-    return [operation for operation in OPERATIONS if operation not in refused]
 
 
 def _refused(case: Case, findings: t.Sequence[JSON], rules: t.Mapping[str, Rule]) -> t.Iterator[JSON]:
