@@ -13,22 +13,15 @@ import re
 import typing as t
 from dataclasses import dataclass
 
-from . import _jmes, _predicates, _rules
+from . import _jmes, _predicates, _rules, _scan
 from ._found import Answer, Found, Unknown, why_not
 from ._rules import Rule
 
 JSON = dict[str, t.Any]
-RANCHER = {
-    *("rancher", "capi", "fleet-agent", "fleet-controller", "harvester", "harvester-webhook", "suc", "upgrade-job"),
-    *("longhorn-manager", "virt", "rancherd", "rancher-system-agent"),
-}
-"""Programs of Rancher and Harvester; elsewhere nobody misses their logs."""
 LINES = 4
 """So many log lines are shown of one finding."""
 EACH = re.compile(r"(nodes\[[^\]|]*\])\.([^|\[]+)")
 """A need of a rule about the whole state: each such node of which this is not known is named as not checked."""
-TIMES = 1000
-"""A hit has no more times than that (`_scan`)."""
 
 
 @dataclass(frozen=True)
@@ -119,7 +112,7 @@ def _of_logs(rule: Rule, state: JSON) -> Answer:
     assert rule.logs
     sources = set(rule.logs.source)
     read = [log for log in state.get("logs") or () if log["source"] in sources]
-    if not read and sources <= RANCHER and not _managed(state):
+    if not read and sources <= _rules.OF_RANCHER and not _managed(state):
         return
     if not read:
         yield Unknown(None, f"no log of {', '.join(rule.logs.source)} was read")
@@ -155,16 +148,11 @@ def _last(hits: t.Iterable[JSON]) -> str:
 
 
 def _count(hits: t.Iterable[JSON], within: float | None, state: JSON) -> int:
-    """Lines in the window; of a line without a time nobody knows that it is old."""
+    """Lines in the window."""
     end = _jmes.seconds(state.get("time"))
     if within is None or end is None:
         return sum(hit["count"] for hit in hits)
-    young = 0
-    for hit in hits:
-        dated = [at for at in map(_jmes.seconds, hit["times"]) if at is not None]
-        young += sum(at >= end - within * 60 for at in dated)
-        young += hit["count"] - len(dated) if len(dated) < TIMES else 0
-    return young
+    return sum(_scan.young(hit, end - within * 60) for hit in hits)
 
 
 def _lines(hits: t.Sequence[JSON]) -> t.Iterator[str]:

@@ -14,7 +14,7 @@ import tempfile
 import typing as t
 from collections import Counter
 
-from . import _jmes
+from . import _jmes, _rules
 from ._errors import RequorumError
 
 JSON = dict[str, t.Any]
@@ -44,7 +44,6 @@ HELP = {
     "requorum_unread": "What could not be read.",
 }
 """Name -> its meaning. All are gauges: a look starts from nothing each time."""
-SEVERITIES = ("blocker", "error", "warning", "info")
 ALARMS = ("CORRUPT", "NOSPACE")
 
 
@@ -147,7 +146,7 @@ def _found(document: JSON, diagnosis: JSON | None) -> t.Iterator[Sample]:
     checks = {"upkeep": document} if document["nodes"] else {}
     for check, judged in (checks | ({"rules": diagnosis} if diagnosis else {})).items():
         count = Counter(finding["severity"] for finding in judged["findings"])
-        for severity in SEVERITIES:
+        for severity in _rules.SEVERITIES:
             yield "requorum_findings", {"check": check, "severity": severity}, count[severity]
     if diagnosis:
         yield "requorum_rules_not_checked", {}, len({each["rule"] for each in diagnosis["not_checked"]})

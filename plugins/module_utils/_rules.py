@@ -33,6 +33,11 @@ OF_SERVERS = frozenset(SOURCES[: SOURCES.index("rke2-server") + 1]) | {"k3s"}
 """Each server has one of the last two; of a server of RKE2 each one."""
 OF_HOSTS = OF_SERVERS | {"rke2-agent", "k3s-agent", "kubelet", "containerd", "kernel"}
 """Logs that each host of a kind has."""
+OF_RANCHER = frozenset({
+    *("rancher", "capi", "fleet-agent", "fleet-controller", "harvester", "harvester-webhook", "suc", "upgrade-job"),
+    *("longhorn-manager", "virt", "rancherd", "rancher-system-agent"),
+})  # fmt: skip
+"""Programs of Rancher and Harvester; elsewhere nobody misses their logs."""
 
 
 @dataclass(frozen=True)

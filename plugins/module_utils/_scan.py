@@ -16,7 +16,7 @@ import typing as t
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from . import _scan_sieve, _scan_times, _timeline
+from . import _jmes, _scan_sieve, _scan_times, _timeline
 
 JSON = dict[str, t.Any]
 
@@ -25,6 +25,7 @@ BLOCK = 256 << 10
 LINE = 32 << 10
 """Bytes of a line that are asked together."""
 TIMES = 1000
+"""A hit keeps so many, the newest."""
 TAIL = 4
 WIDTH = 300
 """Characters of a line that are shown."""
@@ -87,6 +88,16 @@ def scanned(wanted: t.Sequence[Pattern], node: str | None, source: str, file: st
     hits = [{"pattern": pattern.id, "node": node, "source": source, "file": file, **each.told()}
             for pattern, each in zip(mine, found, strict=True) if each.count]  # fmt: skip
     return log, hits
+
+
+def young(hit: JSON, since: float) -> int:
+    """Lines of a hit since then (Unix seconds); of a line without a time nobody knows that it is old.
+
+    Those beyond the newest 1000 count where all of these do.
+    """
+    dated = [at for at in map(_jmes.seconds, hit["times"]) if at is not None]
+    recent = sum(at >= since for at in dated)
+    return recent + (hit["count"] - len(dated) if len(dated) < TIMES or recent == len(dated) else 0)
 
 
 def blocks(given: t.Iterable[bytes]) -> t.Iterator[tuple[bytes, bool]]:

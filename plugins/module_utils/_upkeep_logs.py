@@ -13,12 +13,10 @@ import typing as t
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from . import _jmes
+from . import _jmes, _scan
 
 JSON = dict[str, t.Any]
 SOURCES = frozenset({"etcd", "k3s"})
-MOST_TIMES = 1000
-"""A hit keeps the times of so many lines."""
 
 
 @dataclass(frozen=True)
@@ -55,13 +53,4 @@ class Window:
         return {key: self._count(ids) if self.logs and ids else None for key, ids in wanted.items()}
 
     def _count(self, ids: t.Collection[str]) -> int:
-        return sum(self._young(hit) for hit in self.hits if hit["pattern"] in ids)
-
-    def _young(self, hit: JSON) -> int:
-        """Lines in the window; of a line without a time nobody knows that it is old."""
-        dated = [at for at in map(_jmes.seconds, hit["times"]) if at is not None]
-        if not dated:
-            return int(hit["count"])
-        last = _jmes.seconds(hit["last"]) or max(dated)
-        beyond = max(0, hit["count"] - MOST_TIMES) if last >= self.start else 0
-        return sum(at >= self.start for at in dated) + beyond
+        return sum(_scan.young(hit, self.start) for hit in self.hits if hit["pattern"] in ids)

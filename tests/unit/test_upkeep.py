@@ -273,6 +273,8 @@ TODAY, BEFORE = "2026-11-24T08:00:00Z", "2026-11-23T11:00:00Z"
         ([hit(SLOW, count=7)], (7, 0), [SLOW]),
         ([hit(SLOW, *[BEFORE] * 1000, count=1005)], (0, 0), []),
         ([hit(SLOW, *[TODAY] * 1000, count=1005)], (1005, 0), [SLOW]),
+        ([hit(SLOW, *[BEFORE] * 999, TODAY, count=1005)], (1, 0), []),
+        ([hit(SLOW, BEFORE, TODAY, count=3)], (2, 0), []),
         ([hit(LEADER, *[TODAY] * 4), hit("etcd_lost_leader", *[TODAY] * 9)], (0, 4), [LEADER]),
         ([hit(LEADER, *[TODAY] * 4, node="r9")], (0, 0), []),
     ],
