@@ -21,6 +21,7 @@ from ._upkeep_logs import Searched
 JSON = dict[str, t.Any]
 SCHEMA = 1
 PARTS = ("certificates", "etcd", "backups")
+USUAL, NOTHING = Thresholds(), Searched()
 
 
 @dataclass(frozen=True)
@@ -60,8 +61,8 @@ def upkeep(
     state: JSON,
     backups: Backups | None,
     parts: t.Collection[str] = PARTS,
-    thresholds: Thresholds = Thresholds(),  # noqa: B008  (frozen)
-    searched: Searched = Searched(),  # noqa: B008
+    thresholds: Thresholds = USUAL,
+    searched: Searched = NOTHING,
 ) -> JSON:
     """The document: schema, cluster, time, parts, thresholds, nodes, clocks, certificates, etcd, backups, unknown,
     findings.

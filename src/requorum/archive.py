@@ -16,12 +16,14 @@ import math
 import os
 import re
 import stat
+import struct
 import tarfile
 import tempfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
@@ -30,8 +32,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from . import archive_parts
 
 CHUNK, IN_MEMORY = 1 << 20, 32 << 20
-FAULTS = (OSError, EOFError, LookupError, RuntimeError, NotImplementedError, ValueError, OverflowError, zlib.error,
-          lzma.LZMAError, archive_parts.StructError, zipfile.BadZipFile, tarfile.TarError)  # fmt: skip
+FAULTS = (OSError, EOFError, LookupError, RuntimeError, ValueError, OverflowError, zlib.error, lzma.LZMAError,
+          struct.error, zipfile.BadZipFile, tarfile.TarError)  # fmt: skip
 """What a broken archive raises, encrypted ones and unknown compressions among it."""
 NOTES = 1000
 """Parts of which each is named that could not be read; the others are counted."""
@@ -214,7 +216,7 @@ def _folder(top: Path, notes: Notes) -> Iterator[Member]:
                 continue
             about = path.lstat()
             if stat.S_ISREG(about.st_mode):
-                member = Member(inner, notes, lambda path=path: path.open("rb"), about.st_mtime)  # type: ignore[misc]
+                member = Member(inner, notes, partial(_file, path), about.st_mtime)
                 yield from _within(member, notes, 1, member.opened)
             else:
                 notes.add(inner, "it is a link or a device")
@@ -239,10 +241,9 @@ def _zip(file: IO[bytes], above: str, place: str, notes: Notes, depth: int) -> I
             notes.add(path, why)
             continue
         seen.add(path)
-        member = Member(path, notes, lambda info=info: archive.open(info))  # type: ignore[misc]
+        member = Member(path, notes, partial(archive.open, info))
         stored = info.compress_type == zipfile.ZIP_STORED
-        lies = (lambda info=info: archive_parts.stored(file, info)) if stored else None
-        yield from _within(member, notes, depth, lies)
+        yield from _within(member, notes, depth, partial(archive_parts.stored, file, info) if stored else None)
 
 
 def _refused(info: zipfile.ZipInfo, again: bool, limits: Limits) -> str:
@@ -259,12 +260,20 @@ def _refused(info: zipfile.ZipInfo, again: bool, limits: Limits) -> str:
 
 
 def _salvaged(file: IO[bytes], above: str, notes: Notes, depth: int) -> Iterator[Member]:
-    for name, opened in archive_parts.salvaged(file):
+    for name, stream in archive_parts.salvaged(file):
         path = above + name.replace("\\", "/")
         if _counts(path, notes):
-            yield from _within(Member(path, notes, opened), notes, depth, None)
+            yield from _within(Member(path, notes, _given(stream)), notes, depth, None)
         if notes.ended:
             return
+
+
+def _file(path: Path) -> IO[bytes]:
+    return path.open("rb")
+
+
+def _given(stream: IO[bytes]) -> Callable[[], IO[bytes]]:
+    return lambda: stream
 
 
 def _within(member: Member, notes: Notes, depth: int, seekable: Callable[[], IO[bytes]] | None) -> Iterator[Member]:
@@ -335,7 +344,7 @@ def _tar(file: IO[bytes], above: str, place: str, notes: Notes, depth: int) -> I
                 seen.add(path)
                 stream = archive.extractfile(info)
                 assert stream
-                member = Member(path, notes, lambda stream=stream: stream, float(info.mtime))  # type: ignore[misc]
+                member = Member(path, notes, _given(stream), float(info.mtime))
                 yield from _within(member, notes, depth, None)
     except FAULTS as fault:
         notes.add(place, f"it was read up to here: {fault}")

@@ -11,12 +11,14 @@ import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, TYPE_CHECKING, cast
 
-StructError = struct.error
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 BUFFER = 1 << 20
 _NUMBERED = re.compile(r"(.+)\.(0*1|aa+)$", re.I)
 _SPANNED = re.compile(r"(.+)\.(?:zip|z\d+)$", re.I)
@@ -114,7 +116,7 @@ def stored(file: IO[bytes], info: zipfile.ZipInfo) -> IO[bytes]:
     return io.BufferedReader(_Window(file, info.header_offset + _LOCAL.size + head[9] + head[10], info.file_size))
 
 
-def salvaged(file: IO[bytes]) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
+def salvaged(file: IO[bytes]) -> Iterator[tuple[str, IO[bytes]]]:
     """Members of a zip whose directory is gone or of no use, by the headers before each of them."""
     file.seek(0)
     at: int | None = 4 if file.read(4) in _MARKS else 0
@@ -137,7 +139,7 @@ def salvaged(file: IO[bytes]) -> Iterator[tuple[str, Callable[[], IO[bytes]]]]:
         if flags & 1:
             stream = _Unreadable(file, begin, packed, "it is encrypted")
         if not name.endswith("/"):
-            yield name, lambda stream=stream: stream  # type: ignore[misc]
+            yield name, cast(IO[bytes], stream)
         at = _next(file, stream.end()) if behind else begin + packed
 
 
@@ -179,8 +181,8 @@ class _Row(io.RawIOBase):
         self._at = offset + {0: 0, 1: self._at, 2: self._starts[-1]}[whence]
         return self._at
 
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer)  # type: ignore[arg-type]
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
         for file, start, end in zip(self._files, self._starts, self._starts[1:], strict=False):
             if start <= self._at < end:
                 file.seek(self._at - start)
@@ -211,8 +213,8 @@ class _Window(io.RawIOBase):
         self._at = offset + {0: 0, 1: self._at, 2: self._size}[whence]
         return self._at
 
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer)  # type: ignore[arg-type]
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
         self._file.seek(self._begin + self._at)
         data = self._file.read(max(0, min(len(view), self._size - self._at)))
         if not data and self._at < self._size and len(view):
@@ -232,7 +234,7 @@ class _Unreadable(_Window):
         super().__init__(file, begin, size)
         self._why = why
 
-    def readinto(self, buffer: object) -> int:
+    def readinto(self, buffer: WriteableBuffer) -> int:
         raise zipfile.BadZipFile(self._why)
 
     def end(self) -> int | None:
@@ -248,8 +250,8 @@ class _Inflated(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: object) -> int:
-        view = memoryview(buffer)  # type: ignore[arg-type]
+    def readinto(self, buffer: WriteableBuffer) -> int:
+        view = memoryview(buffer)
         while not self._ready and not self._engine.eof:
             data = self._engine.unconsumed_tail
             if not data:
