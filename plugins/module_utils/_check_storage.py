@@ -59,10 +59,8 @@ def volumes(seen: Seen) -> Verdict:
     for volume in seen["volumes"]:
         name, wanted = name_of(volume), int(spec(volume)["numberOfReplicas"])
         good, building, live = copies(seen, volume)
-        of, more = (
-            f"{name}{_claim(volume)}",
-            f"kubectl -n longhorn-system get replicas.longhorn.io -l longhornvolume={name}",
-        )
+        of = f"{name} ({used})" if (used := claim(volume)) else name
+        more = f"kubectl -n longhorn-system get replicas.longhorn.io -l longhornvolume={name}"
         if status(volume).get("robustness") == "faulted":
             faults.append(Fault(f"{of} is faulted: no replica is usable", f"docs/verify.md, faulted volumes. {more}"))
         elif building:
@@ -89,9 +87,10 @@ def copies(seen: Seen, volume: JSON) -> tuple[int, int, bool]:
     return len([r for r in replicas if r.get("healthyAt") and not r.get("failedAt")]), 0, False
 
 
-def _claim(volume: JSON) -> str:
+def claim(volume: JSON) -> str:
+    """Namespace and name of the claim that a volume of Longhorn serves; empty where it serves none."""
     used = status(volume).get("kubernetesStatus") or {}
-    return f" ({used.get('namespace')}/{used['pvcName']})" if used.get("pvcName") else ""
+    return f"{used.get('namespace')}/{used['pvcName']}" if used.get("pvcName") else ""
 
 
 def machines(seen: Seen) -> Verdict:

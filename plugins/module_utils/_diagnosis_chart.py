@@ -11,10 +11,9 @@ from __future__ import annotations
 import math
 import typing as t
 
-from . import _jmes
+from . import _jmes, _retention
 
 JSON = t.Mapping[str, t.Any]
-DAY = 86400
 TOP, ROW = 40, 46
 TICKS = {-3650: "10 years ago", -365: "1 year ago", -30: "30 days ago", -7: "1 week ago", 0: "now",
          7: "1 week", 30: "30 days", 90: "3 months", 365: "1 year", 3650: "10 years"}  # fmt: skip
@@ -32,7 +31,7 @@ def axis(document: JSON) -> dict[str, t.Any] | None:
     if now is None or not any(dated.values()):
         return None
     days = {each["ends"]: (_jmes.seconds(each["ends"]) or now) - now for found in dated.values() for each in found}
-    days = {ends: left / DAY for ends, left in days.items()}
+    days = {ends: left / _retention.DAY for ends, left in days.items()}
     first, last = min(0.0, *days.values()), max(365.0, *days.values())
 
     def x(at: float) -> float:

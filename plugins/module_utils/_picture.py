@@ -18,7 +18,6 @@ from ._orphans import condition, labels, name_of, status
 JSON = dict[str, t.Any]
 Part = tuple[str, str]
 """`ok`, `wrong`, `unknown` or `absent` (this node has no such thing), and in words what was seen."""
-DAY = 86400
 LEAST_FREE, LEAST_MEMORY = 0.1, 100 << 20
 """Share of the disk, and bytes of memory, below which kubelet evicts pods by default."""
 ETCD = {
@@ -219,7 +218,7 @@ class _Node:
         if self.now is None:
             return "unknown", f"{len(times)}, age not known"
         age = max(0.0, self.now - max(times))
-        return ("ok" if age <= DAY else "wrong"), f"{len(times)}, the newest {_retention.duration(age)} old"
+        return ("ok" if age <= _retention.DAY else "wrong"), f"{len(times)}, the newest {_retention.duration(age)} old"
 
     def _disk(self) -> Part:
         disk = self.entry.get("disk")

@@ -16,8 +16,7 @@ from ._predicates_upgrade import seen_of
 
 
 def _claim(volume: JSON) -> str:
-    used = status(volume).get("kubernetesStatus") or {}
-    return f"{used.get('namespace')}/{used['pvcName']}" if used.get("pvcName") else "no claim"
+    return _check_storage.claim(volume) or "no claim"
 
 
 def _by_volume(items: t.Iterable[JSON]) -> dict[str, list[JSON]]:
@@ -112,7 +111,7 @@ def attachments(state: JSON) -> Answer:
         if "longhorn" not in str(spec(item).get("attacher")):
             continue
         why = "which is gone" if node not in nodes else "which is not Ready" if nodes[node] != "True" else ""
-        if not why and meta(item).get("deletionTimestamp") and volumes.get(str(volume)):
+        if not why and meta(item).get("deletionTimestamp") and volumes.get(volume):
             why = f"and is being deleted since {meta(item)['deletionTimestamp']}, but stays attached"
         if why:
             yield Found(node, {"name": name_of(item), "volume": volume, "node": node, "why": why})

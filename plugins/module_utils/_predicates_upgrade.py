@@ -140,7 +140,7 @@ class Look:
     @property
     def hooked(self) -> bool:
         """The planner drains behind hooks, so that no node gets its RKE2 without them."""
-        return bool(_stale._hooked(self.seen))
+        return bool(_stale.hooked(self.seen))
 
     @property
     def quiet(self) -> float | None:

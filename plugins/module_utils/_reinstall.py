@@ -140,7 +140,7 @@ def _said(it: It, *, begun: bool) -> t.Iterator[str]:
         stay = _stay(it)
         if stay:
             yield f"No other node takes a replica of {listed(stay)}: they stay degraded until it has joined again."
-        if _stale._hooked(it.seen):
+        if _stale.hooked(it.seen):
             yield "The provisioning cluster has drain hooks. If Rancher waits for them: purge-orphans --leftovers."
         paused = [name_of(c) for c in it.seen.get("charts", ()) if spec(c).get("paused")]
         if paused:

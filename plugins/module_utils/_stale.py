@@ -117,7 +117,7 @@ def leftovers(seen: Seen, gone: t.Collection[str] = ()) -> tuple[tuple[Step, ...
         for node in living
         if spec(node).get("unschedulable") and not _cordoned(seen, node)
     ]
-    if not done and not latest.going and _hooked(seen):
+    if not done and not latest.going and hooked(seen):
         said.append("The drain hooks stay: without them the nodes that lack the new version would get it undrained.")
     return steps, tuple(said)
 
@@ -214,7 +214,7 @@ def _interval(seen: Seen, latest: Upgrade) -> t.Iterator[Step]:
             yield _step("patch", "settings", setting, f"set it to {value}", why, {"value": value})
 
 
-def _hooked(seen: Seen) -> list[JSON]:
+def hooked(seen: Seen) -> list[JSON]:
     """The provisioning cluster, where it still drains with hooks."""
     found = [cluster for cluster in seen.get("provisioning", ()) if name_of(cluster) == "local"]
     return [c for c in found if _hooks((spec(c).get("rkeConfig") or {}).get("upgradeStrategy") or {})]
@@ -234,7 +234,7 @@ def _done(seen: Seen, living: t.Sequence[JSON]) -> bool:
 def _strategy(seen: Seen, latest: Upgrade) -> t.Iterator[Step]:
     if latest.going:
         return
-    for cluster in _hooked(seen):
+    for cluster in hooked(seen):
         change = {"spec": {"rkeConfig": {"upgradeStrategy": None}}}
         why = "nobody answers its drain hooks any more; the next change would wait for ever"
         yield _step("patch", "provisioning", cluster, "take spec.rkeConfig.upgradeStrategy away", why, change)
