@@ -1,13 +1,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""Options of the modules that know all snapshots of a cluster."""
+"""Options of the modules that keep something of a cluster on the controller, or look for it there."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Whose snapshots, and where those of the controller lie."""
+    """Which cluster, where its runs lie, and which hosts it has."""
 
     DOCUMENTATION = r"""
 options:
@@ -28,4 +28,17 @@ options:
     type: list
     elements: str
     required: true
+"""
+
+    LOOK = r"""
+options:
+  agents:
+    description: Inventory names of its agents.
+    type: list
+    elements: str
+    default: []
+  api:
+    description: Whether the host that it runs on, or C(requorum_kubeconfig), is an API server that answers.
+    type: bool
+    default: false
 """

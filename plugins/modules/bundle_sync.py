@@ -21,6 +21,7 @@ description:
     every further one, so nothing at all is changed then.
 extends_documentation_fragment:
   - requorum.cluster._attributes
+  - requorum.cluster._shelf
 options:
   bundles:
     description:
@@ -33,14 +34,6 @@ options:
     description: Force the sync of these bundles also where they are synced.
     type: bool
     default: false
-  cluster:
-    description: Name of the cluster.
-    type: str
-    required: true
-  output:
-    description: Folder on the controller with the runs of all clusters.
-    type: path
-    required: true
 attributes:
   check_mode:
     support: full

@@ -20,34 +20,15 @@ description:
     and is not wrong.
 extends_documentation_fragment:
   - requorum.cluster._attributes
+  - requorum.cluster._shelf
+  - requorum.cluster._shelf.servers
+  - requorum.cluster._shelf.look
 options:
-  cluster:
-    description: Name of the cluster.
-    type: str
-    required: true
-  servers:
-    description: Names of the servers in the inventory.
-    type: list
-    elements: str
-    required: true
-  agents:
-    description: Names of the agents in the inventory.
-    type: list
-    elements: str
-    default: []
   powered_off:
     description: Hosts that are off on purpose; they are left out.
     type: list
     elements: str
     default: []
-  output:
-    description: Folder on the controller with the runs of all clusters.
-    type: path
-    required: true
-  api:
-    description: Whether the host that it runs on, or C(requorum_kubeconfig), is an API server that answers.
-    type: bool
-    default: false
   compare:
     description: Whether virtual machines are compared with those that the last recovery of this cluster found.
     type: bool

@@ -16,21 +16,10 @@ description:
   - What could not be read is not checked, and never counts as healthy.
 extends_documentation_fragment:
   - requorum.cluster._attributes
+  - requorum.cluster._shelf
+  - requorum.cluster._shelf.servers
+  - requorum.cluster._shelf.look
 options:
-  cluster:
-    description: Name of the cluster.
-    type: str
-    required: true
-  servers:
-    description: Names of the servers in the inventory.
-    type: list
-    elements: str
-    required: true
-  agents:
-    description: Names of the agents in the inventory.
-    type: list
-    elements: str
-    default: []
   powered_off:
     description: Hosts whose power a person has cut.
     type: list
@@ -40,14 +29,6 @@ options:
     description: The server that a person has chosen to go on with.
     type: str
     default: ""
-  output:
-    description: Folder on the controller with the runs of all clusters.
-    type: path
-    required: true
-  api:
-    description: Whether the host that it runs on, or C(requorum_kubeconfig), is an API server that answers.
-    type: bool
-    default: false
   bundle:
     description:
       - File on the controller into which all that was read is written, without secrets, for C(requorum diagnose).
