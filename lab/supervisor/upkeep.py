@@ -53,12 +53,24 @@ def without_taint(node: Mapping[str, Any]) -> list[Mapping[str, Any]] | None:
     return left if rows.get("Ready") == "True" and left != taints else None
 
 
+def orphans(pods: Iterable[Mapping[str, Any]], nodes: Mapping[str, str]) -> dict[str, str]:
+    """Pods by uid -> URL path that are bound to a Node that is gone, or owned by one; `nodes` maps name to uid."""
+    found = {}
+    for pod in pods:
+        metadata, bound = pod["metadata"], pod["spec"].get("nodeName")
+        owners = {row["uid"] for row in metadata.get("ownerReferences") or [] if row["kind"] == "Node"}
+        if (bound and bound not in nodes) or owners - {*nodes.values()}:
+            found[metadata["uid"]] = f"/api/v1/namespaces/{metadata['namespace']}/pods/{metadata['name']}"
+    return found
+
+
 class Upkeep:
-    """Node life signs and taints, default ServiceAccounts, root CA ConfigMaps, node-password Secrets without a Node."""
+    """Node life signs and taints, pods of Nodes that are gone, ServiceAccounts, root CA ConfigMaps, node passwords."""
 
     def __init__(self, api: Api, program: str, ca: Path) -> None:
         self._api, self._program, self._ca = api, program, ca
         self._leases = Leases()
+        self._orphans: dict[str, str] = {}
         self._last = -TICK
 
     def tick(self, nodes: Sequence[Mapping[str, Any]]) -> None:
@@ -72,7 +84,9 @@ class Upkeep:
             if taints is not None:
                 self._api.patch(f"/api/v1/nodes/{node['metadata']['name']}", {"spec": {"taints": taints}})
         self._namespaces()
-        self._passwords({node["metadata"]["name"]: node["metadata"]["uid"] for node in nodes})
+        uids = {node["metadata"]["name"]: node["metadata"]["uid"] for node in nodes}
+        self._collect(uids)
+        self._passwords(uids)
 
     def _mark_silent(self, nodes: Sequence[Mapping[str, Any]]) -> None:
         leases = self._api.get("/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases")["items"]
@@ -82,6 +96,17 @@ class Upkeep:
             rows = unknown_conditions(by_name[name], stamp())
             if rows:
                 self._api.patch(f"/api/v1/nodes/{name}/status", {"status": {"conditions": rows}}, STRATEGIC)
+
+    def _collect(self, uids: Mapping[str, str]) -> None:
+        """Delete the pods that were orphans at the last round already: a Node may be younger than the list of Nodes."""
+        found = orphans(self._api.get("/api/v1/pods")["items"], uids)
+        for uid in found.keys() & self._orphans.keys():
+            try:
+                self._api.delete(found[uid], {"gracePeriodSeconds": 0, "preconditions": {"uid": uid}})
+            except ApiError as exc:
+                if exc.status not in (404, 409):  # another server was faster
+                    raise
+        self._orphans = found
 
     def _create(self, path: str, body: Mapping[str, Any]) -> None:
         try:

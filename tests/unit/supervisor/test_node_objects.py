@@ -105,6 +105,39 @@ def test_the_registration_taint_goes_when_the_node_is_ready() -> None:
     assert upkeep.without_taint({**ready, "status": {}}) is None
 
 
+def a_pod(name: str, bound: str | None, owner: str = "") -> dict[str, Any]:
+    owners = [{"kind": "Node", "uid": owner}] if owner else [{"kind": "ReplicaSet", "uid": "x"}]
+    metadata = {"name": name, "namespace": "ns", "uid": f"uid-{name}", "ownerReferences": owners}
+    return {"metadata": metadata, "spec": {"nodeName": bound} if bound else {}}
+
+
+def test_pods_of_nodes_that_are_gone_are_orphans() -> None:
+    pods = [a_pod("pending", None), a_pod("here", "r1"), a_pod("mirror", "r1", "u1"),
+            a_pod("lost", "r9"), a_pod("of-before", "r1", "u0")]  # fmt: skip
+    lost = {f"uid-{name}": f"/api/v1/namespaces/ns/pods/{name}" for name in ("lost", "of-before")}
+    assert upkeep.orphans(pods, {"r1": "u1"}) == lost
+
+
+def test_an_orphan_goes_at_the_second_look() -> None:
+    gone: list[tuple[str, Any]] = []
+
+    class Api:
+        def get(self, _path: str) -> Any:
+            return {"items": [a_pod("lost", "r9")]}
+
+        def delete(self, path: str, body: Any) -> None:
+            gone.append((path, body["preconditions"]))
+
+    duty = upkeep.Upkeep(Api(), "rke2", Path("ca"))  # type: ignore[arg-type]
+    duty._collect({"r1": "u1"})
+    assert not gone
+    duty._collect({"r1": "u1", "r9": "young"})
+    duty._collect({"r1": "u1"})
+    assert not gone
+    duty._collect({"r1": "u1"})
+    assert gone == [("/api/v1/namespaces/ns/pods/lost", {"uid": "uid-lost"})]
+
+
 def test_conditions_keep_their_transition() -> None:
     first = conditions(True, {}, "t1")
     again = conditions(True, transitions({"status": {"conditions": first}}), "t2")
