@@ -11,7 +11,7 @@ import typing as t
 from collections import Counter
 from dataclasses import dataclass, field
 
-from . import _harvester
+from . import _harvester, _releases
 from . import _join_wish as wishes
 from ._versions import minor, numbers
 
@@ -23,14 +23,6 @@ MANAGERS = 3
 STUCK = ("running", "failed", "unknown")
 """States of a promotion during which no other one begins."""
 ISO = re.compile(r"harvester-(v\d[\w.-]*?)(?:-(amd64|arm64))?(?:-net-install)?\.iso")
-RKE2 = {
-    "1.2.0": "1.25.9", "1.2.1": "1.25.9", "1.2.2": "1.26.15", "1.3.0": "1.27.10", "1.3.1": "1.27.13",
-    "1.3.2": "1.28.12", "1.4.0": "1.29.9", "1.4.1": "1.30.7", "1.4.2": "1.31.4", "1.4.3": "1.31.7",
-    "1.5.0": "1.32.3", "1.5.1": "1.32.4", "1.5.2": "1.32.7", "1.6.0": "1.33.3", "1.6.1": "1.33.5",
-    "1.7.0": "1.34.2", "1.7.1": "1.34.3", "1.7.2": "1.34.9", "1.7.3": "1.34.9", "1.8.0": "1.35.2",
-    "1.8.1": "1.35.6",
-}  # fmt: skip
-"""What an ISO installs."""
 
 
 @dataclass(frozen=True)
@@ -122,7 +114,7 @@ def iso_version(wish: t.Mapping[str, t.Any]) -> str:
 
 def _rke2(wish: t.Mapping[str, t.Any]) -> str:
     """The RKE2 that the ISO installs; empty for an ISO that is not known."""
-    return RKE2.get(iso_version(wish).removeprefix("v"), "")
+    return _releases.rke2(f"v{iso_version(wish).removeprefix('v')}").partition("+")[0].removeprefix("v")
 
 
 def faults(seen: Cluster, asked: t.Collection[str], wanted: t.Mapping[str, t.Mapping[str, t.Any]]) -> list[str]:

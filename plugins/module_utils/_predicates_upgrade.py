@@ -55,9 +55,9 @@ class Look:
         """(OS, RKE2) of its ISO; empty where neither it nor the list of releases tells."""
         found = {k: v.strip("\"' ") for k, v in BRINGS.findall(str(status(self.item).get("repoInfo") or ""))}
         named = _releases.named(self.version)
-        listed = _releases.RELEASES.get(named)
+        listed = _releases.load().get(named)
         return found.get("os") or (f"Harvester {named}" if named else ""), found.get("kubernetes") or (
-            listed.kubernetes if listed else ""
+            listed.rke2 if listed else ""
         )
 
     @property
@@ -181,7 +181,7 @@ def came_with(state: JSON, node: JSON) -> tuple[str, str]:
     file = releases.get(name_of(node)) or {}
     if file.get("kubernetes") and file.get("os", image) == image:
         return str(file["kubernetes"]), "/etc/harvester-release.yaml"
-    return _releases.kubernetes(image), "the list of Harvester's releases"
+    return _releases.rke2(image), "the list of Harvester's releases"
 
 
 def restarted(state: JSON) -> Answer:
@@ -293,7 +293,7 @@ def hop(state: JSON) -> Answer:
         if labels(item).get(LATEST) != "true" or condition(item, "Completed") == "True":
             continue
         version, before = _releases.named(spec(item).get("version")), status(item).get("previousVersion")
-        release, now = _releases.RELEASES.get(version), _jmes.number(before)
+        release, now = _releases.load().get(version), _jmes.number(before)
         if release and now is not None and now < (_jmes.number(release.oldest) or 0):
             told = {"name": name_of(item), "version": version, "before": before, "oldest": release.oldest}
             yield Found(None, told)

@@ -242,7 +242,7 @@ def test_the_rules_name_what_runs_on_each_node() -> None:
     ],
 )
 def test_releases(text: str | None, named: str, kubernetes: str) -> None:
-    assert _releases.named(text) == named and _releases.kubernetes(text) == kubernetes
+    assert _releases.named(text) == named and _releases.rke2(text) == kubernetes
 
 
 def test_a_version_that_is_known_in_part_is_compared_in_part() -> None:

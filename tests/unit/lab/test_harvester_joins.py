@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from ansible_collections.requorum.cluster.plugins.module_utils._join_config import OLDEST, RKE2
+from ansible_collections.requorum.cluster.plugins.module_utils import _releases
+from ansible_collections.requorum.cluster.plugins.module_utils._join_config import OLDEST
 from lab.harvester import joining, kinds, objects, oem, promote
 from lab.supervisor.config import read_files
 from tests.unit.lab.harvesters import Harvester, node
@@ -187,6 +188,7 @@ def test_what_a_host_is_told_of_its_cluster(tmp_path: Any) -> None:
 
 def test_releases_are_those_of_the_product() -> None:
     """10."""
+    known = _releases.load()
     for name, release in objects.RELEASES.items():
-        assert release.kubernetes.startswith(f"v{RKE2[name.removeprefix('v')]}+rke2r")
+        assert _releases.same(release.kubernetes, known[name].rke2) and release.oldest == known[name].oldest
     assert min(tuple(map(int, name[1:].split(".")))[:2] for name in objects.RELEASES) == OLDEST
