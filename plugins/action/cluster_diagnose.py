@@ -40,6 +40,8 @@ class ActionModule(NodeAction):
         *("cluster", "servers", "agents", "powered_off", "survivor", "output", "api", "rules"),
         *("record", "bundle", "upkeep", "prometheus"),
     )
+    BUCKET = False
+    """Whether the bucket is looked at for the rules."""
 
     def act(self) -> JSON:
         args = self._task.args
@@ -69,7 +71,9 @@ class ActionModule(NodeAction):
         state = _seen.live(args["cluster"], entries, args["servers"], self._objects(entries), now())
         state["source"]["unread"] += _unread(hosts, entries)
         bucket = self.settings.get("requorum_s3_bucket")
-        state = _upkept.known(state, _upkept.backups(state, self.shelf), f"bucket {bucket}" if bucket else "")
+        elsewhere = f"bucket {bucket}" if bucket and not self.BUCKET else ""
+        connect = self.bucket if bucket and self.BUCKET else None
+        state = _upkept.known(state, _upkept.backups(state, self.shelf, connect), elsewhere)
         if bundle := str(args.get("bundle") or ""):
             _bundle.write(os.path.abspath(os.path.expanduser(bundle)), state, _logs(hosts, entries))
         read = ((node, source, file, [text.encode()]) for node, source, file, text in _logs(hosts, entries))

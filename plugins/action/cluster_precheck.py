@@ -18,6 +18,7 @@ class ActionModule(cluster_diagnose.ActionModule):  # type: ignore[misc]
         *("cluster", "servers", "agents", "powered_off", "output", "api", "rules", "record"),
         *("to", "iso_url", "iso_checksum", "iso_hash"),
     )
+    BUCKET = True
 
     def act(self) -> JSON:
         args, target = self._task.args, None
