@@ -14,6 +14,7 @@ import typing as t
 from dataclasses import asdict, dataclass
 from pathlib import PurePath
 
+from . import _diagnosis_words as words
 from ._rules import Rule
 
 JSON = dict[str, t.Any]
@@ -164,14 +165,14 @@ def _sentence(said: str, made: t.Sequence[Item], refused: t.Sequence[JSON], targ
         return f"{count['failed']} of {len(made)} items forbid an upgrade{where}.{first}{also}"
     if said == UNKNOWN:
         return f"Nothing that is known forbids an upgrade{where}, but too little is: {_unchecked(count, refused)}"
-    warned = f", with {count['warning']} warnings" if count["warning"] else ""
+    warned = f", with {words.count(count['warning'], 'warning')}" if count["warning"] else ""
     return f"The cluster is ready for an upgrade{where}{warned}."
 
 
 def _unchecked(count: t.Mapping[str, int], refused: t.Sequence[JSON]) -> str:
     if refused:
         return str(refused[0]["what"])
-    return f"{count['not checked']} items could not be checked."
+    return f"{words.count(count['not checked'], 'item')} could not be checked."
 
 
 def _next(findings: t.Sequence[JSON]) -> JSON | None:
