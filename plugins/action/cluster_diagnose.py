@@ -40,29 +40,51 @@ class ActionModule(NodeAction):
         *("cluster", "servers", "agents", "powered_off", "survivor", "output", "api", "rules"),
         *("record", "bundle", "upkeep", "prometheus"),
     )
+    BUCKET = False
+    """Whether the bucket is looked at for the rules."""
 
     def act(self) -> JSON:
         args = self._task.args
+        rules = self.rules()
+        state = self.seen(rules)
+        diagnosis = self.diagnosis(state, rules)
+        result: JSON = {"changed": False, "diagnosis": diagnosis}
+        if args.get("upkeep"):
+            result["upkeep"] = self._upkeep(state, diagnosis, self.shelf)
+        display.display(result["upkeep"]["text"] if "upkeep" in result else _diagnosis_text.summary(diagnosis))
+        return result | (self.record(state, diagnosis) if args.get("record", True) else {})
+
+    @property
+    def shelf(self) -> str:
+        """The folder of the cluster's runs."""
+        return os.path.join(os.path.abspath(self._task.args["output"]), self._task.args["cluster"])
+
+    def rules(self) -> tuple[_rules.Rule, ...]:
+        """Ours, and those of the site."""
+        return _rules.load(*(Path(os.path.expanduser(folder)) for folder in self._task.args.get("rules") or ()))
+
+    def seen(self, rules: t.Sequence[_rules.Rule]) -> JSON:
+        """The state that rules are asked of."""
+        args = self._task.args
         hosts: t.Mapping[str, t.Any] = self.vars["hostvars"]
         entries = _inspected.entries(hosts, [*args["servers"], *(args.get("agents") or ())])
-        rules = _rules.load(*(Path(os.path.expanduser(folder)) for folder in args.get("rules") or ()))
         state = _seen.live(args["cluster"], entries, args["servers"], self._objects(entries), now())
         state["source"]["unread"] += _unread(hosts, entries)
-        shelf = os.path.join(os.path.abspath(args["output"]), args["cluster"])
         bucket = self.settings.get("requorum_s3_bucket")
-        state = _upkept.known(state, _upkept.backups(state, shelf), f"bucket {bucket}" if bucket else "")
+        elsewhere = f"bucket {bucket}" if bucket and not self.BUCKET else ""
+        connect = self.bucket if bucket and self.BUCKET else None
+        state = _upkept.known(state, _upkept.backups(state, self.shelf, connect), elsewhere)
         if bundle := str(args.get("bundle") or ""):
             _bundle.write(os.path.abspath(os.path.expanduser(bundle)), state, _logs(hosts, entries))
         read = ((node, source, file, [text.encode()]) for node, source, file, text in _logs(hosts, entries))
-        state = _seen.with_logs(state, read, _scan.patterns(rules))
+        return _seen.with_logs(state, read, _scan.patterns(rules))
+
+    def diagnosis(self, state: JSON, rules: t.Sequence[_rules.Rule]) -> JSON:
+        """What they say, with this run's inventory in each command."""
+        args = self._task.args
         powered_off = args.get("powered_off") or ()
         found = _diagnose.diagnose(state, rules, survivor=args.get("survivor") or "", powered_off=powered_off)
-        diagnosis: JSON = self.typed(found)
-        result: JSON = {"changed": False, "diagnosis": diagnosis}
-        if args.get("upkeep"):
-            result["upkeep"] = self._upkeep(state, diagnosis, shelf)
-        display.display(result["upkeep"]["text"] if "upkeep" in result else _diagnosis_text.summary(diagnosis))
-        return result | (self._record(shelf, state, diagnosis) if args.get("record", True) else {})
+        return t.cast("JSON", self.typed(found))
 
     def _upkeep(self, state: JSON, diagnosis: JSON, shelf: str) -> JSON:
         found = _upkept.look(
@@ -76,9 +98,9 @@ class ActionModule(NodeAction):
         )
         return t.cast("JSON", self.typed(found))
 
-    def _record(self, shelf: str, state: JSON, diagnosis: JSON) -> JSON:
+    def record(self, state: JSON, diagnosis: JSON) -> JSON:
         """What was seen and said, in the folder of this run."""
-        folder = os.path.join(shelf, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+        folder = os.path.join(self.shelf, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
         os.makedirs(folder, mode=0o700)
         for name, document in (("state.json", state), ("diagnosis.json", diagnosis)):
             write(os.path.join(folder, name), document)

@@ -29,7 +29,7 @@ COMMANDS = {
     "restore": "ansible-playbook recover.yml -i INV -e requorum_method=restore -e requorum_snapshot=newest --check",
     "rotate": "ansible-playbook playbooks/rotate_certs.yml -i INV --check",
     "purge": "ansible-playbook playbooks/purge_orphans.yml -i INV --check",
-    "upgrade": "ansible-playbook playbooks/verify.yml -i INV",
+    "upgrade": "requorum precheck -i INV",
 }
 ALLOWED: dict[str, tuple[str, ...]] = {
     "healthy": ("backup", "rejoin", "rotate", "purge", "upgrade"),

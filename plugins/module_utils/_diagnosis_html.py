@@ -29,6 +29,7 @@ def render(document: JSON) -> str:
         source=words.SOURCES.get((data["source"] or {}).get("kind", ""), ""),
         typed=words.typed,
         groups=words.groups(data["findings"]),
+        items=words.items(data),
         refusals=words.refusals(data),
         unchecked=words.unchecked(data),
         missed=words.missed(data),

@@ -1,7 +1,8 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""A diagnosis as JUnit XML, in the form that Jenkins, GitLab and GitHub's actions read: one test case for each rule.
+"""A diagnosis as JUnit XML, in the form that Jenkins, GitLab and GitHub's actions read: one test case for each rule,
+or for each item of a pre-check.
 
 A case fails where the rule has found an error or a blocker, so that a job is red exactly when the command ends with 4;
 warnings and information are the output of a case that passes. It is skipped where the rule could not be asked.
@@ -51,7 +52,14 @@ def _properties(data: JSON) -> t.Iterator[tuple[str, str]]:
 def _rules(data: JSON) -> list[str]:
     """Each rule once: what was found, what could not be asked, what passed."""
     found = [finding["id"] for finding in data["findings"]]
-    return list(dict.fromkeys([*found, *(each["rule"] for each in data["not_checked"]), *data["passed"]]))
+    missed = (each["rule"] for each in data["not_checked"])
+    return list(dict.fromkeys([*found, *missed, *data["passed"], *_unasked(data)]))
+
+
+def _unasked(data: JSON) -> dict[str, str]:
+    """Items of a pre-check that this cluster is not asked for, and why."""
+    items = (data.get("precheck") or {}).get("items", ())
+    return {item["id"]: item["why"] for item in items if item["state"] == "not asked"}
 
 
 def _case(rule: str, data: JSON) -> ElementTree.Element:
@@ -59,6 +67,7 @@ def _case(rule: str, data: JSON) -> ElementTree.Element:
     case = ElementTree.Element("testcase", about)
     found = [finding for finding in data["findings"] if finding["id"] == rule]
     missed = [f"{each['node'] or 'cluster'}: {each['why']}" for each in data["not_checked"] if each["rule"] == rule]
+    missed += [why for ident, why in _unasked(data).items() if ident == rule]
     told = "\n\n".join("\n".join(_lines(finding)) for finding in found)
     if found and found[0]["severity"] in FAILS:
         more = f" (and {words.count(len(found) - 1, 'other')})" if len(found) > 1 else ""

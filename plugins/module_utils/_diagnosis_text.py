@@ -39,6 +39,7 @@ def blocks(document: JSON, *, everything: bool = False) -> list[Block]:
         (("NODE", "CANNOT BOTH BE TRUE"), ((words.where(each), each["text"]) for each in data["contradictions"])),
         (("NOT NOW", "WHY"), _refusals(data)),
         (("NOT CHECKED", "WHY"), _unchecked(data, everything)),
+        (("ITEMS", "PASSED", ""), _items(data, everything)),
     )
     shown: list[Block] = [_head(data), data["verdict"]["sentence"]]
     for header, made in tables:
@@ -125,6 +126,19 @@ def _unchecked(data: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
         yield words.count(len(rules), "rule"), why
         if everything:
             yield "", ", ".join(rules)
+
+
+def _items(data: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
+    """Of a pre-check: how many of each topic passed, and what came of the others."""
+    for topic, items in words.items(data).items():
+        asked = [item for item in items if item["state"] != "not asked"]
+        passed = [item["id"] for item in asked if item["state"] == "passed"]
+        others = [f"{item['state']}: {item['id']}" for item in asked if item["state"] != "passed"]
+        if everything:
+            others += [f"not asked: {item['id']}, {item['why']}" for item in items if item not in asked]
+            others += [f"passed: {', '.join(passed)}"] if passed else []
+        if asked or everything:
+            yield topic, f"{len(passed)} of {len(asked)}", "; ".join(others)
 
 
 def _missed(data: JSON, everything: bool) -> t.Iterator[str]:

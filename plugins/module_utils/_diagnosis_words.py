@@ -20,6 +20,11 @@ OUTCOMES = {
     "blocker": Outcome("bad", "✕", "Blocker"),
 }
 NOT_KNOWN = Outcome("warn", "?", "Not known")
+PRECHECK = {
+    "ready": Outcome("good", "✓", "Ready to upgrade"),
+    "failed": Outcome("bad", "✕", "Not ready to upgrade"),
+    "unknown": Outcome("warn", "?", "Not known to be ready"),
+}
 TONES = {"blocker": "bad", "error": "bad", "warning": "warn", "info": "plan"}
 SOURCES = {
     "live": "the cluster itself",
@@ -101,6 +106,8 @@ def groups(findings: t.Iterable[JSON]) -> list[Group]:
 def outcome(document: JSON) -> Outcome:
     """No good news where the case is not known, or where nothing could be checked."""
     verdict = document["verdict"]
+    if document.get("precheck"):
+        return PRECHECK[document["precheck"]["verdict"]]
     if verdict["severity"] in ("ok", "info") and (verdict["case"] != "healthy" or not document["passed"]):
         return NOT_KNOWN
     return OUTCOMES[verdict["severity"]]
@@ -137,6 +144,14 @@ def refusals(document: JSON) -> list[tuple[str, JSON]]:
     for each in document["refused"]:
         found.setdefault((each["what"], each["where"], each["next"]), []).append(each)
     return [(", ".join(each["operation"] for each in same), same[0]) for same in found.values()]
+
+
+def items(document: JSON) -> dict[str, list[JSON]]:
+    """Topic -> items of a pre-check, in their order."""
+    found: dict[str, list[JSON]] = {}
+    for item in (document.get("precheck") or {}).get("items", ()):
+        found.setdefault(item["topic"], []).append(item)
+    return found
 
 
 def unchecked(document: JSON) -> list[tuple[str, list[str]]]:

@@ -15,6 +15,7 @@ from . import (
     _predicates_machines,
     _predicates_servers,
     _predicates_storage,
+    _predicates_target,
     _predicates_upgrade,
 )
 from ._found import Answer, Found, Predicate, Unknown
@@ -27,6 +28,7 @@ NAMED: dict[str, Predicate] = {
     **_predicates_machines.NAMED,
     **_predicates_servers.NAMED,
     **_predicates_storage.NAMED,
+    **_predicates_target.NAMED,
     **_predicates_upgrade.NAMED,
 }
 """Name in a rule -> who answers."""

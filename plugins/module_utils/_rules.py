@@ -82,7 +82,12 @@ class Rule:
     file: str = ""
 
     def suits(self, state: JSON) -> bool:
-        """Whether it is about such a cluster; what is not known of one is no reason to leave a rule out."""
+        """Whether it is about such a cluster; what is not known of one is no reason to leave a rule out.
+
+        What nobody has wished for (`wish`) is not asked.
+        """
+        if self.applies.get("wish") and not _jmes.search(self.applies["wish"], state, state):
+            return False
         release = (state.get("harvester") or {}).get("version")
         names = {state.get("distro")} | ({"harvester"} if state.get("harvester") else set())
         wanted = self.applies.get("distro")
@@ -189,10 +194,12 @@ def _faults(rule: Rule) -> t.Iterator[str]:
             yield f"there is no log source {', '.join(strange)}"
         for pattern in filter(None, (rule.logs.pattern, rule.logs.cleared_by)):
             re.compile(pattern.encode())
+    if strange := set(rule.applies) - {"distro", "harvester", "kubernetes", "wish"}:
+        yield f"`applies` has no {', '.join(sorted(strange))}"
     for limits in (rule.applies.get("harvester"), rule.applies.get("kubernetes")):
         for word in (limits or "").split():
             _limit(word)
-    for expression in filter(None, (rule.over, rule.node, rule.when, *rule.needs)):
+    for expression in filter(None, (rule.over, rule.node, rule.when, rule.applies.get("wish"), *rule.needs)):
         _jmes.compiled(expression)
     for template in (rule.title, rule.cause, rule.action, *rule.evidence):
         for expression in _jmes.expressions(template):

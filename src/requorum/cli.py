@@ -26,6 +26,7 @@ from . import (
     join_config,
     orphans,
     output,
+    precheck,
     reinstall,
     rejoin,
     rotate,
@@ -80,6 +81,7 @@ def parser() -> argparse.ArgumentParser:
     reinstall.add(commands)
     verify.add(commands)
     inspect.add(commands)
+    precheck.add(commands)
     diagnose.add(commands)
     rules.add(commands)
     return top
