@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _nudge, _orphans, _seen
+from ansible_collections.requorum.cluster.plugins.module_utils import _going, _nudge, _orphans, _seen
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api, _upgrades
 from ansible_collections.requorum.cluster.plugins.plugin_utils._changes import Changes
@@ -21,7 +21,7 @@ class ActionModule(NodeAction):
         if args["hook"] not in _nudge.HOOKS:
             raise RequorumError(f"{args['hook']} is no hook of a drain.", f"Name one of {', '.join(_nudge.HOOKS)}.")
         state = _seen.live(str(args["cluster"]), [], (), seen, now())
-        found, why = _nudge.nudge(state, args["hook"], args["node"])
+        found, why = _nudge.nudge(_going.going(state), args["hook"], args["node"])
         if found is None:
             raise RequorumError(
                 f"{args['hook']} of {args['node']} is not answered: {why}.",

@@ -200,12 +200,14 @@ def _since(item: JSON, seen: Seen, name: str) -> float | None:
 
 
 def _left(seen: Seen, name: str, states: t.Mapping[str, str], now: float) -> float | None:
-    """By the jobs of the nodes that are done: from the begin of the first to the end of the last one of a node."""
-    times: dict[str, list[float]] = {}
+    """By the nodes that are done: each took until the next one was begun, one after another."""
+    begun: dict[str, float] = {}
     for job in _jobs({**seen, "preparing": ()}, name):
-        words = (status(job).get("startTime"), status(job).get("completionTime"))
-        times.setdefault(of_node(job), []).extend(filter(None, map(_jmes.seconds, words)))
-    spent = {n: (now if states.get(n) != "Succeeded" else max(at)) - min(at) for n, at in times.items() if n and at}
+        at, node = _jmes.seconds(status(job).get("startTime")), of_node(job)
+        if at is not None and node:
+            begun[node] = min(at, begun.get(node, at))
+    order = sorted(begun, key=lambda node: begun[node])
+    spent = {n: begun.get(after, now) - begun[n] for n, after in zip(order, [*order, ""][1:], strict=True)}
     done = [seconds for node, seconds in spent.items() if states.get(node) == "Succeeded"]
     if not done:
         return None
