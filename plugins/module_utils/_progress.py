@@ -93,12 +93,14 @@ class Progress:
 
 
 def latest(seen: Seen) -> JSON | None:
-    """The Upgrade that Harvester's controller looks at."""
-    return next((item for item in seen.get("upgrades", ()) if labels(item).get(LATEST) == "true"), None)
+    """The Upgrade that Harvester's controller looks at, or will, since it is so new that it has no conditions."""
+    found = [item for item in seen.get("upgrades", ()) if labels(item).get(LATEST) == "true"]
+    new = [item for item in seen.get("upgrades", ()) if not status(item).get("conditions")]
+    return next(iter(new + found), None)
 
 
 def going(item: JSON | None) -> bool:
-    """Whether it was begun and has not ended; one that its controller has not seen yet was begun too."""
+    """Whether it was begun and has not ended."""
     return item is not None and condition(item, "Completed") not in ("True", "False")
 
 

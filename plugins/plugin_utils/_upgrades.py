@@ -55,15 +55,13 @@ def begin(api: _api.Api, plan: JSON, wish: JSON, changes: Changes) -> str:
     somebody has begun since the plan was made.
     """
     version = plan["hops"][0]["version"]
-    others = api.items(UPGRADES, WHERE) or []
-    for other in others:
-        if _progress.going(other):
-            raise RequorumError(
-                f"The upgrade {name_of(other)} to {spec(other).get('version')} goes on, begun "
-                f"{meta(other).get('creationTimestamp')}: a second one would break both.",
-                "Run the same command again: it watches the one that goes on.",
-            )
-    last = _progress.latest({"upgrades": others})
+    last = _progress.latest({"upgrades": api.items(UPGRADES, WHERE) or []})
+    if last is not None and _progress.going(last):
+        raise RequorumError(
+            f"The upgrade {name_of(last)} to {spec(last).get('version')} goes on, begun "
+            f"{meta(last).get('creationTimestamp')}: a second one would break both.",
+            "Run the same command again: it watches the one that goes on.",
+        )
     if last is not None and _upgrade_plan.late(last) and not _upgrade_plan.well(last):
         raise RequorumError(
             f"The upgrade {name_of(last)} failed in phase 4, and must not be begun anew.",
