@@ -69,7 +69,8 @@ RELEASES = {
     words[0]: Release(*words)
     for words in (
         ("v1.2.2", "v1.26.15+rke2r1", "v2.8.2", "v1.2.1"), ("v1.3.1", "v1.27.13+rke2r1", "v2.8.3", "v1.2.2"),
-        ("v1.3.2", "v1.28.12+rke2r1", "v2.8.5", "v1.3.1"), ("v1.4.1", "v1.30.7+rke2r1", "v2.9.3", "v1.4.0"),
+        ("v1.3.2", "v1.28.12+rke2r1", "v2.8.5", "v1.3.1"), ("v1.4.0", "v1.29.9+rke2r1", "v2.9.2", "v1.3.2"),
+        ("v1.4.1", "v1.30.7+rke2r1", "v2.9.3", "v1.4.0"),
         ("v1.5.1", "v1.32.4+rke2r1", "v2.11.2", "v1.4.2"), ("v1.6.1", "v1.33.5+rke2r1", "v2.12.2", "v1.5.0"),
         ("v1.7.1", "v1.34.3+rke2r3", "v2.13.1", "v1.6.0"), ("v1.8.1", "v1.35.6+rke2r1", "v2.14.2", "v1.7.0"),
     )
@@ -278,7 +279,7 @@ def kind_of(item: JSON) -> _api.Kind:
     return _api.Kind(found.group, found.version, found.plural, found.namespaced) if found else BUILT_IN[item["kind"]]
 
 
-def _parted(item: JSON) -> bool:
+def parted(item: JSON) -> bool:
     """Whether its status is a subresource."""
     group = item["apiVersion"].rpartition("/")[0]
     return all(kind.status for kind in KINDS if (kind.group, kind.kind) == (group, item["kind"]))
@@ -294,7 +295,7 @@ def write(api: _api.Api, items: Sequence[JSON]) -> None:
         kind, meta = kind_of(item), item["metadata"]
         owners = [{**owner, "uid": uids[owner["kind"], owner["name"]]} for owner in meta.get("ownerReferences", ())]
         body = {**item, "metadata": {**meta, **({"ownerReferences": owners} if owners else {})}}
-        status = body.pop("status", None) if _parted(item) else None
+        status = body.pop("status", None) if parted(item) else None
         uids[item["kind"], meta["name"]] = _create(api, kind, body)
         if status is not None:
             api.patch(kind, meta["name"], {"status": status}, meta.get("namespace", ""), subresource="status")

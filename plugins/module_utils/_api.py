@@ -249,16 +249,19 @@ class Api:
         """The object after a merge patch (RFC 7386): null takes a key away."""
         return self._done(Request("patch", kind, namespace, name, body, subresource=subresource))
 
-    def delete(self, kind: Kind, name: str, namespace: str = "", *, uid: str = "", now: bool = False) -> bool:
+    def delete(
+        self, kind: Kind, name: str, namespace: str = "", *, uid: str = "", version: str = "", now: bool = False
+    ) -> bool:
         """Ask for the deletion; False where it was gone already. uid: not a later object of the same name.
 
-        now: without the grace period that only a living kubelet could end.
+        version: only while it is as it was seen (resourceVersion). now: without the grace period that only a living
+        kubelet could end.
         """
         body: JSON = {"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"}
         if now:
             body["gracePeriodSeconds"] = 0
-        if uid:
-            body["preconditions"] = {"uid": uid}
+        if only := {key: value for key, value in (("uid", uid), ("resourceVersion", version)) if value}:
+            body["preconditions"] = only
         return not self._ask(Request("delete", kind, namespace, name, body), accept=("NotFound",)).reason
 
     def evict(self, name: str, namespace: str, *, uid: str) -> str:

@@ -11,8 +11,8 @@ import typing as t
 from . import _check, _check_rancher, _fleet, _harvester_checks, _orphans, _stale, _stuck
 from ._check import Topic
 from ._found import JSON, Answer, Found, Predicate, Unknown, first
+from ._going import going, seen_of
 from ._orphans import labels, meta, name_of, notes, spec, status
-from ._predicates_upgrade import going, seen_of
 from ._timeline import mask
 
 SHOWN = 20

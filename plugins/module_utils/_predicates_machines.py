@@ -12,8 +12,8 @@ from collections import Counter
 
 from . import _orphans, _promotion
 from ._found import JSON, Answer, Found, Predicate, Unknown
+from ._going import seen_of
 from ._orphans import condition, labels, meta, name_of, notes, status
-from ._predicates_upgrade import seen_of
 
 PLAN, INIT = "rke.cattle.io/machine-plan", "rke.cattle.io/init-node"
 LABEL = "cluster.x-k8s.io/cluster-name"

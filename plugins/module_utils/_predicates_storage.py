@@ -11,8 +11,8 @@ from collections import defaultdict
 from . import _check_storage, _orphans
 from ._check import Seen
 from ._found import JSON, Answer, Found, Predicate
+from ._going import seen_of
 from ._orphans import condition, meta, name_of, spec, status
-from ._predicates_upgrade import seen_of
 
 
 def _claim(volume: JSON) -> str:

@@ -36,7 +36,7 @@ class Wish:
     """Whether the whole ISO is read, for its checksum."""
 
     @classmethod
-    def of(cls, to: str, iso_url: str = "", checksum: str = "", *, hash: bool = False) -> t.Self:  # noqa: A002
+    def of(cls, to: str, iso_url: str = "", checksum: str = "", *, hash: bool = False) -> t.Self:
         """RequorumError for what is no release, or no URL."""
         found = _RELEASE.fullmatch(to.strip())
         if not found:

@@ -1,0 +1,69 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""Whether an upgrade stands still for good, and why, by the rules of the diagnosis."""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from ._found import JSON
+from ._progress import Progress
+from ._rules import Rule
+
+FILES = ("upgrade.yaml", "fleet.yaml", "rancher.yaml", "machines.yaml")
+"""Rules that may name what an upgrade waits for."""
+STALL_S, UNKNOWN_S = 1800.0, 5400.0
+"""Without any change: until what a rule names counts as a stall, and until it counts although no rule knows why.
+
+An hour is what a job of phase 2 may take, and half of it what its scripts' lines may be repeated (facts/harvester.md
+1.5).
+"""
+
+
+@dataclass(frozen=True)
+class Stall:
+    """Why the watching ends."""
+
+    what: str
+    cause: str
+    next: str
+    rule: str = ""
+    evidence: tuple[str, ...] = ()
+
+
+def asked(rules: t.Iterable[Rule]) -> list[Rule]:
+    """The rules that are asked at each look."""
+    return [rule for rule in rules if Path(rule.file).name in FILES and rule.severity != "info"]
+
+
+def judge(
+    at: Progress, findings: t.Sequence[JSON], quiet_s: float, *, stall_s: float = STALL_S, unknown_s: float = UNKNOWN_S
+) -> Stall | None:
+    """findings: of a diagnosis, worst causes first. A blocker is one that no time mends, so it needs none."""
+    roots = [finding for finding in findings if not finding["explained_by"]]
+    own = [finding for finding in roots if finding["id"].startswith("upgrade_")] or roots
+    blockers = [finding for finding in own if finding["severity"] == "blocker"]
+    if at.ended == "failed":
+        told = _told(own[0]) if own else Stall("", "", "requorum inspect -i INV")
+        return replace(told, what=f"The upgrade {at.upgrade} to {at.version} has failed: {at.why}.")
+    if blockers:
+        return _told(blockers[0])
+    if own and quiet_s >= stall_s:
+        return _told(own[0])
+    if quiet_s >= unknown_s:
+        where = f"phase {at.phase.number}, {at.phase.name}"
+        return Stall(
+            f"Nothing has changed in the upgrade {at.upgrade} for {quiet_s / 60:.0f} minutes ({where}).",
+            f"It waits for {at.waits}, and no rule knows why.",
+            "requorum inspect -i INV --bundle-out FILE.zip; do not begin the upgrade anew",
+        )
+    return None
+
+
+def _told(finding: JSON) -> Stall:
+    return Stall(
+        finding["summary"], finding["cause"] or "", finding["action"] or "", finding["id"], tuple(finding["evidence"])
+    )

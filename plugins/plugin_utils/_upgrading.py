@@ -1,0 +1,212 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""An upgrade of Harvester, watched to its end, or until it stands still. Only reads; whoever begins it again sees on.
+
+Servers reboot in its course, and the one that answers changes: each look goes to the one that answered last, else to
+the next one.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import typing as t
+
+from ansible.errors import AnsibleConnectionFailure
+
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _diagnose,
+    _progress,
+    _rules,
+    _scan,
+    _seen,
+    _stall,
+    _timeline,
+)
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside, _survey
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, append, now
+
+PACE, SAY_EVERY = 10.0, 60.0
+"""Seconds between looks, of ten requests each in one round trip; and between lines while nothing changes."""
+SILENT_S = 1800.0
+"""So long no API may answer: a server that has no other one beside it boots twice in its upgrade."""
+
+
+class Stalled(RequorumError):
+    """It stands still, or has failed."""
+
+    def __init__(self, stall: _stall.Stall) -> None:
+        said = [f"Evidence: {line}" for line in stall.evidence]
+        super().__init__(" ".join(filter(None, (stall.what, stall.cause, *said))), stall.next)
+        self.stall = stall
+
+
+class Watch:
+    """What was seen of one upgrade, and since when."""
+
+    def __init__(
+        self,
+        action: NodeAction,
+        name: str,
+        timeline: str,
+        servers: t.Sequence[str],
+        *,
+        beat: t.Callable[[], None] = lambda: None,
+        clock: t.Callable[[], float] = time.time,
+        sleep: t.Callable[[float], None] = time.sleep,
+    ) -> None:
+        """timeline: a file of JSON lines that is written on. beat: is called at each look, for a lock."""
+        self._action, self._name, self._timeline, self._beat = action, name, timeline, beat
+        self._clock, self._sleep, self._rules = clock, sleep, _stall.asked(_rules.load())
+        others = [host for host in servers if host != action.host] if action.host != "localhost" else []
+        self._hosts: list[str] = [action.host, *others]
+        self._made: dict[str, NodeAction | None] = {action.host: action}
+        self._lines: dict[str, set[str]] = {}
+        self._mark, self._changed, self._told, self._told_at = "", 0.0, "", 0.0
+        self.looks = 0
+        self.last: _progress.Progress | None = None
+
+    def to_the_end(self) -> _progress.Progress:
+        """The look at which it has succeeded; Stalled, or RequorumError where nothing can be seen any more."""
+        silent = self._clock()
+        limit = self._action.timeout("upgrade_silent", SILENT_S)
+        while True:
+            self._beat()
+            seen, why = self._read()
+            if not why:
+                silent = self._clock()
+                if self._step(seen):
+                    assert self.last is not None
+                    return self.last
+            elif self._clock() - silent > limit:
+                raise RequorumError(
+                    f"No API server has answered for {limit / 60:.0f} minutes: {why}. {self._seen_last()}",
+                    "Nothing was changed by the watching. Bring an API back (requorum inspect -i INV says how), then "
+                    "run the same command again: it finds the upgrade and goes on.",
+                )
+            else:
+                self._say(f"no API answers ({why}); {self._seen_last()}")
+            self._sleep(float(self._action._task.args.get("pace") or PACE))
+
+    def _seen_last(self) -> str:
+        return f"seen last: {words(self.last)}" if self.last else "nothing was seen yet"
+
+    def _step(self, seen: dict[str, list[JSON]]) -> bool:
+        """One look; whether it has succeeded."""
+        before, moment = self.last, self._clock()
+        file, lines = self._log(seen)
+        at = _progress.look(seen, self._name, line=_text(lines[-1]) if lines else "", now=moment)
+        if at is None:
+            raise RequorumError(
+                f"The Upgrade {self._name} is gone: somebody has deleted it. {self._seen_last()}",
+                "requorum inspect -i INV; it says what it has left and what may be done.",
+            )
+        fresh = {_text(line) for line in lines} - self._lines.setdefault(at.job, set())
+        self._lines[at.job] |= fresh
+        if not before:  # it stood still before anybody watched
+            self._changed = min(at.since or moment, moment)
+        elif at.mark != self._mark or fresh:
+            self._changed = moment
+        self._mark, self.last = at.mark, at
+        if before is None or _about(at) != _about(before):
+            append(self._timeline, {"time": now(), **at.document})
+        quiet = moment - self._changed
+        self._say(words(at), quiet)
+        if at.ended == "succeeded":
+            return True
+        limits = {key: self._action.timeout(f"upgrade_{key}", at_) for key, at_ in
+                  (("stall", _stall.STALL_S), ("unknown", _stall.UNKNOWN_S))}  # fmt: skip
+        findings = self._findings(seen, at, file, lines)
+        if stall := _stall.judge(at, findings, quiet, stall_s=limits["stall"], unknown_s=limits["unknown"]):
+            raise Stalled(stall)
+        return False
+
+    def _read(self) -> tuple[dict[str, list[JSON]], str]:
+        """Objects by kind, or why none came, of the first host that gives any."""
+        why = ""
+        for host in list(self._hosts):
+            try:
+                action = self._made.setdefault(host, _beside.beside(self._action, host))
+                if action is None:
+                    continue
+                read = _survey.Reader(action, "inspect").of(_progress.KINDS)
+            except (RequorumError, AnsibleConnectionFailure) as error:
+                why = " ".join(str(error).split())[-300:]
+                continue
+            finally:
+                self.looks += 1
+            found = {name: items for name, items in read.items() if isinstance(items, list)}
+            if "upgrades" in found:
+                self._hosts.sort(key=lambda each: each != host)
+                return found, ""
+            why = str(read["upgrades"] or "this cluster has no upgrades.harvesterhci.io, so it is no Harvester")
+        return {}, why or "no server is known"
+
+    def _log(self, seen: dict[str, list[JSON]]) -> tuple[str, list[str]]:
+        """(file, its last lines) of the job that works, from the node on which it is; nothing where that is silent."""
+        job = _progress.busy(seen, self._name)
+        if job is None or self._action.host == "localhost":
+            return "", []
+        node = _progress.of_node(job)
+        for host in [node] if node else self._hosts:
+            try:
+                action = self._made.setdefault(host, _beside.beside(self._action, host))
+                done = action.script("upgrade_log", timeout=15, JOB=_pods(job)) if action else None
+            except AnsibleConnectionFailure:  # it reboots
+                continue
+            if done and done.rc == 0 and done.out:
+                file, *lines = _timeline.mask(done.out).splitlines()
+                return file, [line for line in lines if line.strip()]
+        return "", []
+
+    def _findings(
+        self, seen: dict[str, list[JSON]], at: _progress.Progress, file: str, lines: t.Sequence[str]
+    ) -> list[JSON]:
+        state = _seen.live(str(self._action._task.args["cluster"]), [], (), seen, now())
+        logs = [(at.node or None, "upgrade-job", file, ["\n".join(lines).encode()])] if lines else []
+        state = _seen.with_logs(state, logs, _scan.patterns(self._rules))
+        found: list[JSON] = self._action.typed(_diagnose.diagnose(state, self._rules)["findings"])
+        return found
+
+    def _say(self, text: str, quiet: float = 0) -> None:
+        """When something else is seen, else once a minute."""
+        moment = self._clock()
+        if text != self._told or moment - self._told_at >= SAY_EVERY:
+            self._action.say(text + (f"; unchanged for {quiet / 60:.0f} min" if quiet >= 60 else ""))
+            self._told, self._told_at = text, moment
+
+
+def _about(at: _progress.Progress) -> tuple[t.Any, ...]:
+    """What makes a new line of the timeline."""
+    return at.states, at.phase, at.job, at.line, at.ended
+
+
+def words(at: _progress.Progress) -> str:
+    """One look in a line."""
+    states = ", ".join(f"{node} {state}" for node, state in sorted(at.states.items()))
+    left = f"; about {at.left_s / 60:.0f} min for the nodes that are left" if at.left_s is not None else ""
+    head = f"{at.upgrade} to {at.version}: phase {at.phase.number} ({at.phase.name})"
+    if at.ended:
+        return f"{head}: {at.ended}" + (f"; {at.why}" if at.why else "")
+    job = f" [{at.job}: {at.line}]" if at.line else f" [{at.job}]" if at.job else ""
+    return f"{head}; waits for {at.waits}{job}" + (f"; {states}" if states else "") + left
+
+
+def _pods(job: JSON) -> str:
+    """How the kubelet names the folder of its pods' logs begins."""
+    meta = job["metadata"]
+    return f"{meta.get('namespace')}_{meta['name']}"
+
+
+def _text(line: str) -> str:
+    """A line of a container's log without its time and stream."""
+    parts = line.split(" ", 3)
+    return parts[3] if len(parts) == 4 and parts[1] in ("stdout", "stderr") else line
+
+
+def timeline_of(folder: str, name: str) -> str:
+    """The file of one upgrade: a later run writes on in it."""
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    return os.path.join(folder, f"{name}.jsonl")
