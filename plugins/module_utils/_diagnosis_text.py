@@ -131,14 +131,17 @@ def _unchecked(data: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
 def _items(data: JSON, everything: bool) -> t.Iterator[tuple[str, ...]]:
     """Of a pre-check: how many of each topic passed, and what came of the others."""
     for topic, items in words.items(data).items():
-        asked = [item for item in items if item["state"] != "not asked"]
-        passed = [item["id"] for item in asked if item["state"] == "passed"]
-        others = [f"{item['state']}: {item['id']}" for item in asked if item["state"] != "passed"]
+        by_state: dict[str, list[str]] = {state: [] for state in ("failed", "warning", "not checked", "passed")}
+        for item in items:
+            by_state.setdefault(item["state"], []).append(item["id"])
+        unasked = by_state.pop("not asked", [])
+        asked = len(items) - len(unasked)
+        shown = [(state, names) for state, names in by_state.items() if names and (everything or state != "passed")]
+        others = [f"{state}: {', '.join(names)}" for state, names in shown]
         if everything:
-            others += [f"not asked: {item['id']}, {item['why']}" for item in items if item not in asked]
-            others += [f"passed: {', '.join(passed)}"] if passed else []
+            others += [f"not asked: {item['id']}, {item['why']}" for item in items if item["id"] in unasked]
         if asked or everything:
-            yield topic, f"{len(passed)} of {len(asked)}", "; ".join(others)
+            yield topic, f"{len(by_state['passed'])} of {asked}", "; ".join(others)
 
 
 def _missed(data: JSON, everything: bool) -> t.Iterator[str]:

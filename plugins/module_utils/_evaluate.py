@@ -178,7 +178,8 @@ def _shown(rule: Rule, found: Found, state: JSON) -> Found:
 def reason(path: str, item: t.Any, state: JSON) -> str | None:
     """Why something is null; None where the cluster simply has no such part."""
     words = path.replace("[", ".").split(".")
-    if words[0] in ("state", "objects", "kubernetes", "harvester", "target"):
+    own = words[0] == "harvester" and isinstance(item, dict) and "reachable" in item  # what a node tells
+    if words[0] in ("state", "objects", "kubernetes", "harvester", "target") and not own:
         words = words[1:] if words[0] == "state" else words
         told = state.get("unread") or {}
         why = next((told[key] for n in range(len(words), 0, -1) if (key := ".".join(words[:n])) in told), None)

@@ -29,8 +29,9 @@ def release(about: JSON) -> dict[str, str] | None:
     """/etc/harvester-release.yaml by key (harvester, os, kubernetes, ...), and what sh/info.sh adds:
 
     system_agent, whether that unit is active; fallback, where the upgrade of the OS was rolled back; left, paths that
-    an upgrade has left; custom, whether /oem/90_custom.yaml is there or missing; cos_state, bytes of the partition of
-    the OS images. None on any other host.
+    an upgrade has left; custom, whether /oem/90_custom.yaml is there, renamed or missing; network, whether
+    /oem/harvester.config is missing, or tells the management interface (there, old, none); cos_state, bytes of the
+    partition of the OS images. None on any other host.
     """
     found = {key[8:]: str(value) for key, value in about.items() if key.startswith("release_") and value}
     return found if found.get("harvester") else None

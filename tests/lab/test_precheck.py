@@ -30,6 +30,7 @@ from tests.lab.test_force_sync import synced
 JSON = dict[str, Any]
 RELEASE, TO, LIMIT_S = "v1.6.1", "v1.7.1", 15
 NODES, CAPI = (_orphans.KINDS[name][0] for name in ("nodes", "clusters"))
+WEBHOOKS = _api.Kind("admissionregistration.k8s.io", "v1", "validatingwebhookconfigurations", namespaced=False)
 SIZE = 1 << 30
 CHECKSUM = "ab" * 64
 RANCHER_LOG = "/var/log/pods/cattle-system_rancher-7f97d9c5b-x2v9k_0f9b/rancher"
@@ -42,7 +43,7 @@ def harvester() -> Iterator[tuple[Lab, _api.Api]]:
     try:
         lab.up()
         api = told.become(lab, lab.servers, release=RELEASE)
-        lab.sh(lab.servers[0], f"mkdir -p {RANCHER_LOG}; echo '2026-11-28T00:00:00Z stderr F [INFO] up' >{RANCHER_LOG}/0.log")
+        prepare(lab, api)
         with play.playing(lab, [fleet.fleet]):
             synced(api)
             assert playbook(lab, "playbooks/backup.yml").rc == 0
@@ -50,6 +51,21 @@ def harvester() -> Iterator[tuple[Lab, _api.Api]]:
     finally:
         if not os.environ.get("REQUORUM_KEEP_LABS"):
             lab.down()
+
+
+def prepare(lab: Lab, api: _api.Api) -> None:
+    """What a Harvester has besides: RKE2 of its release, its webhook, a log of Rancher, scheduled snapshots."""
+    for name in lab.servers:
+        lab.sh(name, "sed -i '/^install:/a\\  managementinterface:\\n    method: dhcp' /oem/harvester.config").ok("interface")
+        told.play_version(lab, name, objects.RELEASES[RELEASE].kubernetes)
+    kind, version = "ValidatingWebhookConfiguration", "admissionregistration.k8s.io/v1"
+    webhook = {"apiVersion": version, "kind": kind, "metadata": {"name": "harvester-validator"}, "webhooks": []}
+    api.create(WEBHOOKS, webhook)
+    first, folder = lab.servers[0], lab.data_dir / "server/db/snapshots"
+    line = "2026-11-28T00:00:00.000000000Z stderr F [INFO] Listening on :443"
+    lab.sh(first, f"mkdir -p {RANCHER_LOG} {folder}; echo '{line}' >{RANCHER_LOG}/0.log").ok("log of Rancher")
+    name = f"{folder}/etcd-snapshot-{first}-{int(time.time())}"
+    lab.sh(first, f"head -c 2015264 /dev/zero >{name}").ok("a snapshot, as far as one that is not opened is seen")
 
 
 def precheck(lab: Lab, *words: str) -> tuple[int, dict[str, str], JSON, float]:

@@ -83,7 +83,7 @@ def state(harvester: Harvester, target: JSON | None = None) -> JSON:
         objects[name] = items if items is None else [asked.keep(i) if asked.keep else i for i in items]
     entries = copy.deepcopy(runs.HEALTHY["nodes"])
     for number, entry in enumerate(entries, 1):
-        more = {"system_agent": "active", "custom": "there", "cos_state": "16106127360"}
+        more = {"system_agent": "active", "custom": "there", "network": "there", "cos_state": "16106127360"}
         entry |= {"harvester": harvester.release | more, "hostname": f"n{number}"}
     made = _seen.live("prod", entries, [entry["name"] for entry in entries], objects, NOW)
     kept = [{"name": "/b/snapshot.db", "time": 1795550000, "proved": True, "off_node": True}]
@@ -181,9 +181,26 @@ def test_a_warning_forbids_nothing() -> None:
 
 def test_a_host_that_was_not_read_fails() -> None:
     made = state(Harvester("1.3"))
-    made["nodes"][2] |= runs.dead("r3") | {"role": "server"}
+    made["nodes"][2] = runs.dead("r3") | {"role": "server"}
     document = checked(made)
     assert states(document)["host_unread"] == "failed" and document["precheck"]["verdict"] == "failed"
+
+
+@pytest.mark.parametrize(
+    ("version", "item"),
+    [("1.4", "precheck_disk"), ("1.6", "precheck_network_form"), ("1.6", "precheck_network_config"),
+     ("1.8", "precheck_cos_state"), ("1.8", "certificates_refused"), ("1.2", "left_on_host")],
+)  # fmt: skip
+def test_no_item_of_such_a_host_has_passed(version: str, item: str) -> None:
+    made = state(Harvester(version))
+    made["nodes"][2] = runs.dead("r3") | {"role": "server"}
+    assert states(checked(made))[item] == "not checked"
+
+
+def test_a_partition_whose_size_nobody_knows() -> None:
+    made = state(Harvester("1.7"))
+    del made["nodes"][1]["harvester"]["cos_state"]
+    assert states(checked(made)) == {"precheck_cos_state": "not checked"}
 
 
 def test_the_verdict_is_that_of_the_diagnosis() -> None:

@@ -41,7 +41,8 @@ def state_of(harvester: Harvester) -> JSON:
         lists = [harvester.api.items(kind, asked.namespace, selector=asked.selector) for kind in asked.kinds]
         items = next((items for items in lists if items is not None), None)
         read[name] = items and [asked.keep(item) if asked.keep else item for item in items]
-    host = {"system_agent": "active", "custom": "there", "cos_state": "16106127360", **harvester.release}
+    more = {"system_agent": "active", "custom": "there", "network": "there", "cos_state": "16106127360"}
+    host = {**more, **harvester.release}
     disk = {"bytes": 300_000_000_000, "free": 200_000_000_000}
     about = {"reachable": True, "unread": {}, "harvester": host, "disk": disk, "role": "server"}
     state = _seen.live("c", [], set(), read, "2026-09-21T14:13:20Z")

@@ -53,6 +53,35 @@ def part(script: str, name: str) -> str:
     return found[0] + "\n"
 
 
+# --- info
+
+
+@shells
+@pytest.mark.parametrize(
+    ("text", "network"),
+    [
+        (None, "missing"),
+        ("os:\n  hostname: n1\ninstall:\n  mode: create\n  managementinterface:\n    method: dhcp\n", "there"),
+        ("install:\n  management_interface: {interfaces: [{name: eth0}]}\nos: {}\n", "there"),
+        ("install:\n  mode: join\n  networks:\n    harvester-mgmt:\n      method: dhcp\n", "old"),
+        ("install:\n  mode: join\nos:\n  managementinterface:\n    method: dhcp\n", "none"),
+        ("install:\n  networks: null\n  managementinterface: null\n", "none"),
+    ],
+)
+def test_network_of_a_harvester_host(shell: str, text: str | None, network: str, tmp_path: Path) -> None:
+    if text is not None:
+        (tmp_path / "harvester.config").write_text(text)
+    script = f"{part('info', 'network')}network {tmp_path}/harvester.config"
+    assert run(shell, script).strip() == network
+
+
+@shells
+@pytest.mark.parametrize(("name", "custom"), [("90_custom", "there"), ("99_custom", "renamed"), ("x", "missing")])
+def test_custom_of_a_harvester_host(shell: str, name: str, custom: str, tmp_path: Path) -> None:
+    (tmp_path / f"{name}.yaml").touch()
+    assert run(shell, f"{part('info', 'custom')}custom {tmp_path}").strip() == custom
+
+
 # --- all scripts
 
 

@@ -22,13 +22,32 @@ about() {
 }
 
 # What else tells the state of a Harvester host: Rancher's agent, an OS that fell back, what an upgrade has left, whether the
-# installer's file is there, bytes of the partition of the OS images.
+# installer's files are there and tell the network, bytes of the partition of the OS images.
 harvester() {
   printf 'release_system_agent=%s\n' "$(timeout 5 systemctl is-active rancher-system-agent)"
   grep -Eq 'cos-img/filename=/cOS/passive\.img|upgrade_failure' /proc/cmdline && printf 'release_fallback=yes\n'
   printf 'release_left=%s\n' "$(stat -c %n /usr/local/upgrade_tmp /run/systemd/system/rancher-system-agent.service.d 2>/dev/null | tr '\n' ' ')"
-  printf 'release_custom=%s\n' "$([ -f /oem/90_custom.yaml ] && echo there || echo missing)"
+  printf 'release_custom=%s\n' "$(custom /oem)"
+  printf 'release_network=%s\n' "$(network /oem/harvester.config)"
   printf 'release_cos_state=%s\n' "$(timeout 5 lsblk -bnro SIZE,LABEL 2>/dev/null | sed -n 's/^\([0-9]*\) COS_STATE$/\1/p' | head -n 1)"
+}
+
+# custom FOLDER: there, renamed (by 1.0 as 99_custom.yaml) or missing
+custom() {
+  if [ -f "$1/90_custom.yaml" ]; then echo there; elif [ -f "$1/99_custom.yaml" ]; then echo renamed; else echo missing; fi
+}
+
+# network FILE: how it tells the management interface: there, old (the form of 1.0), none; or the file is missing
+network() {
+  [ -f "$1" ] || { echo missing; return; }
+  i=$(sed -n '/^install:/,/^[^ #]/p' "$1" | sed 1d)
+  if printf '%s\n' "$i" | grep -Eq '^ +networks:( *$| *\{.*:)'; then
+    echo old
+  elif printf '%s\n' "$i" | grep -Eiq '^ +management_?interface:( *$| *\{.*:)'; then
+    echo there
+  else
+    echo none
+  fi
 }
 
 program() {
