@@ -26,6 +26,8 @@ MACHINES, RUNNING = (
 )
 HELD, TAINT = "lab.requorum/virt-launcher", "kubevirt.io/drain"
 OF = "vm.kubevirt.io/name"
+COMPONENT = "harvesterhci.io/upgradeComponent"
+"""Label of the machine that serves an upgrade's ISO: it is no process, and `upgrade.work` moves it."""
 MIGRATES = ("LiveMigrate", "LiveMigrateIfPossible")
 
 
@@ -103,7 +105,7 @@ def guests(api: _api.Api, on: Hosts) -> None:
     for vmi in api.items(RUNNING) or ():
         status, meta = vmi.get("status") or {}, vmi["metadata"]
         node = nodes.get(status.get("nodeName", ""))
-        if node is None or not lives(api, node["metadata"]["name"]):
+        if node is None or not lives(api, node["metadata"]["name"]) or COMPONENT in (meta.get("labels") or {}):
             continue
         pods = [pod for pod in api.items(PODS, meta["namespace"]) or ()
                 if (pod["metadata"].get("labels") or {}).get(OF) == meta["name"]]  # fmt: skip

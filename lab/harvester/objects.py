@@ -296,14 +296,15 @@ def write(api: _api.Api, items: Sequence[JSON]) -> None:
         owners = [{**owner, "uid": uids[owner["kind"], owner["name"]]} for owner in meta.get("ownerReferences", ())]
         body = {**item, "metadata": {**meta, **({"ownerReferences": owners} if owners else {})}}
         status = body.pop("status", None) if parted(item) else None
-        uids[item["kind"], meta["name"]] = _create(api, kind, body)
+        uids[item["kind"], meta["name"]] = make(api, kind, body)
         if status is not None:
             api.patch(kind, meta["name"], {"status": status}, meta.get("namespace", ""), subresource="status")
         if item["kind"] == "Pod" and "labels" not in meta:
             api.delete(kind, meta["name"], meta["namespace"])
 
 
-def _create(api: _api.Api, kind: _api.Kind, body: JSON) -> str:
+def make(api: _api.Api, kind: _api.Kind, body: JSON) -> str:
+    """Its uid; also where it is there already."""
     try:
         return str(api.create(kind, body)["metadata"]["uid"])
     except RequorumError as error:

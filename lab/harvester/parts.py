@@ -7,6 +7,7 @@ from __future__ import annotations
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
 from lab.harvester import capi, core, drain, fleet, guests, machines, planner, promote
 from lab.harvester.play import Part
+from lab.harvester.upgrade import live
 from lab.labs import Lab
 
 
@@ -23,4 +24,5 @@ def everything(lab: Lab) -> tuple[Part, ...]:
         planner.agents(api, carry_out)
 
     rancher: tuple[Part, ...] = (machines.requests, machines.plans, planner.planner, agents, machines.phases)
-    return (*rancher, drain.machine_drain, promote.promote, machine_guests, *capi.PARTS, fleet.fleet, core.images)
+    harvester: tuple[Part, ...] = (promote.promote, machine_guests, *capi.PARTS, fleet.fleet, core.images)
+    return (*rancher, drain.machine_drain, *harvester, live.part(lab))

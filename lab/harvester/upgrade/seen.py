@@ -78,6 +78,8 @@ class World:
     """Nodes that are hosts: their kubelet writes what they are, so they must become it."""
     wishes: list[tuple[str, str, str]] = field(default_factory=list)
     """What they shall become: host, field of nodeInfo, value."""
+    uids: dict[tuple[str, str], str] = field(default_factory=dict)
+    """Of what was made in this look, by kind and name."""
 
     def __getitem__(self, name: str) -> list[JSON]:
         return self.objects.setdefault(name, [])

@@ -4,13 +4,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from lab.harvester import upgrade
-from lab.harvester.upgrade import told
-from lab.harvester.upgrade.seen import condition, labels, name_of, notes, status
+from ansible_collections.requorum.cluster.plugins.module_utils._fleet import CHARTS
+from lab.harvester import core, drain, fleet, objects, planner, upgrade
+from lab.harvester.upgrade import films, hooks, live, told, webhook
+from lab.harvester.upgrade.seen import World, condition, kind_of, labels, name_of, notes, status
+from tests.unit.fake_api import FakeApi
 
 JSON = dict[str, Any]
 NODES = ("n1", "n2", "n3")
@@ -71,3 +74,155 @@ def test_a_stall_stays(name: str) -> None:
     shown = list(upgrade.film("v1.3.2", "v1.4.0", NODES, stalls={name: ""}))
     value = condition(latest(shown[-1]), "Completed")
     assert value == ("False" if name in ("prepare-deadline", "node-failed") else "Unknown")
+
+
+def served(*, of: str = "v1.3.2", stalls: dict[str, str] | None = None) -> FakeApi:
+    """A Harvester on an API server in memory, whose Upgrade to v1.4.0 is written."""
+    fake = FakeApi()
+    api = fake.api
+    addresses = {name: f"10.0.0.{i}" for i, name in enumerate(NODES, 1)}
+    fleet.install(api, version=of)
+    for name in ("rancher-monitoring-crd", "rancher-logging-crd"):
+        api.create(CHARTS, fleet.chart(name, version="103.0.3+up45.31.1"))
+    objects.write(api, objects.cluster(addresses, release=of, living=NODES))
+    objects.write(api, [films.node(name, addresses[name], of) for name in NODES])
+    objects.write(api, [{"apiVersion": "v1", "kind": "ConfigMap", "data": {"pace": "1", **(stalls or {})},
+                         "metadata": {"namespace": live.FAULTS[0], "name": live.FAULTS[1]}}])  # fmt: skip
+    upgrade.begin(api, "v1.4.0")
+    return fake
+
+
+def play(fake: FakeApi, rounds: int = 90) -> JSON:
+    """The Upgrade as it is at last."""
+    api = fake.api
+    for now in range(rounds):
+        for part in (planner.planner, drain.machine_drain, fleet.fleet, core.images):
+            part(api)
+        if world := live.look(api, now=float(now)):
+            live.alone(api, world)
+    found = api.get(kind_of("upgrades"), films.NAME, objects.SYSTEM)
+    assert found
+    return found
+
+
+def test_on_an_api_with_all_other_controllers() -> None:
+    fake = served()
+    found = play(fake)
+    assert condition(found, "Completed") == "True", found
+    assert {e["state"] for e in status(found)["nodeStatuses"].values()} == {"Succeeded"}
+    written = len(fake.changes)
+    play(fake, 3)
+    assert len(fake.changes) == written  # nobody writes when nothing happens
+
+
+def test_nothing_is_played_where_nobody_asked_for_it() -> None:
+    fake = served()
+    fake.api.delete(live.CONFIGMAPS, live.FAULTS[1], live.FAULTS[0])
+    assert not status(play(fake, 3))
+
+
+@pytest.mark.parametrize(
+    ("name", "state"),
+    [("predrain-volume", "Pre-draining"), ("pre-hook-unanswered", "Pre-drained"), ("two-plan-secrets", "Pre-drained"),
+     ("postdrain-rke2", "Post-draining"), ("reboot-old-image", "Waiting Reboot"), ("restarted", "Images preloaded")],
+)  # fmt: skip
+def test_a_stall_on_an_api_can_be_healed(name: str, state: str) -> None:
+    fake = served(stalls={name: ""})
+    found = play(fake)
+    assert told.node_state(found, "n1") == state and condition(found, "NodesUpgraded") == "Unknown"
+    upgrade.heal(fake.api, name)
+    secret = f"{objects.machine('n1')}-machine-plan"
+    if name == "two-plan-secrets":
+        fake.api.delete(kind_of("secrets"), f"old-{secret}", objects.FLEET)
+    if state == "Pre-drained":  # Harvester answers once, or never: facts 1.4, the nudge
+        asked = planner.notes(fake.api.get(kind_of("secrets"), secret, objects.FLEET) or {})[drain.PRE]
+        answer = {"metadata": {"annotations": {hooks.PRE: asked}}}
+        assert condition(play(fake, 5), "NodesUpgraded") == "Unknown"
+        fake.api.patch(kind_of("secrets"), secret, answer, objects.FLEET)
+    assert condition(play(fake), "Completed") == ("Unknown" if name == "restarted" else "True")
+
+
+SHA = "0" * 128
+
+
+@pytest.mark.parametrize(
+    ("before", "to", "more", "why"),
+    [
+        ("v1.3.1", "v1.4.0", {}, "The current version v1.3.1 is less than the minimum upgradable version v1.3.2."),
+        ("v1.4.1", "v1.4.0", {}, "downgrading is prohibited"),
+        ("v1.4.0", "v1.5.1", {}, "current version does not meet minimum upgrade requirement"),
+        ("v1.3.2", "v1.4.0", {"checksum": SHA}, "doesn't match the file actual checksum"),
+    ],
+)
+def test_what_ends_at_once(before: str, to: str, more: JSON, why: str) -> None:
+    world = films.start(before, NODES, {"pace": "1"})
+    world["versions"].append(films.version(to, **more))
+    world["upgrades"].append(films.upgrade(to))
+    (*_, last) = films.run(world)
+    assert labels(latest(last))["harvesterhci.io/upgradeState"] == "Failed"
+    said = {c["type"]: c for c in status(latest(last))["conditions"] if c["status"] == "False"}
+    assert why in "".join(str(c.get("reason", "")) + str(c.get("message", "")) for c in said.values())
+    assert not last["plans"] and not last["vms"] and not last["images"]
+
+
+def judged(change: Callable[[World], object], word: str = "create") -> webhook.Refused:
+    world = films.start("v1.3.2", NODES, {})
+    world["versions"].append(films.version("v1.4.0"))
+    change(world)
+    item = films.upgrade("v1.4.0") if word == "create" else world["upgrades"][0]
+    return webhook.create(world, item) if word == "create" else webhook.delete(world, item)
+
+
+@pytest.mark.parametrize(
+    ("change", "code", "message"),
+    [
+        pytest.param(lambda w: None, 0, "", id="1.6 all is well"),
+        pytest.param(lambda w: w["versions"].clear(), 400, "version v1.4.0 is not found", id="1.6 no Version"),
+        pytest.param(lambda w: w["upgrades"].append(films.upgrade("v1.4.0", name="old")), 409,
+                     'cannot proceed until previous upgrade "old" completes', id="1.6 another one"),
+        pytest.param(lambda w: status(w["clusters"][0]).update(phase="Provisioning"), 400,
+                     "status is Provisioning", id="1.6 CAPI"),
+        pytest.param(lambda w: w["nodes"][1]["spec"].update(unschedulable=True), 400,
+                     "node n2 is unschedulable", id="1.6 cordoned"),
+        pytest.param(lambda w: status(w["volumes"][0]).update(robustness="degraded"), 400,
+                     "degraded volumes", id="1.6 volumes"),
+        pytest.param(lambda w: status(w["capi"][0]).update(phase="Pending"), 500, "is not running", id="1.6 machines"),
+        pytest.param(lambda w: status(w["charts"][0]).update(conditions=[{"type": "Ready", "status": "False"}]), 400,
+                     "managed chart harvester is not ready", id="1.6 charts"),
+    ],
+)  # fmt: skip
+def test_who_may_begin(change: Callable[[World], object], code: int, message: str) -> None:
+    found = judged(change)
+    assert found.code == code and message in found.message
+
+
+@pytest.mark.parametrize(
+    ("conditions", "skip", "message"),
+    [
+        ({"NodesUpgraded": "Unknown"}, "", "node upgrade is in progressing, please wait for it to be provisioned"),
+        ({"NodesUpgraded": "Unknown"}, "true", ""),
+        ({"NodesUpgraded": "True"}, "", ""),
+        ({"SystemServicesUpgraded": "Unknown"}, "", ""),
+    ],
+)
+def test_who_may_delete(conditions: dict[str, str], skip: str, message: str) -> None:
+    def change(world: World) -> None:
+        item = films.upgrade("v1.4.0")
+        status(item)["conditions"] = [{"type": kind, "status": value} for kind, value in conditions.items()]
+        notes(item)[webhook.SKIP] = skip
+        world["upgrades"].append(item)
+
+    assert judged(change, "delete").message == message
+
+
+def test_a_restart_in_phase_4_leaves_what_the_facts_say() -> None:
+    world = films.start("v1.3.2", NODES, {"pace": "1", "postdrain-rke2": "n1"})
+    world["versions"].append(films.version("v1.4.0"))
+    world["upgrades"].append(films.upgrade("v1.4.0", name="first"))
+    list(films.run(world))
+    world["upgrades"][0]["metadata"]["deletionTimestamp"] = world.stamp
+    world["upgrades"].append(films.upgrade("v1.4.0", name="second"))
+    (*_, last) = films.run(world)
+    assert [name_of(each) for each in last["upgrades"]] == ["second"]
+    assert {told.node_state(latest(last), node) for node in NODES} == {"Images preloaded"}
+    assert not [job for job in last["jobs"] if "second-pre-drain" in name_of(job)]
