@@ -37,5 +37,5 @@ class ActionModule(cluster_diagnose.ActionModule):  # type: ignore[misc]
         checked = self.typed(_precheck.document(self.diagnosis(state, rules), rules, target))
         display.display(_diagnosis_text.summary(checked))
         verdict = checked["precheck"]["verdict"]
-        result = {"changed": False, "precheck": checked, "ready": verdict == _precheck.READY}
+        result = {"changed": False, "precheck": checked, "ready": verdict == _precheck.READY, "target": target}
         return result | (self.record(state, checked) if args.get("record", True) else {})

@@ -7,6 +7,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from ansible.module_utils.parsing.convert_bool import boolean
+
 from ansible_collections.requorum.cluster.plugins.module_utils import _harvester, _hops, _upgrade_plan
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _upgrades
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction
@@ -15,7 +17,7 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
 class ActionModule(NodeAction):
     """Say which hops lead to a release, what each costs, and what may be begun now."""
 
-    VALID = ("cluster", "to", "releases", "findings")
+    VALID = ("cluster", "to", "releases", "findings", "quiet")
 
     def act(self) -> JSON:
         args = self._task.args
@@ -27,6 +29,6 @@ class ActionModule(NodeAction):
             str(args["cluster"]), str(args["to"]), matrix, seen, _harvester.version(setting), args.get("findings") or ()
         )
         document: JSON = self.typed(found)
-        for line in _upgrade_plan.shown(document):
+        for line in [] if boolean(args.get("quiet", False)) else _upgrade_plan.shown(document):
             self.say(line)
         return {"changed": False, "plan": document}

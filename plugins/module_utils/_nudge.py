@@ -12,7 +12,8 @@ from __future__ import annotations
 import typing as t
 
 from . import _releases, _stale
-from ._going import JSON, Look, plan_secrets
+from ._found import JSON
+from ._going import Look, plan_secrets
 from ._orphans import condition, meta, name_of, notes, status
 
 HOOKS = {"pre-drain": _stale.PRE, "post-drain": _stale.POST}

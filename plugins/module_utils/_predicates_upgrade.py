@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 from . import _jmes, _nudge, _releases, _stale
-from ._found import Answer, Found, Predicate, Unknown
-from ._going import JSON, Look, came_with, going, plan_secrets, seen_of
+from ._found import JSON, Answer, Found, Predicate, Unknown
+from ._going import Look, came_with, going, plan_secrets, seen_of
 from ._orphans import condition, labels, name_of, notes, spec, status
 from ._stale import LATEST, STATE
 

@@ -126,11 +126,6 @@ def _action(verb: str, version: str, what: str) -> JSON:
     return {"verb": verb, "version": version, "what": what}
 
 
-def iso_url(version: str) -> str:
-    """Where the releases are (facts/harvester.md 10)."""
-    return f"https://releases.rancher.com/harvester/{version}/harvester-{version}-amd64.iso"
-
-
 def shown(document: JSON) -> list[str]:
     """The plan for a terminal, line by line."""
     head = f"Harvester {document['before']} to {document['to']}: {len(document['hops'])} hops"

@@ -91,6 +91,10 @@ ready:
   description: Whether every item passed or only warns.
   returned: success
   type: bool
+target:
+  description: The release that was named and where its files are, as C(docs/state.schema.json) has it; else V(null).
+  returned: success
+  type: dict
 requorum_run_dir:
   description: Folder with C(diagnosis.json), C(diagnosis.html) and C(state.json).
   returned: with O(record)

@@ -8,6 +8,7 @@ Nothing here deletes or changes one in phase 4, and nothing sets skipWebhook (fa
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
 import secrets
@@ -15,10 +16,12 @@ import socket
 import time
 import typing as t
 
+from ansible.errors import AnsibleConnectionFailure
+
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _jmes, _progress, _stale, _upgrade_plan
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._orphans import meta, name_of, spec
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _survey
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api, _survey
 from ansible_collections.requorum.cluster.plugins.plugin_utils._changes import Changes
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, now
 
@@ -51,8 +54,8 @@ def read(action: NodeAction) -> dict[str, list[JSON]]:
 def begin(api: _api.Api, plan: JSON, wish: JSON, changes: Changes) -> str:
     """Create the Version, where it is missing, and the Upgrade of the first hop; its name.
 
-    wish: iso_url, iso_checksum, log. The cluster is read once more, so that nothing is begun beside an upgrade that
-    somebody has begun since the plan was made.
+    wish: iso_url, iso_checksum, log; a Version that is there has its own. The cluster is read once more, so that
+    nothing is begun beside an upgrade that somebody has begun since the plan was made.
     """
     version = plan["hops"][0]["version"]
     last = _progress.latest({"upgrades": api.items(UPGRADES, WHERE) or []})
@@ -80,21 +83,22 @@ def begin(api: _api.Api, plan: JSON, wish: JSON, changes: Changes) -> str:
 
 
 def _version(api: _api.Api, version: str, wish: JSON, changes: Changes) -> None:
-    wanted = {"isoURL": wish["iso_url"] or _upgrade_plan.iso_url(version), "isoChecksum": wish["iso_checksum"]}
+    wanted = {"isoURL": wish["iso_url"], "isoChecksum": wish["iso_checksum"]}
     found = api.get(VERSIONS, version, WHERE)
     if found is not None:
         for key, value in wanted.items():
-            if wish[{"isoURL": "iso_url", "isoChecksum": "iso_checksum"}[key]] and spec(found).get(key) != value:
+            if value and spec(found).get(key) != value:
                 raise RequorumError(
                     f"Version {version} is there with {key} {spec(found).get(key) or 'empty'}, and {value} is wished.",
                     f"Say which is right; then kubectl -n {WHERE} edit versions.harvesterhci.io {version}",
                 )
         return
-    if not wanted["isoChecksum"]:
-        raise RequorumError(
-            f"The ISO of {version} has no checksum, so Harvester could not prove it.",
-            "Take isoChecksum of version.yaml beside the ISO: -e requorum_iso_checksum=SHA512",
-        )
+    for key, value in wanted.items():
+        if not value:
+            raise RequorumError(
+                f"The ISO of {version} has no {key}, so Harvester could not fetch and prove it.",
+                "Mirror version.yaml beside it, or name both: -e requorum_iso_url=URL -e requorum_iso_checksum=SHA512",
+            )
     api.create(VERSIONS, {
         "apiVersion": "harvesterhci.io/v1beta1", "kind": "Version",
         "metadata": {"name": version, "namespace": WHERE}, "spec": wanted,
@@ -160,22 +164,16 @@ class Lock:
     def _data(self) -> JSON:
         return {**self._mine, "heartbeat": now()}
 
-    def beat(self) -> None:
-        """A sign of life, now and then; an API that is away keeps nobody from watching."""
+    def beat(self, action: NodeAction) -> None:
+        """A sign of life, now and then, through whoever reaches the API; one that is away keeps nobody from watching."""
         if self._clock() - self._beaten < BEAT_S:
             return
-        self._beaten = self._clock()
-        try:
+        self._beaten, self._api = self._clock(), _node_api.of(action, proved=False)
+        with contextlib.suppress(RequorumError, AnsibleConnectionFailure):
             self._api.patch(CONFIGMAPS, LOCK, {"data": {"heartbeat": now()}}, WHERE)
-        except RequorumError:
-            return
 
     def __exit__(self, *_error: object) -> None:
-        try:
+        with contextlib.suppress(RequorumError, AnsibleConnectionFailure):
             found = self._api.get(CONFIGMAPS, LOCK, WHERE)
             if found and (found.get("data") or {}).get("id") == self._mine["id"]:
                 self._api.delete(CONFIGMAPS, LOCK, WHERE, uid=meta(found)["uid"])
-        except RequorumError:
-            return
-
-

@@ -53,11 +53,13 @@ class Watch:
         timeline: str,
         servers: t.Sequence[str],
         *,
-        beat: t.Callable[[], None] = lambda: None,
+        beat: t.Callable[[NodeAction], None] = lambda _action: None,
         clock: t.Callable[[], float] = time.time,
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
-        """timeline: a file of JSON lines that is written on. beat: is called at each look, for a lock."""
+        """timeline: a file of JSON lines that is written on. beat: is called behind each look, with whoever
+        reached the API, for a lock.
+        """
         self._action, self._name, self._timeline, self._beat = action, name, timeline, beat
         self._clock, self._sleep, self._rules = clock, sleep, _stall.asked(_rules.load())
         others = [host for host in servers if host != action.host] if action.host != "localhost" else []
@@ -73,7 +75,6 @@ class Watch:
         silent = self._clock()
         limit = self._action.timeout("upgrade_silent", SILENT_S)
         while True:
-            self._beat()
             seen, why = self._read()
             if not why:
                 silent = self._clock()
@@ -140,6 +141,7 @@ class Watch:
             found = {name: items for name, items in read.items() if isinstance(items, list)}
             if "upgrades" in found:
                 self._hosts.sort(key=lambda each: each != host)
+                self._beat(action)
                 return found, ""
             why = str(read["upgrades"] or "this cluster has no upgrades.harvesterhci.io, so it is no Harvester")
         return {}, why or "no server is known"

@@ -33,6 +33,7 @@ from . import (
     rules,
     snapshot,
     token,
+    upgrade,
     verify,
 )
 from .inputs import Usage
@@ -81,6 +82,7 @@ def parser() -> argparse.ArgumentParser:
     reinstall.add(commands)
     verify.add(commands)
     inspect.add(commands)
+    upgrade.add(commands)
     precheck.add(commands)
     diagnose.add(commands)
     rules.add(commands)
