@@ -36,6 +36,7 @@ class Changes:
     def record(self, document: JSON) -> None:
         """After it was made."""
         self.done.append(document)
+        os.makedirs(self.folder, mode=0o700, exist_ok=True)
         _node_action.append(os.path.join(self.folder, "changes.jsonl"), {**document, "time": _node_action.now()})
 
 

@@ -9,6 +9,7 @@ the next one.
 
 from __future__ import annotations
 
+import datetime
 import os
 import time
 import typing as t
@@ -26,7 +27,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside, _survey
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, append, now
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, append
 
 PACE, SAY_EVERY = 10.0, 60.0
 """Seconds between looks, of ten requests each in one round trip; and between lines while nothing changes."""
@@ -112,7 +113,7 @@ class Watch:
             self._changed = moment
         self._mark, self.last = at.mark, at
         if before is None or _about(at) != _about(before):
-            append(self._timeline, {"time": now(), **at.document})
+            append(self._timeline, {"time": self._iso(), **at.document})
         quiet = moment - self._changed
         self._say(words(at), quiet)
         if at.ended == "succeeded":
@@ -166,11 +167,15 @@ class Watch:
     def _findings(
         self, seen: dict[str, list[JSON]], at: _progress.Progress, file: str, lines: t.Sequence[str]
     ) -> list[JSON]:
-        state = _seen.live(str(self._action._task.args["cluster"]), [], (), seen, now())
+        state = _seen.live(str(self._action._task.args["cluster"]), [], (), seen, self._iso())
         logs = [(at.node or None, "upgrade-job", file, ["\n".join(lines).encode()])] if lines else []
         state = _seen.with_logs(state, logs, _scan.patterns(self._rules))
         found: list[JSON] = self._action.typed(_diagnose.diagnose(state, self._rules)["findings"])
         return found
+
+    def _iso(self) -> str:
+        moment = datetime.datetime.fromtimestamp(self._clock(), datetime.UTC)
+        return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
     def _say(self, text: str, quiet: float = 0) -> None:
         """When something else is seen, else once a minute."""

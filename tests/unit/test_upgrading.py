@@ -1,0 +1,200 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The watching of an upgrade, over upgrades that the lab plays and a clock that a test turns."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleConnectionFailure
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _jmes, _progress, _stall, _upgrade_html
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside, _survey, _upgrading
+from lab.harvester.upgrade.films import NAME
+from tests.unit import upgrades
+from tests.unit.test_progress import NAMED
+
+PACE = 10.0
+SERVERS = ("n1", "n2", "n3")
+
+
+class Acting:
+    """An action on a host, as far as the watching uses it."""
+
+    def __init__(self, played: Played, host: str) -> None:
+        self.played, self.host = played, host
+        self._task = SimpleNamespace(args={"cluster": "prod", "pace": played.pace})
+
+    def timeout(self, _name: str, default: float) -> float:
+        return default
+
+    def typed(self, value: Any) -> Any:
+        return value
+
+    def say(self, text: str) -> None:
+        self.played.said.append(text)
+
+    def script(self, name: str, **_words: Any) -> Any:
+        assert name == "upgrade_log"
+        if self.host in self.played.away:
+            raise AnsibleConnectionFailure("No route to host")
+        lines = upgrades.log(self.played.shown, self.played.now)
+        return SimpleNamespace(rc=0, out="\n".join(["/var/log/pods/x/0.log", *lines]) if lines else "")
+
+
+class Played:
+    """An upgrade that goes on by one look each time that somebody sleeps; the last look stays."""
+
+    def __init__(self, film: Sequence[upgrades.Shown], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.film, self.at, self.said = list(film), 0, list[str]()
+        self.asked = list[tuple[str, tuple[str, ...]]]()
+        self.away: set[str] = set()
+        self.silent: range = range(0)
+        self.slept, self.pace = 0.0, PACE
+        first = next((at for each in film if (at := _progress.look(each, NAME, now=0))), None)
+        self.begun = (first and first.since) or 0.0
+        monkeypatch.setattr(_survey, "Reader", self.reader)
+        monkeypatch.setattr(_beside, "beside", lambda _action, host: Acting(self, host))
+
+    @property
+    def shown(self) -> upgrades.Shown:
+        return self.film[min(self.at, len(self.film) - 1)]
+
+    @property
+    def now(self) -> float:
+        return self.begun + self.slept
+
+    def reader(self, action: Acting, _deadline: str) -> Any:
+        def of(names: Sequence[str]) -> dict[str, Any]:
+            self.asked.append((action.host, tuple(names)))
+            if self.at in self.silent:
+                return dict.fromkeys(names, f"{action.host}: get upgrades: connection refused.")
+            if action.host in self.away:
+                raise AnsibleConnectionFailure("No route to host")
+            return {name: self.shown.get(name, []) for name in names}
+
+        return SimpleNamespace(of=of)
+
+    def sleep(self, seconds: float) -> None:
+        self.at += 1
+        self.slept += seconds
+
+    def watch(self, folder: Path) -> _upgrading.Watch:
+        timeline = _upgrading.timeline_of(str(folder / "upgrades"), NAME)
+        return _upgrading.Watch(
+            Acting(self, "n1"), NAME, timeline, SERVERS, clock=lambda: self.now, sleep=self.sleep  # type: ignore[arg-type]
+        )
+
+
+def begun(film: list[upgrades.Shown]) -> list[upgrades.Shown]:
+    """From where its controller has seen it."""
+    return film[next(i for i, each in enumerate(film) if _progress.latest(each)) :]
+
+
+FILM = begun(upgrades.film())
+
+
+def test_it_is_watched_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played(FILM, monkeypatch)
+    watch = played.watch(tmp_path)
+    assert watch.to_the_end().ended == "succeeded"
+    entries = [json.loads(line) for line in (tmp_path / "upgrades" / f"{NAME}.jsonl").read_text().splitlines()]
+    assert [entry["phase"] for entry in entries] == sorted(entry["phase"] for entry in entries)
+    assert {entry["phase"] for entry in entries} == {0, 1, 2, 3, 4, 5}
+    assert any("[harvester-system/hvst-upgrade-x7k2p-pre-drain-n2: " in line for line in played.said)
+    assert len(played.asked) == watch.looks <= len(FILM)
+
+
+def test_it_asks_less_than_two_requests_a_second(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played(FILM, monkeypatch)
+    played.watch(tmp_path).to_the_end()
+    asked = sum(len(names) + 1 for _host, names in played.asked)  # and kube-system, to know the cluster
+    assert asked / (played.slept + PACE) <= 2
+
+
+def test_an_api_that_is_away_for_two_minutes_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = [*FILM[:30], *[FILM[29]] * 12, *FILM[30:]]
+    played = Played(film, monkeypatch)
+    played.silent = range(30, 42)
+    assert played.watch(tmp_path).to_the_end().ended == "succeeded"
+    assert any("no API answers (n" in line and "seen last: hvst-upgrade" in line for line in played.said)
+
+
+def test_the_next_server_answers_where_one_reboots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played(FILM, monkeypatch)
+    played.away = {"n1"}
+    assert played.watch(tmp_path).to_the_end().ended == "succeeded"
+    hosts = [host for host, _names in played.asked]
+    assert hosts[:3] == ["n1", "n2", "n2"] and set(hosts[1:]) == {"n2"}  # the one that answered last is asked first
+
+
+def test_nobody_waits_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played(FILM, monkeypatch)
+    played.silent = range(20, 10_000)
+    with pytest.raises(RequorumError, match=r"No API server has answered for 30 minutes: n\d: get.*seen last: hvst"):
+        played.watch(tmp_path).to_the_end()
+    assert played.slept <= 20 * PACE + _upgrading.SILENT_S + 2 * PACE
+
+
+def test_one_that_somebody_deletes_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played([*FILM[:20], {**FILM[20], "upgrades": []}], monkeypatch)
+    with pytest.raises(RequorumError, match=f"The Upgrade {NAME} is gone: somebody has deleted it. seen last"):
+        played.watch(tmp_path).to_the_end()
+
+
+@pytest.mark.parametrize("at", range(0, len(FILM), 10))
+def test_one_that_begins_to_watch_anywhere_sees_on(at: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A watcher that was killed there, and run again."""
+    first = Played(FILM[: at + 1], monkeypatch).watch(tmp_path)
+    seen, _why = first._read()
+    if not first._step(seen):
+        first._sleep(0)
+    played = Played(FILM[at:], monkeypatch)
+    assert played.watch(tmp_path).to_the_end().ended == "succeeded"
+    rows = {row["name"]: row["bars"] for row in _upgrade_html.rows(
+        [json.loads(line) for line in (tmp_path / "upgrades" / f"{NAME}.jsonl").read_text().splitlines()])}  # fmt: skip
+    assert rows["cluster"][-1]["word"] == "5 cleanup"
+
+
+@pytest.mark.parametrize("stall", NAMED)
+def test_a_stall_ends_it_within_one_look_behind_its_threshold(
+    stall: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    about, quiet, rule = NAMED[stall]
+    film = begun(upgrades.film(**{stall.replace("-", "_"): about}))
+    played = Played(film, monkeypatch)
+    played.pace = 60.0
+    with pytest.raises(_upgrading.Stalled) as error:
+        played.watch(tmp_path).to_the_end()
+    assert error.value.stall.rule == rule and error.value.stall.next in str(error.value)
+    changed = played.begun + (len(film) - 1) * played.pace
+    assert played.now <= changed + quiet + 2 * played.pace, (played.now - changed, quiet)
+
+
+def test_one_that_stood_still_before_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    film = [upgrades.film(pre_hook_unanswered="n2")[-1]]
+    played = Played(film, monkeypatch)
+    played.slept = 2 * _stall.STALL_S
+    with pytest.raises(_upgrading.Stalled, match=r"--nudge pre-drain n2"):
+        played.watch(tmp_path).to_the_end()
+    assert len(played.asked) == 1
+
+
+def test_the_chart_has_a_bar_for_each_state_of_each_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    Played(FILM, monkeypatch).watch(tmp_path).to_the_end()
+    entries = [json.loads(line) for line in (tmp_path / "upgrades" / f"{NAME}.jsonl").read_text().splitlines()]
+    rows = {row["name"]: [bar["word"] for bar in row["bars"]] for row in _upgrade_html.rows(entries)}
+    states = ["Images preloading", "Images preloaded", "Pre-draining", "Pre-drained", "Post-draining",
+              "Waiting Reboot", "Succeeded"]  # fmt: skip
+    assert {name: rows[name] for name in SERVERS} == dict.fromkeys(SERVERS, states)
+    for row in _upgrade_html.rows(entries):
+        assert abs(sum(bar["width"] for bar in row["bars"]) + row["bars"][0]["x"] - 100) < 1
+    page = _upgrade_html.render(NAME, entries)
+    assert "succeeded" in page and "Waiting Reboot" in page and _jmes.seconds(entries[0]["time"])
+    assert _upgrade_html.render(NAME, [])
