@@ -14,7 +14,7 @@ from typing import Any
 from lab.harvester import drain, fleet, objects
 from lab.harvester.kinds import PLAN_SECRET
 from lab.harvester.upgrade.control import step
-from lab.harvester.upgrade.rancher import DRAIN_ERROR, EVICTION
+from lab.harvester.upgrade.rancher import PROTECTED
 from lab.harvester.upgrade.scripts import PAUSED
 from lab.harvester.upgrade.seen import (
     MACHINE,
@@ -138,8 +138,7 @@ def drains(world: World) -> None:
             found["spec"].pop("unschedulable", None)
             if what != "uncordon":
                 found["spec"]["unschedulable"] = True
-        if found and what == "drain" and world.stalls("drain-pdb", name_of(found)):
-            notes(secret)[DRAIN_ERROR] = EVICTION
+        if found and what == "drain" and world.one("pods", f"{PROTECTED}-{name_of(found)}"):
             continue
         for key, value in change.items():
             notes(secret).pop(key, None)

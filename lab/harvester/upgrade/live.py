@@ -134,13 +134,14 @@ def speaker(lab: Lab) -> Callable[[World], None]:
 
 def part(lab: Lab) -> play.Part:
     """The part for `play.playing`."""
-    speak = speaker(lab)
+    speak, done = speaker(lab), set[tuple[str, str, str]]()
     hosts = frozenset(host.name for host in lab.spec.hosts)
 
     def upgrade(api: _api.Api) -> None:
         if world := look(api, hosts):
             speak(world)
             alone(api, world)
-            carry_out(lab, world.wishes)
+            carry_out(lab, [wish for wish in world.wishes if wish not in done])
+            done.update(world.wishes)  # kubelet tells of it some seconds later
 
     return upgrade

@@ -27,9 +27,9 @@ from lab.harvester.upgrade.seen import (
 JSON = dict[str, Any]
 APPLIED = "lab.requorum/applied"
 """On a plan secret: since when the host carries its plan out; on a Node: since when it boots."""
-DRAIN_ERROR = "rke.cattle.io/drain-error"
+DRAIN_ERROR, PROTECTED = "rke.cattle.io/drain-error", "instance-manager"
 EVICTION = (
-    'error when evicting pods/"instance-manager-e" -n "longhorn-system": '
+    'error when evicting pods/"instance-manager" -n "longhorn-system": '
     "Cannot evict pod as it would violate the pod's disruption budget."
 )
 PROBES = "waiting for probes: kube-controller-manager, kube-scheduler"
@@ -38,6 +38,7 @@ PROBES = "waiting for probes: kube-controller-manager, kube-scheduler"
 def rancher(world: World) -> None:
     """One look."""
     probes(world)
+    evictions(world)
     planner(world)
     plans(world)
     reboots(world)
@@ -59,6 +60,35 @@ def probes(world: World) -> None:
             for each in world["provisioning"]:
                 value = ("Unknown", "Waiting", PROBES) if stuck else ("True", "", "")
                 told.put(world, each, "Updated", *value)
+
+
+def evictions(world: World) -> None:
+    """A pod that a budget protects: the drain waits for it, and Rancher notes why."""
+    for secret in _secrets(world) if going(world) else ():
+        has, node = notes(secret), world.node(labels(secret)[MACHINE_NAME])
+        pod = world.one("pods", f"{PROTECTED}-{node}")
+        if node and world.stalls("drain-pdb", node) and has.get(drain.OPTIONS):
+            if has.get(drain.DONE) != has[drain.OPTIONS]:
+                world.add("pods", _protected(node))
+                if has.get(drain.PRE) and has.get(drain.PRE) == has.get("harvesterhci.io/pre-hook"):
+                    has[DRAIN_ERROR] = EVICTION
+        elif pod:
+            has.pop(DRAIN_ERROR, None)
+            if pod["metadata"].get("finalizers"):
+                pod["metadata"]["finalizers"] = []
+            else:
+                world.drop("pods", pod)
+
+
+def _protected(node: str) -> JSON:
+    """Longhorn's pod; the finalizer stands for its budget."""
+    return {
+        "metadata": {"name": f"{PROTECTED}-{node}", "namespace": objects.LONGHORN, "finalizers": ["lab.requorum/pdb"],
+                     "labels": {"longhorn.io/component": "instance-manager"}},
+        "spec": {"nodeName": node, "automountServiceAccountToken": False, "terminationGracePeriodSeconds": 1,
+                 "tolerations": [{"operator": "Exists"}],
+                 "containers": [{"name": "instance-manager", "image": "x", "command": ["sleep", "infinity"]}]},
+    }  # fmt: skip
 
 
 def _secrets(world: World) -> list[JSON]:

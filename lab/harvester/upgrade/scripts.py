@@ -50,8 +50,9 @@ def jobs(world: World) -> None:
 
 
 def _anywhere(world: World) -> str:
+    """A node that takes pods, best one with a host, on which the log can be read."""
     able = [each for each in world["nodes"] if ready(each) and not each["spec"].get("unschedulable")]
-    return name_of((able or world["nodes"])[0])
+    return name_of(min(able or world["nodes"], key=lambda each: name_of(each) not in world.hosts))
 
 
 def _go_on(world: World, upgrade: JSON, job: JSON, pod: JSON, node: str) -> None:

@@ -166,8 +166,12 @@ def condition(item: Mapping[str, Any], kind: str) -> str:
 
 
 def changes(before: Mapping[str, list[JSON]], after: World) -> Iterator[_api.Request]:
-    """Requests that make what the API has into what the controllers want."""
-    for name, items in after.objects.items():
+    """Requests that make what the API has into what the controllers want.
+
+    Pods come behind those that own them, and an Upgrade tells of all at last: a look that is broken off is made again.
+    """
+    last = ("pods", "upgrades")
+    for name, items in sorted(after.objects.items(), key=lambda e: last.index(e[0]) + 1 if e[0] in last else 0):
         kind = kind_of(name)
         old = {_key(item): item for item in before.get(name, ())}
         for item in items:

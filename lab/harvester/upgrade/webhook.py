@@ -11,6 +11,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import re
 import ssl
 import threading
 import time
@@ -32,6 +33,7 @@ HOOKS = _api.Kind("admissionregistration.k8s.io", "v1", "validatingwebhookconfig
 NAME = "harvester-validator"
 SKIP = "harvesterhci.io/skipWebhook"
 FILE = "upgrade-requests.jsonl"
+SHA512 = re.compile("[a-f0-9]{128}")
 
 
 class Asked(NamedTuple):
@@ -123,7 +125,10 @@ def delete(world: World, upgrade: JSON) -> Refused:
 
 
 def review(request: JSON, look: Callable[[], World]) -> Refused:
-    """Answer to one AdmissionReview; only Upgrades are judged."""
+    """Answer to one AdmissionReview; Upgrades and Versions are judged."""
+    if request["resource"]["resource"] == "versions":
+        checksum = ((request.get("object") or {}).get("spec") or {}).get("isoChecksum") or ""
+        return bad(f"invalid isoChecksum {checksum}") if checksum and not SHA512.fullmatch(checksum) else Refused()
     if request["resource"]["resource"] != "upgrades":
         return Refused()
     if request["operation"] == "CREATE":
@@ -193,7 +198,8 @@ def configuration(url: str, authority: bytes) -> JSON:
         "metadata": {"name": NAME},
         "webhooks": [
             {"name": "validator.harvesterhci.io", "failurePolicy": "Fail", "sideEffects": "NoneOnDryRun", **same,
-             "rules": [{**upgrades, "operations": ["CREATE", "DELETE"]}]},
+             "rules": [{**upgrades, "operations": ["CREATE", "DELETE"]},
+                       {**upgrades, "resources": ["versions"], "operations": ["CREATE", "UPDATE"]}]},
             {"name": "record.lab.requorum", "failurePolicy": "Ignore", "sideEffects": "NoneOnDryRun", **same, **space,
              "rules": [{**secrets, "operations": ["*"]}]},
             {"name": "record-upgrades.lab.requorum", "failurePolicy": "Ignore", "sideEffects": "NoneOnDryRun", **same,

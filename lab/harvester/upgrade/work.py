@@ -49,22 +49,29 @@ def logging(world: World) -> None:
         if condition(log, "InfraReady") == "True":
             continue
         stuck = world.stalls("log-not-ready")
+        if not stuck:
+            _unbound(world, OF, log["spec"]["upgradeName"])
         if stuck or world.old(log):
             waits = {"reason": "ImagePullBackOff", "message": "Back-off pulling image"}
             entry = {"name": "fluentd", "ready": not stuck, "restartCount": 0, "image": "fluentd", "imageID": "",
                      "state": {"waiting": waits} if stuck else {"running": {}}}  # fmt: skip
-            pod = world.add("pods", _log_pod(world, log))
+            pod = world.add("pods", _log_pod(log, "" if stuck else _free(world)))
             status(pod).update({"phase": "Pending" if stuck else "Running", "containerStatuses": [entry]})
         if not stuck and world.old(log):
             told.put(world, log, "InfraReady", "True")
 
 
-def _log_pod(world: World, log: JSON) -> JSON:
-    node = _free(world)
+def _unbound(world: World, key: str, value: str) -> None:
+    """A pod that stood still was bound to no node, where a kubelet would have run it: it is made anew."""
+    for pod in [each for each in world["pods"] if labels(each).get(key) == value and not each["spec"].get("nodeName")]:
+        world.drop("pods", pod)
+
+
+def _log_pod(log: JSON, node: str) -> JSON:
     return {
         "metadata": {"name": f"{name_of(log)}-infra-fluentd-0", "namespace": objects.SYSTEM,
                      "labels": {"app.kubernetes.io/name": "fluentd", OF: log["spec"]["upgradeName"]}},
-        "spec": {"nodeName": node, "automountServiceAccountToken": False,
+        "spec": {"automountServiceAccountToken": False, **({"nodeName": node} if node else {}),
                  "containers": [{"name": "fluentd", "image": "fluentd", "command": ["sleep", "infinity"]}]},
     }  # fmt: skip
 
@@ -122,11 +129,14 @@ def repo(world: World) -> None:
             for pod in [each for each in world["pods"] if labels(each).get("harvesterhci.io/vmName") == name_of(vm)]:
                 world.drop("pods", pod)
             status(guest)["nodeName"] = labels(guest)["kubevirt.io/nodeName"] = target
-        pod = world.add("pods", made.repo_pod(guest, status(guest)["nodeName"]))
-        serves = not world.stalls("repo-not-ready") and world.old(pod)
+        stuck = world.stalls("repo-not-ready")
+        if not stuck:
+            _unbound(world, "harvesterhci.io/vmName", name_of(vm))
+        pod = world.add("pods", made.repo_pod(guest, "" if stuck else status(guest)["nodeName"]))
+        serves = not stuck and world.old(pod)
         entry = {"name": "compute", "ready": serves, "restartCount": 0, "image": "virt-launcher", "imageID": "",
                  "state": {"running": {}}}  # fmt: skip
-        status(pod).update({"phase": "Running", "containerStatuses": [entry]})
+        status(pod).update({"phase": "Pending" if stuck else "Running", "containerStatuses": [entry]})
         if serves:
             status(vm).update({"printableStatus": "Running", "ready": True})
 

@@ -1,0 +1,90 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The lab's Harvester is upgraded: one host, and two Nodes that are objects only."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _api
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from lab.harvester import objects, play, upgrade
+from lab.harvester.upgrade import films, told
+from lab.harvester.upgrade.seen import condition, kind_of, status
+from lab.labs import Lab
+from lab.progress import wait_for
+
+SLOW = ("*",)
+
+JSON = dict[str, Any]
+UPGRADES = kind_of("upgrades")
+LOGS = "/var/log/pods/harvester-system_hvst-upgrade-*/apply/*.log"
+
+
+@pytest.fixture(scope="module")
+def harvester() -> Iterator[Lab]:
+    lab = Lab(f"test-upgrade-{os.getpid()}", "rke2", 1, 0)
+    try:
+        lab.up()
+        upgrade.become_ready(lab, "v1.3.2", more=["n2", "n3"], pace=0.5)
+        yield lab
+    finally:
+        if not os.environ.get("REQUORUM_KEEP_LABS"):
+            lab.down()
+
+
+def found(lab: Lab, name: str = films.NAME) -> JSON:
+    """The Upgrade; empty while the API is away."""
+    try:
+        return play.client(lab).get(UPGRADES, name, objects.SYSTEM) or {}
+    except RequorumError:
+        return {}
+
+
+def reaches(lab: Lab, node: str, state: str, seconds: float = 180) -> None:
+    def probe() -> tuple[bool, str]:
+        seen = status(found(lab)).get("nodeStatuses") or {}
+        return told.node_state(found(lab), node) == state, str({n: e["state"] for n, e in seen.items()})
+
+    wait_for(f"{node} {state}", probe, seconds)
+
+
+def refused(api: _api.Api, to: str, **more: Any) -> str:
+    with pytest.raises(RequorumError) as caught:
+        upgrade.begin(api, to, **more)
+    return str(caught.value)
+
+
+def test_a_hop_with_a_stall(harvester: Lab) -> None:
+    lab, first = harvester, harvester.servers[0]
+    api = play.client(lab, seconds=60)
+    with upgrade.playing(lab) as asked:
+        upgrade.stall(api, "predrain-volume", first)
+        upgrade.begin(api, "v1.4.0")
+        assert f'previous upgrade "{films.NAME}" completes' in refused(api, "v1.4.0", name="hvst-upgrade-other")
+        reaches(lab, first, "Pre-draining")
+        time.sleep(5)
+        assert "Waiting for volume pvc-7c1e0c5e to be healthy..." in lab.sh(first, f"cat {LOGS}").out
+        with pytest.raises(RequorumError, match="node upgrade is in progressing, please wait for it to be provisioned"):
+            api.delete(UPGRADES, films.NAME, objects.SYSTEM)
+        tried = [each for each in asked if each.verb == "delete" and each.kind == "upgrades"]
+        assert [(each.name, each.state, bool(each.refused)) for each in tried] == [(films.NAME, "UpgradingNodes", True)]
+        upgrade.heal(api, "predrain-volume")
+        began = time.monotonic()
+
+        def probe() -> tuple[bool, str]:
+            item = found(lab)
+            return condition(item, "Completed") == "True", str(status(item).get("nodeStatuses"))
+
+        wait_for("the upgrade", probe, 300)
+        print(f"phase 4 took {time.monotonic() - began:.0f} s")
+    for node in play.client(lab).items(kind_of("nodes")) or ():
+        info = node["status"]["nodeInfo"]
+        assert (info["osImage"], info["kubeletVersion"]) == ("Harvester v1.4.0", "v1.29.9+rke2r1"), node["metadata"]
+    ways = [(each.verb, bool(each.refused)) for each in upgrade.requests(lab) if each.kind == "upgrades"]
+    assert [way for way in ways if way[0] != "update"] == [("create", False), ("create", True), ("delete", True)]
