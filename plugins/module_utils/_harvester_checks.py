@@ -115,6 +115,7 @@ KINDS: dict[str, Asked] = {
     "fleets": Asked((_fleet.CLUSTERS,), _orphans.FLEET),
     "releases": Asked((_fleet.SECRETS,), "harvester-system", "owner=helm,status!=superseded"),
     "config": Asked((_fleet.SETTINGS,), keep=_setting),
+    "versions": Asked((Kind("harvesterhci.io", "v1beta1", "versions"),), "harvester-system"),
     "vips": Asked((Kind("", "v1", "configmaps"),), "harvester-system"),
     "services": Asked((Kind("", "v1", "services"),), "kube-system"),
     "preparing": Asked((Kind("batch", "v1", "jobs"),), "cattle-system"),

@@ -71,6 +71,17 @@ def test_every_item_says_what_to_do() -> None:
     assert [rule.id for rule in ITEMS if not rule.action or not rule.cause] == []
 
 
+def test_the_table_in_the_documents_names_each_of_them() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "precheck.md").read_text()
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    for rule in ITEMS:
+        for number in _precheck.numbers(rule):
+            assert f"`{rule.id}`" in rows[str(number)], f"{number}: {rule.id}"
+    refused = {rule.id for rule in ITEMS if any("resources/upgrade/validator.go" in each for each in rule.references)}
+    about_target = {rule.id for rule in ITEMS if rule.file.endswith("target.yaml")}
+    assert [ident for ident in sorted(refused | about_target) if f"`{ident}`" not in text] == []
+
+
 # --- versions
 
 
@@ -300,6 +311,24 @@ def test_version_yaml() -> None:
     }  # fmt: skip
     for text in ("<html>log in</html>", "", "a: [", "kind: Version", "[]"):
         assert _target.release(text) is None
+
+
+def test_a_version_that_the_cluster_has_already_is_taken(url: str) -> None:
+    spec = {"isoURL": f"{url}/a.iso", "isoChecksum": SUM, "minUpgradableVersion": "v1.4.0"}
+    objects = {"versions": [{"metadata": {"name": "v1.4.1"}, "spec": spec}]}
+    found, _unread = _release_server.ask(Asking(), {"objects": objects}, _target.Wish.of("v1.4.1"))
+    assert found["release"]["minUpgradableVersion"] == "v1.4.0" and found["iso"]["bytes"] == 3000
+    assert found["checksum"] == SUM and state_problems(_bare() | {"target": found}) == []
+    assert _target.stored(objects["versions"], _target.Wish.of("v1.4.1", f"{url}/b.iso")) is None
+    assert _target.stored([{"metadata": {"name": "v1.4.1"}}], _target.Wish.of("v1.4.1")) is None
+
+
+def test_a_list_of_releases_of_ones_own(tmp_path: Path) -> None:
+    own = "- {version: v1.4.9, rke2: v1.31.9, rancher: v2.10.1, longhorn: v1.7.3, kubevirt: v1.3.1, oldest: v1.4.1}\n"
+    (tmp_path / "releases.yaml").write_text(own)
+    wish = target("v1.4.9", releases=str(tmp_path / "releases.yaml"))
+    assert states(checked(state(Harvester("1.4"), wish))) == {}
+    assert states(checked(state(Harvester("1.4"), target("v1.4.9")))) == {"target_unknown": "failed"}
 
 
 def test_settings_of_harvester() -> None:
