@@ -123,6 +123,7 @@ KINDS: dict[str, Asked] = {
     "backings": Asked((_orphans.KINDS["images"][0],), _orphans.LONGHORN),
     "budgets": Asked((Kind("policy", "v1", "poddisruptionbudgets"),), _orphans.LONGHORN),
     "instances": Asked((Kind("longhorn.io", "v1beta2", "instancemanagers"),), _orphans.LONGHORN),
+    "image_managers": Asked((Kind("longhorn.io", "v1beta2", "backingimagemanagers"),), _orphans.LONGHORN, keep=_named),
     "addons": Asked((Kind("harvesterhci.io", "v1beta1", "addons"),), keep=_addon),
     "pools": Asked((Kind("whereabouts.cni.cncf.io", "v1alpha1", "ippools"),), "kube-system"),
     "backups": Asked((Kind("harvesterhci.io", "v1beta1", "virtualmachinebackups"),), keep=_backup),

@@ -45,7 +45,8 @@ class Wish:
             raise RequorumError(f"{to} is no release of Harvester.", "Name one such as v1.4.1.")
         if iso_url and not _URL.fullmatch(iso_url):
             raise RequorumError(
-                "requorum_iso_url is no URL of a file.", "It is of the form https://HOST/FOLDER/FILE.iso, without a user."
+                "requorum_iso_url is no URL of a file.",
+                "It is of the form https://HOST/FOLDER/FILE.iso, without a user.",
             )
         return cls(f"v{found[1]}", iso_url, checksum.strip().lower(), hash)
 
@@ -105,7 +106,8 @@ def proxies(settings: t.Iterable[JSON]) -> tuple[str, str, str]:
         told = json.loads(_setting(settings, "http-proxy") or "{}")
     except ValueError:
         told = {}
-    http, https, none = ((told if isinstance(told, dict) else {}).get(key) for key in ("httpProxy", "httpsProxy", "noProxy"))
+    given = told if isinstance(told, dict) else {}
+    http, https, none = (given.get(key) for key in ("httpProxy", "httpsProxy", "noProxy"))
     return str(http or ""), str(https or ""), str(none or "")
 
 

@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""What a node reads of the release that an upgrade shall go to: it is the nodes that download it, not the controller."""
+"""What a node reads of the release that an upgrade shall go to: nodes download it, and not the controller."""
 
 from __future__ import annotations
 

@@ -29,11 +29,13 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _harvester_checks,
     _node,
     _precheck,
+    _predicates_storage,
     _rules,
     _seen,
     _target,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.module_utils._found import Found, Unknown
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _release_server
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import pairs
 from requorum import cli, precheck, remote
@@ -51,7 +53,8 @@ SOURCES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"
            "rancher", "rancher-system-agent")  # fmt: skip
 RELEASE = (
     "apiVersion: harvesterhci.io/v1beta1\nkind: Version\nmetadata:\n  name: v1.4.1\n  namespace: harvester-system\n"
-    f"spec:\n  isoChecksum: '{SUM}'\n  isoURL: https://releases.example/v1.4.1/harvester.iso\n  releaseDate: '20250124'\n"
+    f"spec:\n  isoChecksum: '{SUM}'\n  isoURL: https://releases.example/v1.4.1/harvester.iso\n"
+    "  releaseDate: '20250124'\n"
 )
 SHELLS = [shell for shell in ("dash", "busybox sh") if shutil.which(shell.split()[0])]
 
@@ -160,6 +163,46 @@ def test_devices_of_a_host_are_seen_unlike_by_the_official_script() -> None:
     assert states(checked(state(harvester)))["machine_not_movable"] == "failed"
 
 
+def network(**more: Any) -> list[JSON]:
+    told = [{"metadata": {"name": name}, "value": json.dumps(value)} for name, value in more.items()]
+    return [each | {"metadata": {"name": each["metadata"]["name"].replace("_", "-")}} for each in told]
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "found"),
+    [
+        ([], [], []),
+        (network(storage_network={"range": "10.9.0.0/28"}), [], []),
+        (network(storage_network={"range": "10.9.0.0/29"}), [], [("storage-network", 2, 4)]),
+        (network(storage_network={"range": "10.9.0.0/28", "exclude": ["10.9.0.0/29"]}), [],
+         [("storage-network", 3, 4)]),
+        (network(storage_network={"range": "10.9.0.0/29"}, rwx_network={"share-storage-network": True}), [],
+         [("storage-network", 2, 5)]),
+        (network(rwx_network={"share-storage-network": False, "network": {"range": "10.9.1.0/30"}}), [],
+         [("rwx-network", 0, 1)]),
+        (network(storage_network={"range": "10.9.0.0/29"}),
+         [{"metadata": {"name": "storage-network-for-rwx-volume-enabled"}, "value": "true"}],
+         [("storage-network", 2, 5)]),
+    ],
+)  # fmt: skip
+def test_free_addresses(config: list[JSON], settings: list[JSON], found: list[tuple[str, int, int]]) -> None:
+    taken: JSON = {"10.9.0.0/28": range(4), "10.9.0.0/29": range(4), "10.9.1.0/30": range(2)}
+    pools = [{"metadata": {"name": name.replace("/", "-")},
+              "spec": {"range": name, "allocations": {str(n): {} for n in numbers}}}
+             for name, numbers in taken.items()]  # fmt: skip
+    managers = {"instances": [{}, {}], "image_managers": [{}, {}]}
+    state = {"objects": {"pools": pools, "config": config, "settings": settings, **managers}}
+    answers = [each.item for each in _predicates_storage.addresses(state) if isinstance(each, Found)]
+    assert [(item["name"], item["free"], item["needed"]) for item in answers] == found
+
+
+def test_a_network_without_its_pool_is_not_checked() -> None:
+    objects = {"pools": [], "config": network(storage_network={"range": "10.9.0.0/28"}), "settings": [],
+               "instances": [], "image_managers": []}  # fmt: skip
+    (answer,) = _predicates_storage.addresses({"objects": objects})
+    assert isinstance(answer, Unknown) and "10.9.0.0/28" in answer.why
+
+
 # --- verdict
 
 
@@ -251,9 +294,10 @@ def target(version: str = "v1.4.1", **more: Any) -> JSON:
         (target("v1.4.2", iso=target()["iso"] | {"bytes": 5120}), ["target_iso_small"]),
         (target("v1.4.2", release={"url": "u", "reachable": False, "why": "404"}), ["target_release"]),
         (target("v1.4.2", release=target("v1.4.3")["release"]), ["target_other"]),
-        (target("v1.4.2", release=target("v1.4.2")["release"] | {"minUpgradableVersion": "v1.4.3"}), ["target_minimum"]),
+        (target("v1.4.2", release=target("v1.4.2")["release"] | {"minUpgradableVersion": "v1.4.3"}),
+         ["target_minimum"]),
     ],
-)
+)  # fmt: skip
 def test_the_release_to_go_to(wish: JSON, failed: list[str]) -> None:
     made = state(Harvester("1.4"), wish)  # 1.4.1
     document = checked(made)
@@ -297,7 +341,8 @@ def test_where_the_files_stand(given: tuple[str, ...], url: str, iso: str) -> No
 
 
 @pytest.mark.parametrize(
-    "given", [("newest",), ("",), ("1.4",), ("v1.4.1", "file:///a.iso"), ("v1.4.1", "https://u:p@h/a.iso"), ("v1.4.1", "x")]
+    "given",
+    [("newest",), ("",), ("1.4",), ("v1.4.1", "file:///a.iso"), ("v1.4.1", "https://u:p@h/a.iso"), ("v1.4.1", "x")],
 )
 def test_a_wish_that_is_none(given: tuple[str, ...]) -> None:
     with pytest.raises(RequorumError):
@@ -489,7 +534,11 @@ def broken() -> JSON:
     return checked(made)
 
 
-MADE = {"ready": checked(state(Harvester("1.8"))), "failed": broken(), "unknown": checked(state(Harvester("1.4")) | {"backups": None})}
+MADE = {
+    "ready": checked(state(Harvester("1.8"))),
+    "failed": broken(),
+    "unknown": checked(state(Harvester("1.4")) | {"backups": None}),
+}
 
 
 @pytest.mark.parametrize("name", MADE)
