@@ -233,6 +233,18 @@ def test_a_warning_forbids_nothing() -> None:
     assert "with 1 warning." in document["verdict"]["sentence"]
 
 
+def test_a_warning_on_one_node_hides_no_other_node_that_was_not_looked_at() -> None:
+    made = state(Harvester("1.4"))
+    made["nodes"][0]["harvester"]["left"] = "/usr/local/upgrade_tmp "
+    del made["nodes"][1]["harvester"]["system_agent"]
+    document = checked(made)
+    assert states(document) == {"left_on_host": "not checked"} and document["precheck"]["verdict"] == "unknown"
+    assert [finding["id"] for finding in document["findings"]] == ["left_on_host"]
+    suite = ElementTree.fromstring(_diagnosis_junit.render(document).encode())
+    (case,) = [case for case in suite.iter("testcase") if case.get("name") == "left_on_host"]
+    assert case.find("skipped") is not None and case.find("system-out") is not None
+
+
 def test_a_host_that_was_not_read_fails() -> None:
     made = state(Harvester("1.3"))
     made["nodes"][2] = runs.dead("r3") | {"role": "server"}
