@@ -4,8 +4,18 @@
 
 from __future__ import annotations
 
+import os
+from dataclasses import replace
+from pathlib import Path
+
 from ansible_collections.requorum.cluster.plugins.action import cluster_diagnose
-from ansible_collections.requorum.cluster.plugins.module_utils import _diagnosis_text, _harvester, _precheck, _target
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _diagnosis_text,
+    _harvester,
+    _hops,
+    _precheck,
+    _target,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _release_server
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, display
@@ -16,14 +26,13 @@ class ActionModule(cluster_diagnose.ActionModule):  # type: ignore[misc]
 
     VALID = (
         *("cluster", "servers", "agents", "powered_off", "output", "api", "rules", "record"),
-        *("to", "iso_url", "iso_checksum", "iso_hash"),
+        *("to", "releases", "iso_url", "iso_checksum", "iso_hash"),
     )
     BUCKET = True
 
     def act(self) -> JSON:
         args, target = self._task.args, None
-        words = (str(args.get(name) or "") for name in ("to", "iso_url", "iso_checksum"))
-        wish = _target.Wish.of(*words, hash=bool(args.get("iso_hash"))) if args.get("to") else None
+        wish = self._wish() if args.get("to") else None
         rules = self.rules()
         state = self.seen(rules)
         if state["distro"] and not _harvester.known(state):
@@ -39,3 +48,11 @@ class ActionModule(cluster_diagnose.ActionModule):  # type: ignore[misc]
         verdict = checked["precheck"]["verdict"]
         result = {"changed": False, "precheck": checked, "ready": verdict == _precheck.READY, "target": target}
         return result | (self.record(state, checked) if args.get("record", True) else {})
+
+    def _wish(self) -> _target.Wish:
+        args = self._task.args
+        path = os.path.abspath(os.path.expanduser(args["releases"])) if args.get("releases") else ""
+        if path:
+            _hops.load(Path(path))  # its faults are told before anything is asked
+        words = (str(args.get(name) or "") for name in ("to", "iso_url", "iso_checksum"))
+        return replace(_target.Wish.of(*words, hash=bool(args.get("iso_hash"))), releases=path)

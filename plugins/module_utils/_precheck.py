@@ -65,7 +65,7 @@ class Item:
 def is_item(rule: Rule) -> bool:
     """Whether an upgrade of a Harvester asks for it."""
     about = UPGRADE in rule.forbids or any(map(_NAMED.match, rule.references))
-    return about and "harvester" in rule.applies.get("distro", ("harvester",))
+    return about and not {"rke2", "harvester"}.isdisjoint(rule.applies.get("distro", ("harvester",)))
 
 
 def numbers(rule: Rule) -> tuple[int, ...]:
@@ -83,12 +83,16 @@ def items(diagnosis: JSON, rules: t.Iterable[Rule], target: JSON | None) -> list
 
 def _item(rule: Rule, diagnosis: JSON, target: JSON | None) -> Item:
     missed = [each for each in diagnosis["not_checked"] if each["rule"] == rule.id]
-    if any(finding["id"] == rule.id for finding in diagnosis["findings"]):
-        state, why = ("failed" if UPGRADE in rule.forbids else "warning"), ""
+    found = any(finding["id"] == rule.id for finding in diagnosis["findings"])
+    why = ""
+    if found and UPGRADE in rule.forbids:
+        state = "failed"
     elif missed:
         state, why = "not checked", "; ".join(f"{each['node'] or 'cluster'}: {each['why']}" for each in missed)
+    elif found:
+        state = "warning"
     elif rule.id in diagnosis["passed"]:
-        state, why = "passed", ""
+        state = "passed"
     else:
         state, why = "not asked", _unasked(rule, target)
     topic = TOPICS.get(PurePath(rule.file).stem, SITE)

@@ -5,12 +5,14 @@
 
 from __future__ import annotations
 
+import ipaddress
+import json
 import typing as t
 from collections import defaultdict
 
 from . import _check_storage, _orphans
 from ._check import Seen
-from ._found import JSON, Answer, Found, Predicate
+from ._found import JSON, Answer, Found, Predicate, Unknown
 from ._going import seen_of
 from ._orphans import condition, meta, name_of, spec, status
 
@@ -173,7 +175,55 @@ def stale(state: JSON) -> Answer:
             yield Found(node, {"volume": name_of(volume), "claim": _claim(volume), "node": node}, tuple(pods))
 
 
+def addresses(state: JSON) -> Answer:
+    """Networks of the storage with fewer free addresses than an upgrade takes before its old pods end."""
+    seen = seen_of(state)
+    pools = {str(spec(pool).get("range")): pool for pool in seen["pools"]}
+    for name, network, needed in _networks(seen):
+        pool = pools.get(str(network.get("range")))
+        if pool is None:
+            yield Unknown(None, f"whereabouts has no pool of {network.get('range')}, the range of {name}")
+            continue
+        taken = len(spec(pool).get("allocations") or {})
+        usable = _usable(str(network["range"]), network.get("exclude") or ())
+        if usable - taken < needed:
+            yield Found(None, {"name": name, "range": network["range"], "free": usable - taken, "needed": needed,
+                               "usable": usable, "taken": taken})  # fmt: skip
+
+
+def _networks(seen: t.Mapping[str, t.Sequence[JSON]]) -> t.Iterator[tuple[str, JSON, int]]:
+    """Networks of their own, by the settings of Harvester: name, what is set, how many addresses an upgrade takes."""
+    storage, rwx = _setting(seen["config"], "storage-network"), _setting(seen["config"], "rwx-network")
+    before_1_8 = any(
+        name_of(each) == "storage-network-for-rwx-volume-enabled" and each.get("value") == "true"
+        for each in seen.get("settings", ())
+    )
+    shared = bool(rwx.get("share-storage-network")) if rwx else before_1_8
+    if storage:
+        yield "storage-network", storage, len(seen["instances"]) + len(seen["image_managers"]) + shared
+    if rwx.get("network") and not shared:
+        yield "rwx-network", rwx["network"], 1
+
+
+def _setting(settings: t.Iterable[JSON], name: str) -> JSON:
+    found = next((each for each in settings if name_of(each) == name), {})
+    made = json.loads(found.get("value") or found.get("default") or "{}")
+    return made if isinstance(made, dict) else {}
+
+
+def _usable(network: str, excluded: t.Iterable[str]) -> int:
+    """Addresses of hosts in a network, without the excluded ones, of which none counts twice."""
+    whole = ipaddress.IPv4Network(network, strict=False)
+    first, last = int(whole.network_address) + 1, int(whole.broadcast_address) - 1
+    left = max(0, last - first + 1)
+    for each in ipaddress.collapse_addresses(ipaddress.IPv4Network(text, strict=False) for text in excluded):
+        low, high = max(first, int(each.network_address)), min(last, int(each.broadcast_address))
+        left -= max(0, high - low + 1)
+    return left
+
+
 NAMED: dict[str, Predicate] = {
+    "storage_addresses": addresses,
     "volume_last_copy": last_copy,
     "volume_degraded": degraded,
     "volume_short": short,

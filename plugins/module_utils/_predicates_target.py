@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import typing as t
+from pathlib import Path
 
 from . import _hops, _releases
 from ._found import JSON, Answer, Found, Predicate
@@ -13,14 +14,14 @@ from ._found import JSON, Answer, Found, Predicate
 
 def unknown(state: JSON) -> Answer:
     """The release is in no list."""
-    about, matrix = _about(state), _hops.load()
+    about, matrix = _about(state), _matrix(state)
     if about["to"] not in matrix:
         yield Found(None, about | {"last": max(matrix, key=_releases.number)})
 
 
 def not_newer(state: JSON) -> Answer:
     """The way would lead back, or nowhere."""
-    about, matrix = _about(state), _hops.load()
+    about, matrix = _about(state), _matrix(state)
     if about["to"] in matrix and not _newer(about):
         newer = [version for version in matrix if not _hops.refusal(matrix, about["before"], version)]
         yield Found(None, about | {"next": min(newer, key=_releases.number, default="VERSION")})
@@ -28,7 +29,7 @@ def not_newer(state: JSON) -> Answer:
 
 def hop(state: JSON) -> Answer:
     """The release is newer, and other ones lie between."""
-    about, matrix = _about(state), _hops.load()
+    about, matrix = _about(state), _matrix(state)
     why = _hops.refusal(matrix, about["before"], about["to"])
     if why and about["to"] in matrix and _newer(about):
         way = [release.version for release in _hops.path(matrix, about["before"], about["to"])]
@@ -37,6 +38,11 @@ def hop(state: JSON) -> Answer:
 
 def _about(state: JSON) -> dict[str, t.Any]:
     return {"before": state["harvester"]["version"], "to": state["target"]["version"]}
+
+
+def _matrix(state: JSON) -> _hops.Matrix:
+    path = state["target"].get("releases")
+    return _hops.load(Path(path)) if path else _hops.load()
 
 
 def _newer(about: JSON) -> bool:

@@ -34,6 +34,8 @@ class Wish:
     checksum: str = ""
     hash: bool = False
     """Whether the whole ISO is read, for its checksum."""
+    releases: str = ""
+    """File with the list of releases, where it is not ours."""
 
     @classmethod
     def of(cls, to: str, iso_url: str = "", checksum: str = "", *, hash: bool = False) -> t.Self:
@@ -43,7 +45,8 @@ class Wish:
             raise RequorumError(f"{to} is no release of Harvester.", "Name one such as v1.4.1.")
         if iso_url and not _URL.fullmatch(iso_url):
             raise RequorumError(
-                "requorum_iso_url is no URL of a file.", "It is of the form https://HOST/FOLDER/FILE.iso, without a user."
+                "requorum_iso_url is no URL of a file.",
+                "It is of the form https://HOST/FOLDER/FILE.iso, without a user.",
             )
         return cls(f"v{found[1]}", iso_url, checksum.strip().lower(), hash)
 
@@ -63,9 +66,18 @@ def iso_url(wish: Wish, base: str, arch: str, told: str | None) -> str:
 def release(text: str) -> JSON | None:
     """What version.yaml says; None where it is none."""
     try:
-        found = _yaml.load(text)
+        return _release(_yaml.load(text))
     except ValueError:
         return None
+
+
+def stored(versions: t.Iterable[JSON], wish: Wish) -> JSON | None:
+    """The Version of this name that the cluster has already, which Harvester takes then; None where it has none."""
+    found = next((each for each in versions if each["metadata"].get("name") == wish.version), None)
+    return _release({"kind": "Version", **found}) if found and not wish.iso_url else None
+
+
+def _release(found: t.Any) -> JSON | None:
     spec = found.get("spec") if isinstance(found, dict) and found.get("kind") == "Version" else None
     if not isinstance(spec, dict):
         return None
@@ -94,7 +106,8 @@ def proxies(settings: t.Iterable[JSON]) -> tuple[str, str, str]:
         told = json.loads(_setting(settings, "http-proxy") or "{}")
     except ValueError:
         told = {}
-    http, https, none = ((told if isinstance(told, dict) else {}).get(key) for key in ("httpProxy", "httpsProxy", "noProxy"))
+    given = told if isinstance(told, dict) else {}
+    http, https, none = (given.get(key) for key in ("httpProxy", "httpsProxy", "noProxy"))
     return str(http or ""), str(https or ""), str(none or "")
 
 

@@ -30,6 +30,10 @@ options:
     description: Release of Harvester to go to. Without one, nothing is said of any.
     type: str
     default: ""
+  releases:
+    description: File on the controller with the list of releases, where it is not the one that comes with Requorum.
+    type: path
+    default: ""
   iso_url:
     description: URL of its ISO where it is not the official one; C(version.yaml) must stand beside it.
     type: str

@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""What a node reads of the release that an upgrade shall go to: it is the nodes that download it, not the controller."""
+"""What a node reads of the release that an upgrade shall go to: nodes download it, and not the controller."""
 
 from __future__ import annotations
 
@@ -17,14 +17,19 @@ TEXT_S, HASH_S = 12, 3600
 def ask(action: NodeAction, state: JSON, wish: _target.Wish) -> tuple[JSON, dict[str, str]]:
     """`target` of docs/state.schema.json, and what could not be asked, and why."""
     found: JSON = {"version": wish.version, "node": None, "wanted": wish.checksum or None,
-                   "checksum": wish.checksum or None, "release": None, "iso": None}  # fmt: skip
+                   "checksum": wish.checksum or None, "releases": wish.releases or None,
+                   "release": None, "iso": None}  # fmt: skip
     if action.host not in action.vars["groups"].get("servers", ()):
         why = "no server that answers could be asked to read it"
         return found, {"target.release": why, "target.iso": why}
     objects = state.get("objects") or {}
     look = _Look(action, _target.proxies(objects.get("config") or ()))
     base, arch = _target.base(objects.get("config") or ()), _target.arch(objects.get("nodes") or ())
-    release = look.release(_target.release_url(wish, base, arch))
+    stored = _target.stored(objects.get("versions") or (), wish)
+    if stored:
+        release = {"url": f"versions.harvesterhci.io {wish.version}", "reachable": True, "why": None, **stored}
+    else:
+        release = look.release(_target.release_url(wish, base, arch))
     iso = look.iso(_target.iso_url(wish, base, arch, release.get("isoURL")), wish.hash)
     checksum = found["wanted"] or release.get("isoChecksum")
     return found | {"node": action.host, "release": release, "iso": iso, "checksum": checksum}, look.unread

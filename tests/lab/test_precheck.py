@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`requorum precheck` on a Harvester of three servers: ready, then with faults, and an ISO that is not the right one."""
+"""`requorum precheck` on a Harvester of three servers: ready, with faults, and with an ISO that is another one."""
 
 from __future__ import annotations
 
@@ -56,7 +56,8 @@ def harvester() -> Iterator[tuple[Lab, _api.Api]]:
 def prepare(lab: Lab, api: _api.Api) -> None:
     """What a Harvester has besides: RKE2 of its release, its webhook, a log of Rancher, scheduled snapshots."""
     for name in lab.servers:
-        lab.sh(name, "sed -i '/^install:/a\\  managementinterface:\\n    method: dhcp' /oem/harvester.config").ok("interface")
+        interface = "  managementinterface:\\n    method: dhcp"
+        lab.sh(name, f"sed -i '/^install:/a\\{interface}' /oem/harvester.config").ok("interface")
         told.play_version(lab, name, objects.RELEASES[RELEASE].kubernetes)
     kind, version = "ValidatingWebhookConfiguration", "admissionregistration.k8s.io/v1"
     webhook = {"apiVersion": version, "kind": kind, "metadata": {"name": "harvester-validator"}, "webhooks": []}

@@ -29,11 +29,13 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _harvester_checks,
     _node,
     _precheck,
+    _predicates_storage,
     _rules,
     _seen,
     _target,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.module_utils._found import Found, Unknown
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _release_server
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import pairs
 from requorum import cli, precheck, remote
@@ -51,7 +53,8 @@ SOURCES = ("etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler"
            "rancher", "rancher-system-agent")  # fmt: skip
 RELEASE = (
     "apiVersion: harvesterhci.io/v1beta1\nkind: Version\nmetadata:\n  name: v1.4.1\n  namespace: harvester-system\n"
-    f"spec:\n  isoChecksum: '{SUM}'\n  isoURL: https://releases.example/v1.4.1/harvester.iso\n  releaseDate: '20250124'\n"
+    f"spec:\n  isoChecksum: '{SUM}'\n  isoURL: https://releases.example/v1.4.1/harvester.iso\n"
+    "  releaseDate: '20250124'\n"
 )
 SHELLS = [shell for shell in ("dash", "busybox sh") if shutil.which(shell.split()[0])]
 
@@ -69,6 +72,17 @@ def test_every_file_of_rules_has_a_topic() -> None:
 
 def test_every_item_says_what_to_do() -> None:
     assert [rule.id for rule in ITEMS if not rule.action or not rule.cause] == []
+
+
+def test_the_table_in_the_documents_names_each_of_them() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "precheck.md").read_text()
+    rows = {line.split("|")[1].strip(): line for line in text.splitlines() if line.startswith("| ")}
+    for rule in ITEMS:
+        for number in _precheck.numbers(rule):
+            assert f"`{rule.id}`" in rows[str(number)], f"{number}: {rule.id}"
+    refused = {rule.id for rule in ITEMS if any("resources/upgrade/validator.go" in each for each in rule.references)}
+    about_target = {rule.id for rule in ITEMS if rule.file.endswith("target.yaml")}
+    assert [ident for ident in sorted(refused | about_target) if f"`{ident}`" not in text] == []
 
 
 # --- versions
@@ -149,6 +163,46 @@ def test_devices_of_a_host_are_seen_unlike_by_the_official_script() -> None:
     assert states(checked(state(harvester)))["machine_not_movable"] == "failed"
 
 
+def network(**more: Any) -> list[JSON]:
+    told = [{"metadata": {"name": name}, "value": json.dumps(value)} for name, value in more.items()]
+    return [each | {"metadata": {"name": each["metadata"]["name"].replace("_", "-")}} for each in told]
+
+
+@pytest.mark.parametrize(
+    ("config", "settings", "found"),
+    [
+        ([], [], []),
+        (network(storage_network={"range": "10.9.0.0/28"}), [], []),
+        (network(storage_network={"range": "10.9.0.0/29"}), [], [("storage-network", 2, 4)]),
+        (network(storage_network={"range": "10.9.0.0/28", "exclude": ["10.9.0.0/29"]}), [],
+         [("storage-network", 3, 4)]),
+        (network(storage_network={"range": "10.9.0.0/29"}, rwx_network={"share-storage-network": True}), [],
+         [("storage-network", 2, 5)]),
+        (network(rwx_network={"share-storage-network": False, "network": {"range": "10.9.1.0/30"}}), [],
+         [("rwx-network", 0, 1)]),
+        (network(storage_network={"range": "10.9.0.0/29"}),
+         [{"metadata": {"name": "storage-network-for-rwx-volume-enabled"}, "value": "true"}],
+         [("storage-network", 2, 5)]),
+    ],
+)  # fmt: skip
+def test_free_addresses(config: list[JSON], settings: list[JSON], found: list[tuple[str, int, int]]) -> None:
+    taken: JSON = {"10.9.0.0/28": range(4), "10.9.0.0/29": range(4), "10.9.1.0/30": range(2)}
+    pools = [{"metadata": {"name": name.replace("/", "-")},
+              "spec": {"range": name, "allocations": {str(n): {} for n in numbers}}}
+             for name, numbers in taken.items()]  # fmt: skip
+    managers = {"instances": [{}, {}], "image_managers": [{}, {}]}
+    state = {"objects": {"pools": pools, "config": config, "settings": settings, **managers}}
+    answers = [each.item for each in _predicates_storage.addresses(state) if isinstance(each, Found)]
+    assert [(item["name"], item["free"], item["needed"]) for item in answers] == found
+
+
+def test_a_network_without_its_pool_is_not_checked() -> None:
+    objects = {"pools": [], "config": network(storage_network={"range": "10.9.0.0/28"}), "settings": [],
+               "instances": [], "image_managers": []}  # fmt: skip
+    (answer,) = _predicates_storage.addresses({"objects": objects})
+    assert isinstance(answer, Unknown) and "10.9.0.0/28" in answer.why
+
+
 # --- verdict
 
 
@@ -177,6 +231,18 @@ def test_a_warning_forbids_nothing() -> None:
     document = checked(made)
     assert states(document) == {"left_on_host": "warning"} and document["precheck"]["verdict"] == "ready"
     assert "with 1 warning." in document["verdict"]["sentence"]
+
+
+def test_a_warning_on_one_node_hides_no_other_node_that_was_not_looked_at() -> None:
+    made = state(Harvester("1.4"))
+    made["nodes"][0]["harvester"]["left"] = "/usr/local/upgrade_tmp "
+    del made["nodes"][1]["harvester"]["system_agent"]
+    document = checked(made)
+    assert states(document) == {"left_on_host": "not checked"} and document["precheck"]["verdict"] == "unknown"
+    assert [finding["id"] for finding in document["findings"]] == ["left_on_host"]
+    suite = ElementTree.fromstring(_diagnosis_junit.render(document).encode())
+    (case,) = [case for case in suite.iter("testcase") if case.get("name") == "left_on_host"]
+    assert case.find("skipped") is not None and case.find("system-out") is not None
 
 
 def test_a_host_that_was_not_read_fails() -> None:
@@ -240,9 +306,10 @@ def target(version: str = "v1.4.1", **more: Any) -> JSON:
         (target("v1.4.2", iso=target()["iso"] | {"bytes": 5120}), ["target_iso_small"]),
         (target("v1.4.2", release={"url": "u", "reachable": False, "why": "404"}), ["target_release"]),
         (target("v1.4.2", release=target("v1.4.3")["release"]), ["target_other"]),
-        (target("v1.4.2", release=target("v1.4.2")["release"] | {"minUpgradableVersion": "v1.4.3"}), ["target_minimum"]),
+        (target("v1.4.2", release=target("v1.4.2")["release"] | {"minUpgradableVersion": "v1.4.3"}),
+         ["target_minimum"]),
     ],
-)
+)  # fmt: skip
 def test_the_release_to_go_to(wish: JSON, failed: list[str]) -> None:
     made = state(Harvester("1.4"), wish)  # 1.4.1
     document = checked(made)
@@ -286,7 +353,8 @@ def test_where_the_files_stand(given: tuple[str, ...], url: str, iso: str) -> No
 
 
 @pytest.mark.parametrize(
-    "given", [("newest",), ("",), ("1.4",), ("v1.4.1", "file:///a.iso"), ("v1.4.1", "https://u:p@h/a.iso"), ("v1.4.1", "x")]
+    "given",
+    [("newest",), ("",), ("1.4",), ("v1.4.1", "file:///a.iso"), ("v1.4.1", "https://u:p@h/a.iso"), ("v1.4.1", "x")],
 )
 def test_a_wish_that_is_none(given: tuple[str, ...]) -> None:
     with pytest.raises(RequorumError):
@@ -300,6 +368,24 @@ def test_version_yaml() -> None:
     }  # fmt: skip
     for text in ("<html>log in</html>", "", "a: [", "kind: Version", "[]"):
         assert _target.release(text) is None
+
+
+def test_a_version_that_the_cluster_has_already_is_taken(url: str) -> None:
+    spec = {"isoURL": f"{url}/a.iso", "isoChecksum": SUM, "minUpgradableVersion": "v1.4.0"}
+    objects = {"versions": [{"metadata": {"name": "v1.4.1"}, "spec": spec}]}
+    found, _unread = _release_server.ask(Asking(), {"objects": objects}, _target.Wish.of("v1.4.1"))
+    assert found["release"]["minUpgradableVersion"] == "v1.4.0" and found["iso"]["bytes"] == 3000
+    assert found["checksum"] == SUM and state_problems(_bare() | {"target": found}) == []
+    assert _target.stored(objects["versions"], _target.Wish.of("v1.4.1", f"{url}/b.iso")) is None
+    assert _target.stored([{"metadata": {"name": "v1.4.1"}}], _target.Wish.of("v1.4.1")) is None
+
+
+def test_a_list_of_releases_of_ones_own(tmp_path: Path) -> None:
+    own = "- {version: v1.4.9, rke2: v1.31.9, rancher: v2.10.1, longhorn: v1.7.3, kubevirt: v1.3.1, oldest: v1.4.1}\n"
+    (tmp_path / "releases.yaml").write_text(own)
+    wish = target("v1.4.9", releases=str(tmp_path / "releases.yaml"))
+    assert states(checked(state(Harvester("1.4"), wish))) == {}
+    assert states(checked(state(Harvester("1.4"), target("v1.4.9")))) == {"target_unknown": "failed"}
 
 
 def test_settings_of_harvester() -> None:
@@ -460,7 +546,11 @@ def broken() -> JSON:
     return checked(made)
 
 
-MADE = {"ready": checked(state(Harvester("1.8"))), "failed": broken(), "unknown": checked(state(Harvester("1.4")) | {"backups": None})}
+MADE = {
+    "ready": checked(state(Harvester("1.8"))),
+    "failed": broken(),
+    "unknown": checked(state(Harvester("1.4")) | {"backups": None}),
+}
 
 
 @pytest.mark.parametrize("name", MADE)
