@@ -177,7 +177,8 @@ def _then(outcome: str, record: Record) -> t.Iterator[str]:
     if gone:
         dead = " ".join(f"--dead {name}" for name in gone)
         yield f"requorum purge-orphans {inventory} {dead} --leftovers --check"
-        yield f"requorum join-config {inventory} NEW-HOST, then requorum await-join {inventory} NEW-HOST, for each of them"
+        yield f"requorum join-config {inventory} NEW-HOST"
+        yield f"requorum await-join {inventory} NEW-HOST"
     yield f"requorum force-sync {inventory} --check"
     yield f"requorum verify {inventory}"
     yield f"requorum upgrade {inventory} --to VERSION --plan"

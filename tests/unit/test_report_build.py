@@ -117,8 +117,11 @@ def test_a_harvester_is_told_its_way_back_to_an_upgrade() -> None:
     nodes = [{**node, "harvester": {"harvester": "v1.3.1"}} for node in run.before["nodes"]]
     report = build(replace(run, before={**run.before, "nodes": nodes}))
     then = report["verdict"]["then"]
-    assert [words.split()[1] for words in then] == ["purge-orphans", "join-config", "force-sync", "verify", "upgrade"]
-    assert "--dead r3 --leftovers --check" in then[0] and then[-1] == "requorum upgrade -i inventory --to VERSION --plan"
+    assert [words.split()[1] for words in then] == [
+        *("purge-orphans", "join-config", "await-join", "force-sync", "verify", "upgrade"),
+    ]
+    assert "--dead r3 --leftovers --check" in then[0]
+    assert then[-1] == "requorum upgrade -i inventory --to VERSION --plan"
     assert problems(report) == []
     for text in (render(report), " ".join(summary(report).split())):
         assert "requorum upgrade -i inventory --to VERSION --plan" in text
