@@ -26,14 +26,14 @@ class ActionModule(cluster_diagnose.ActionModule):  # type: ignore[misc]
 
     VALID = (
         *("cluster", "servers", "agents", "powered_off", "output", "api", "rules", "record"),
-        *("to", "releases", "iso_url", "iso_checksum", "iso_hash"),
+        *("to", "releases", "iso_url", "iso_checksum", "iso_hash", "seen_to"),
     )
     BUCKET = True
 
     def act(self) -> JSON:
         args, target = self._task.args, None
         wish = self._wish() if args.get("to") else None
-        rules = self.rules()
+        rules = tuple(rule for rule in self.rules() if rule.id not in (args.get("seen_to") or ()))
         state = self.seen(rules)
         if state["distro"] and not _harvester.known(state):
             raise RequorumError(

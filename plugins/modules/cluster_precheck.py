@@ -48,6 +48,11 @@ options:
         of it is written to a disk.
     type: bool
     default: false
+  seen_to:
+    description: Rules that the caller sees to before anything is begun, as those of the backup; they are not asked.
+    type: list
+    elements: str
+    default: []
   rules:
     description: Folders on the controller with rules of this site (C(docs/rules.md)).
     type: list
