@@ -380,6 +380,13 @@ def test_a_version_that_the_cluster_has_already_is_taken(url: str) -> None:
     assert _target.stored([{"metadata": {"name": "v1.4.1"}}], _target.Wish.of("v1.4.1")) is None
 
 
+def test_of_a_cluster_whose_release_nobody_knows_no_step_is_allowed() -> None:
+    made = _seen.live("prod", [runs.dead("r1")], ["r1"], {}, NOW) | {"target": target("v1.4.2"), "backups": None}
+    said = states(checked(made))
+    assert {said[item] for item in ("target_hop", "target_not_newer", "target_unknown")} == {"not checked"}
+    assert said["host_unread"] == "failed"
+
+
 def test_a_list_of_releases_of_ones_own(tmp_path: Path) -> None:
     own = "- {version: v1.4.9, rke2: v1.31.9, rancher: v2.10.1, longhorn: v1.7.3, kubevirt: v1.3.1, oldest: v1.4.1}\n"
     (tmp_path / "releases.yaml").write_text(own)
