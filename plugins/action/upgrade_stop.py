@@ -24,6 +24,14 @@ class ActionModule(NodeAction):
             done = [_upgrades.change("delete", _upgrades.UPGRADES, name_of(item or {}), "before phase 4")]
             return {"changed": True, "requorum_actions": done, "saved": []}
         changes = Changes(args["output"], args["cluster"])
-        name = _upgrades.stop(_node_api.of(self), seen, changes)
+        api = _node_api.of(self)
+        name = _upgrades.stop(api, seen, changes)
         self.say(f"{name} is deleted; it was saved to {changes.saved[0]}")
+
+        def probe() -> tuple[bool, str]:
+            left = api.get(_upgrades.UPGRADES, name, _upgrades.WHERE)
+            return left is None, f"finalizers {(left or {}).get('metadata', {}).get('finalizers')}"
+
+        hint = "Look at the pods of harvester in harvester-system; then requorum purge-orphans -i INV --leftovers."
+        self.wait(f"Harvester to let go of {name}", probe, seconds=self.timeout("upgrade_stop", 180), hint=hint)
         return {"changed": True, "requorum_actions": changes.done, "saved": changes.saved}

@@ -121,7 +121,7 @@ def of_run(plan: JSON, before: JSON) -> list[JSON]:
     seen, _case = viewed(state, survivor=plan["survivor"] or "", powered_off=plan["powered_off"])
     _rules_asked, _outcomes, findings = _asked(seen, rules)
     told = ("id", "severity", "node", "summary", "evidence", "cause")
-    named = " ".join(re.findall(r"-i (?:'[^']*'|\S+)", plan["command"])) or "-i INV"
+    named = inventory(plan["command"])
     return [
         {
             **{key: found[key] for key in told},
@@ -130,6 +130,11 @@ def of_run(plan: JSON, before: JSON) -> list[JSON]:
         }
         for found in findings
     ]
+
+
+def inventory(command: str) -> str:
+    """The -i of a command that was typed."""
+    return " ".join(re.findall(r"-i (?:'[^']*'|\S+)", command)) or "-i INV"
 
 
 def _ends(entries: t.Iterable[JSON]) -> t.Iterator[_seen.Log]:

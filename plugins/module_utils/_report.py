@@ -76,6 +76,7 @@ def build(record: Record) -> JSON:
             "outcome": outcome,
             "sentence": _sentence(outcome, record),
             "next": _next(outcome, record),
+            "then": list(_then(outcome, record)),
         },
         "findings": _diagnose.of_run(plan, record.before),
         "loss": {"revisions": plan["lost"], "seconds": None, "sentence": plan["loss"]},
@@ -164,6 +165,23 @@ def _next(outcome: str, record: Record) -> str | None:
     if outcome in ("failed", "not_redundant"):
         return f"{plan['command']} -e requorum_confirm={plan['cluster']}"
     return None
+
+
+def _then(outcome: str, record: Record) -> t.Iterator[str]:
+    """The way back of a Harvester behind its reset (docs/harvester.md): what else is typed, in its order."""
+    plan = record.plan
+    if outcome not in ("recovered", "not_redundant") or not _harvester.rancher(record.before["nodes"]):
+        return
+    gone = [server["name"] for server in plan["servers"] if server["need"] == "stays_off"]
+    inventory = _diagnose.inventory(plan["command"])
+    if gone:
+        dead = " ".join(f"--dead {name}" for name in gone)
+        yield f"requorum purge-orphans {inventory} {dead} --leftovers --check"
+        yield f"requorum join-config {inventory} NEW-HOST"
+        yield f"requorum await-join {inventory} NEW-HOST"
+    yield f"requorum force-sync {inventory} --check"
+    yield f"requorum verify {inventory}"
+    yield f"requorum upgrade {inventory} --to VERSION --plan"
 
 
 def _survivor(plan: JSON) -> JSON | None:

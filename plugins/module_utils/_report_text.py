@@ -169,6 +169,10 @@ def _next(report: Mapping[str, Any]) -> Iterator[str]:
     if command:
         yield "NEXT"
         yield from pasted(command)
+    if then := report["verdict"].get("then"):
+        yield "AFTER THAT"
+        for line in then:
+            yield from pasted(line)
 
 
 def _files(folder: str | None) -> Iterator[str]:

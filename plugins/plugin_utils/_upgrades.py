@@ -165,7 +165,7 @@ class Lock:
         return {**self._mine, "heartbeat": now()}
 
     def beat(self, action: NodeAction) -> None:
-        """A sign of life, now and then, through whoever reaches the API; one that is away keeps nobody from watching."""
+        """A sign of life, now and then, through whoever reaches the API; one that is away hinders nobody."""
         if self._clock() - self._beaten < BEAT_S:
             return
         self._beaten, self._api = self._clock(), _node_api.of(action, proved=False)

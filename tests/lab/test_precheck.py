@@ -43,6 +43,8 @@ def harvester() -> Iterator[tuple[Lab, _api.Api]]:
     try:
         lab.up()
         api = told.become(lab, lab.servers, release=RELEASE)
+        for name in lab.servers:
+            told.play_version(lab, name, objects.RELEASES[RELEASE].kubernetes)
         prepare(lab, api)
         with play.playing(lab, [fleet.fleet]):
             synced(api)
@@ -54,11 +56,10 @@ def harvester() -> Iterator[tuple[Lab, _api.Api]]:
 
 
 def prepare(lab: Lab, api: _api.Api) -> None:
-    """What a Harvester has besides: RKE2 of its release, its webhook, a log of Rancher, scheduled snapshots."""
+    """What a Harvester has besides: its webhook, a log of Rancher, scheduled snapshots."""
     for name in lab.servers:
         interface = "  managementinterface:\\n    method: dhcp"
         lab.sh(name, f"sed -i '/^install:/a\\{interface}' /oem/harvester.config").ok("interface")
-        told.play_version(lab, name, objects.RELEASES[RELEASE].kubernetes)
     kind, version = "ValidatingWebhookConfiguration", "admissionregistration.k8s.io/v1"
     webhook = {"apiVersion": version, "kind": kind, "metadata": {"name": "harvester-validator"}, "webhooks": []}
     api.create(WEBHOOKS, webhook)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import copy
 import json
+from dataclasses import replace
 from typing import Any
 
 import jsonschema
@@ -109,6 +110,22 @@ def test_what_to_type_next() -> None:
     assert "requorum_powered_off" in build(RUNS["refused"])["refusals"][0]["next"]
     assert build(RUNS["recovered"])["verdict"]["next"] is None
     assert build(RUNS["healthy"])["verdict"]["next"] is None
+
+
+def test_a_harvester_is_told_its_way_back_to_an_upgrade() -> None:
+    run = RUNS["not_redundant"]
+    nodes = [{**node, "harvester": {"harvester": "v1.3.1"}} for node in run.before["nodes"]]
+    report = build(replace(run, before={**run.before, "nodes": nodes}))
+    then = report["verdict"]["then"]
+    assert [words.split()[1] for words in then] == [
+        *("purge-orphans", "join-config", "await-join", "force-sync", "verify", "upgrade"),
+    ]
+    assert "--dead r3 --leftovers --check" in then[0]
+    assert then[-1] == "requorum upgrade -i inventory --to VERSION --plan"
+    assert problems(report) == []
+    for text in (render(report), " ".join(summary(report).split())):
+        assert "requorum upgrade -i inventory --to VERSION --plan" in text
+    assert not build(run)["verdict"]["then"] and not build(RUNS["planned"])["verdict"]["then"]
 
 
 def test_verdicts_name_the_servers() -> None:

@@ -54,7 +54,7 @@ def test_a_version_that_is_there_is_taken_unless_it_differs(changes: Changes) ->
     fake = cluster()
     item = {"metadata": {"name": "v1.4.0", "namespace": _upgrades.WHERE}, "spec": {"isoURL": "http://other/x.iso"}}
     fake.objects[fake.key(_upgrades.VERSIONS, "v1.4.0", _upgrades.WHERE)] = item
-    with pytest.raises(RequorumError, match="Version v1.4.0 is there with isoURL http://other/x.iso, and http://mirror"):
+    with pytest.raises(RequorumError, match=r"Version v1\.4\.0 is there with isoURL http://other/x.iso, and http://mirror"):
         _upgrades.begin(fake.api, PLAN, WISH, changes)
     _upgrades.begin(fake.api, PLAN, {"iso_url": None, "iso_checksum": None, "log": False}, changes)
     assert [request.kind.plural for request in fake.changes] == ["upgrades"]
@@ -63,7 +63,7 @@ def test_a_version_that_is_there_is_taken_unless_it_differs(changes: Changes) ->
 @pytest.mark.parametrize("field", ["iso_url", "iso_checksum"])
 def test_without_a_checksum_nothing_is_begun(field: str, changes: Changes) -> None:
     fake = cluster()
-    with pytest.raises(RequorumError, match="so Harvester could not fetch and prove it. Mirror version.yaml"):
+    with pytest.raises(RequorumError, match=r"so Harvester could not fetch and prove it\. Mirror version.yaml"):
         _upgrades.begin(fake.api, PLAN, {**WISH, field: None}, changes)
     assert not fake.changes
 
@@ -72,7 +72,7 @@ def test_without_a_checksum_nothing_is_begun(field: str, changes: Changes) -> No
 def test_nothing_is_begun_beside_one_that_goes_on(number: int, changes: Changes) -> None:
     film = [each for each in upgrades.film() if _progress.going(_progress.latest(each))]
     fake = cluster(film[number % len(film)])
-    with pytest.raises(RequorumError, match=f"The upgrade {NAME} to v1.4.0 goes on, begun .* would break both"):
+    with pytest.raises(RequorumError, match=rf"The upgrade {NAME} to v1\.4\.0 goes on, begun .* would break both"):
         _upgrades.begin(fake.api, PLAN, WISH, changes)
     assert not fake.changes
 
@@ -102,7 +102,7 @@ def test_only_before_phase_4_an_upgrade_is_deleted(stall: str | None, changes: C
         fake, why = stopped(shown, changes)
         at = _progress.look(shown, NAME, now=0)
         assert at
-        nodes = {state for state in at.states.values()} - {"Images preloading", "Images preloaded", "", "Failed"}
+        nodes = set(at.states.values()) - {"Images preloading", "Images preloaded", "", "Failed"}
         fourth = at.phase.number >= 4 or bool(nodes)
         if fourth or not _progress.going(item):
             assert why and not fake.changes, (at.phase, at.states)
