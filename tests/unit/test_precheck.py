@@ -72,6 +72,7 @@ def test_every_file_of_rules_has_a_topic() -> None:
 
 def test_every_item_says_what_to_do() -> None:
     assert [rule.id for rule in ITEMS if not rule.action or not rule.cause] == []
+    assert [rule.id for rule in ITEMS if not (rule.evidence or rule.logs or rule.predicate)] == []
 
 
 def test_the_table_in_the_documents_names_each_of_them() -> None:
