@@ -306,6 +306,7 @@ def target(version: str = "v1.4.1", **more: Any) -> JSON:
         (target("v1.4.2", iso=target()["iso"] | {"reachable": False, "why": "404", "bytes": None}), ["target_iso"]),
         (target("v1.4.2", iso=target()["iso"] | {"bytes": 5120}), ["target_iso_small"]),
         (target("v1.4.2", release={"url": "u", "reachable": False, "why": "404"}), ["target_release"]),
+        (target("v1.4.2", release={"url": "u", "reachable": False, "why": "404"}, wanted=SUM), []),
         (target("v1.4.2", release=target("v1.4.3")["release"]), ["target_other"]),
         (target("v1.4.2", release=target("v1.4.2")["release"] | {"minUpgradableVersion": "v1.4.3"}),
          ["target_minimum"]),
