@@ -183,7 +183,8 @@ def reason(path: str, item: t.Any, state: JSON) -> str | None:
         words = words[1:] if words[0] == "state" else words
         told = state.get("unread") or {}
         why = next((told[key] for n in range(len(words), 0, -1) if (key := ".".join(words[:n])) in told), None)
-        return why if why or words[0] in ("objects", "harvester") else f"{words[0]} was not read"
+        absent = words[0] == "objects" or (words[0] == "harvester" and state.get("distro") and not state["harvester"])
+        return why if why or absent else f"{words[0]} was not read"
     if words[0] == "nodes":
         named = re.search(r"\]\.([\w.-]+)", path)
         return f"no node tells {named[1] if named else path}"

@@ -35,7 +35,9 @@ options:
     type: path
     default: ""
   iso_url:
-    description: URL of its ISO where it is not the official one; C(version.yaml) must stand beside it.
+    description:
+      - URL of its ISO where it is not the official one. C(version.yaml) is looked for beside it, and needed without
+        O(iso_checksum).
     type: str
     default: ""
   iso_checksum:

@@ -72,6 +72,7 @@ def test_every_file_of_rules_has_a_topic() -> None:
 
 def test_every_item_says_what_to_do() -> None:
     assert [rule.id for rule in ITEMS if not rule.action or not rule.cause] == []
+    assert [rule.id for rule in ITEMS if not (rule.evidence or rule.logs or rule.predicate)] == []
 
 
 def test_the_table_in_the_documents_names_each_of_them() -> None:
@@ -305,6 +306,7 @@ def target(version: str = "v1.4.1", **more: Any) -> JSON:
         (target("v1.4.2", iso=target()["iso"] | {"reachable": False, "why": "404", "bytes": None}), ["target_iso"]),
         (target("v1.4.2", iso=target()["iso"] | {"bytes": 5120}), ["target_iso_small"]),
         (target("v1.4.2", release={"url": "u", "reachable": False, "why": "404"}), ["target_release"]),
+        (target("v1.4.2", release={"url": "u", "reachable": False, "why": "404"}, wanted=SUM), []),
         (target("v1.4.2", release=target("v1.4.3")["release"]), ["target_other"]),
         (target("v1.4.2", release=target("v1.4.2")["release"] | {"minUpgradableVersion": "v1.4.3"}),
          ["target_minimum"]),
@@ -378,6 +380,13 @@ def test_a_version_that_the_cluster_has_already_is_taken(url: str) -> None:
     assert found["checksum"] == SUM and state_problems(_bare() | {"target": found}) == []
     assert _target.stored(objects["versions"], _target.Wish.of("v1.4.1", f"{url}/b.iso")) is None
     assert _target.stored([{"metadata": {"name": "v1.4.1"}}], _target.Wish.of("v1.4.1")) is None
+
+
+def test_of_a_cluster_whose_release_nobody_knows_no_step_is_allowed() -> None:
+    made = _seen.live("prod", [runs.dead("r1")], ["r1"], {}, NOW) | {"target": target("v1.4.2"), "backups": None}
+    said = states(checked(made))
+    assert {said[item] for item in ("target_hop", "target_not_newer", "target_unknown")} == {"not checked"}
+    assert said["host_unread"] == "failed"
 
 
 def test_a_list_of_releases_of_ones_own(tmp_path: Path) -> None:
