@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.unit.fake_api import FakeApi
 
 JSON = dict[str, Any]
 NODES = ("n1", "n2", "n3")
+CLOCK = itertools.count()
 CONDITIONS = ("Completed", "LogReady", "ImageReady", "RepoReady", "NodesPrepared", "SystemServicesUpgraded",
               "NodesUpgraded")  # fmt: skip
 
@@ -97,7 +99,7 @@ def served(*stalls: str, of: str = "v1.3.2") -> FakeApi:
 def play(fake: FakeApi, rounds: int = 90) -> JSON:
     """The Upgrade as it is at last."""
     api, quiet = fake.api, 0
-    for now in range(rounds):
+    for now in itertools.islice(CLOCK, rounds):
         written = len(fake.changes)
         for part in (planner.planner, drain.machine_drain, fleet.fleet, core.images):
             part(api)
