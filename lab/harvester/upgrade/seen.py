@@ -98,6 +98,7 @@ class World:
             return found
         version, word, _where = WORDS[kind]
         notes(item)[SINCE] = f"{self.now:.3f}"
+        meta.setdefault("creationTimestamp", self.stamp)
         made = {"apiVersion": version, "kind": word, **item}
         self[kind].append(made)
         return made

@@ -55,6 +55,81 @@ def test_a_hop_goes_through_all_phases() -> None:
             f"{kind}-drain-{node}" for kind in ("pre", "post") for node in NODES)))  # fmt: skip
 
 
+def one(shown: dict[str, list[JSON]], kind: str, name: str) -> JSON:
+    return next((each for each in shown[kind] if name_of(each) == name), {})
+
+
+def strategy(shown: dict[str, list[JSON]]) -> JSON:
+    return dict((shown["provisioning"][0]["spec"].get("rkeConfig") or {}).get("upgradeStrategy") or {})
+
+
+U = films.NAME
+OF = "harvesterhci.io/upgrade"
+PREPARE = {OF: U, "harvesterhci.io/upgradeComponent": "node"}
+PRE_DRAIN = {**PREPARE, "harvesterhci.io/upgradeJobType": "pre-drain", "harvesterhci.io/node": "n2"}
+HOOKS = {"preDrainHooks": [{"annotation": "harvesterhci.io/pre-hook"}],
+         "postDrainHooks": [{"annotation": "harvesterhci.io/post-hook"}]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "path", "value"),
+    [
+        pytest.param("images", U, "spec.retry", 3, id="1.2 the image is called as the Upgrade"),
+        pytest.param("images", U, "spec.sourceType", "download", id="1.2 image"),
+        pytest.param("vms", f"upgrade-repo-{U}", "metadata.labels", {
+            "harvesterhci.io/creator": "harvester", OF: U, "harvesterhci.io/upgradeComponent": "repo"}, id="1.2 repo"),
+        pytest.param("plans", f"{U}-prepare", "spec.concurrency", 1, id="1.2 one node at a time"),
+        pytest.param("plans", f"{U}-prepare", "spec.jobActiveDeadlineSecs", 3600, id="1.2 an hour for each"),
+        pytest.param("plans", f"{U}-prepare", "metadata.namespace", "cattle-system", id="1.2 plans of SUC"),
+        pytest.param("plans", f"{U}-prepare", "metadata.labels", PREPARE, id="1.1 component of prepare"),
+        pytest.param("plans", f"{U}-cleanup", "spec.concurrency", 3, id="1.2 clean up all at once"),
+        pytest.param("jobs", f"{U}-apply-manifests", "spec.ttlSecondsAfterFinished", 604800, id="1.2 kept for 7 d"),
+        pytest.param("jobs", f"{U}-apply-manifests", "metadata.labels", {
+            OF: U, "harvesterhci.io/upgradeComponent": "manifest"}, id="1.1 component of phase 3"),
+        pytest.param("jobs", f"{U}-pre-drain-n2", "metadata.labels", PRE_DRAIN, id="1.1 labels of a hook's job"),
+        pytest.param("provisioning", "local", "spec.kubernetesVersion", "v1.29.9+rke2r1", id="1.3 wanted RKE2"),
+        pytest.param("provisioning", "local", "spec.rkeConfig.provisionGeneration", 4, id="1.3 generation"),
+        pytest.param("provisioning", "local", "spec.rkeConfig.upgradeStrategy.controlPlaneConcurrency", "1", id="1.3"),
+        pytest.param("settings", "replica-replenishment-wait-interval", "value", "1800", id="1.4 Longhorn waits"),
+        pytest.param("nodes", "n2", "spec.unschedulable", True, id="1.3 cordoned"),
+        pytest.param("nodes", "n2", "spec.taints", [
+            {"key": "kubevirt.io/drain", "value": "draining", "effect": "NoSchedule"}], id="1.3 machines leave"),
+        pytest.param("charts", "rancher-logging-crd", "spec.paused", True, id="1.2 charts are paused"),
+        pytest.param("charts", "harvester", "spec.version", "1.4.0", id="1.2 Harvester's chart"),
+    ],
+)  # fmt: skip
+def test_facts(hop: list[dict[str, list[JSON]]], kind: str, name: str, path: str, value: object) -> None:
+    seen = []
+    for shown in hop:
+        found: Any = one(shown, kind, name)
+        for part in path.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        seen.append(found)
+    assert value in seen, distinct(seen)
+
+
+def test_drain_hooks(hop: list[dict[str, list[JSON]]]) -> None:
+    """1.3: both roles, and forgotten at the end; that RKE2 is wanted is not forgotten."""
+    (told_once,) = distinct([strategy(shown) for shown in hop])
+    for role in ("controlPlane", "worker"):
+        assert HOOKS.items() <= told_once[f"{role}DrainOptions"].items()
+    assert hop[-1]["provisioning"][0]["spec"]["kubernetesVersion"] == "v1.29.9+rke2r1"
+
+
+def test_answers_are_copies(hop: list[dict[str, list[JSON]]]) -> None:
+    """1.3: a hook is answered letter by letter, and everything is taken away when the node is uncordoned."""
+    of = f"{objects.machine('n1')}-machine-plan"
+    for hook, asked in ((hooks.PRE, drain.PRE), (hooks.POST, drain.POST)):
+        pairs = [tuple(notes(one(shown, "secrets", of)).get(key) for key in (hook, asked)) for shown in hop]
+        assert (objects.DRAIN, objects.DRAIN) in pairs and {pair[0] for pair in pairs} == {None, objects.DRAIN}
+        assert pairs[-1] == (None, None)
+
+
+@pytest.fixture(scope="module")
+def hop() -> list[dict[str, list[JSON]]]:
+    return list(upgrade.film("v1.3.2", "v1.4.0", NODES))
+
+
 def test_never_two_nodes_at_once() -> None:
     for shown in upgrade.film("v1.3.2", "v1.4.0", NODES):
         states = [e["state"] for e in (status(latest(shown)).get("nodeStatuses") or {}).values()]
@@ -235,3 +310,13 @@ def test_a_restart_in_phase_4_leaves_what_the_facts_say() -> None:
     assert [name_of(each) for each in last["upgrades"]] == ["second"]
     assert {told.node_state(latest(last), node) for node in NODES} == {"Images preloaded"}
     assert not [job for job in last["jobs"] if "second-pre-drain" in name_of(job)]
+
+
+def test_a_deleted_upgrade_is_cleaned_up() -> None:
+    fake = served("prepare-slow")
+    assert told.node_state(play(fake), "n1") == "Images preloading"
+    fake.api.delete(kind_of("upgrades"), films.NAME, objects.SYSTEM)
+    live.look(fake.api, now=float(next(CLOCK)))
+    left = [name for kind in ("plans", "preparing", "vms", "images", "upgrades")
+            for name in fake.names(kind_of(kind).name)]  # fmt: skip
+    assert left == []
