@@ -50,6 +50,8 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "vms": (_KUBEVIRT, "VirtualMachine", ""),
     "guests": (_KUBEVIRT, "VirtualMachineInstance", ""),
     "volumes": (_LONGHORN, "Volume", objects.LONGHORN),
+    "engines": (_LONGHORN, "Engine", objects.LONGHORN),
+    "replicas": (_LONGHORN, "Replica", objects.LONGHORN),
     "settings": (_LONGHORN, "Setting", objects.LONGHORN),
     "budgets": ("policy/v1", "PodDisruptionBudget", ""),
 }

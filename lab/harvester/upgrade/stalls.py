@@ -13,6 +13,7 @@ from lab.harvester import drain, objects
 from lab.harvester.kinds import PLAN_SECRET
 from lab.harvester.upgrade import told
 from lab.harvester.upgrade.hooks import PRE
+from lab.harvester.upgrade.obstacles import obstacles
 from lab.harvester.upgrade.rancher import going
 from lab.harvester.upgrade.seen import MACHINE_NAME, World, labels, name_of, notes, status
 
@@ -51,6 +52,7 @@ def spoil(world: World) -> None:
     upgrade = going(world)
     if upgrade is None:
         return
+    obstacles(world, upgrade)
     if "node-removed" in world.faults:
         nodes = status(upgrade).setdefault("nodeStatuses", {})
         gone = world.faults["node-removed"] or GONE

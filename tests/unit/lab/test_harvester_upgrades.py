@@ -206,7 +206,8 @@ def test_nothing_is_played_where_nobody_asked_for_it() -> None:
 
 @pytest.mark.parametrize(
     ("name", "state"),
-    [("predrain-volume", "Pre-draining"), ("pre-hook-unanswered", "Pre-drained"), ("two-plan-secrets", "Pre-drained"),
+    [("predrain-volume", "Pre-draining"), ("predrain-vms", "Pre-draining"), ("predrain-pdb", "Pre-draining"),
+     ("pre-hook-unanswered", "Pre-drained"), ("two-plan-secrets", "Pre-drained"),
      ("log-not-ready", ""), ("repo-not-ready", ""), ("apply-bundle", "Images preloaded"), ("drain-pdb", "Pre-drained"),
      ("postdrain-rke2", "Post-draining"), ("reboot-old-image", "Waiting Reboot"), ("restarted", "Images preloaded")],
 )  # fmt: skip
