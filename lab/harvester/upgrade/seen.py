@@ -124,7 +124,7 @@ class World:
 
     def stalls(self, name: str, about: str = "") -> bool:
         """Whether this stall is asked for, about this thing or about any."""
-        return name in self.faults and self.faults[name] in ("", about)
+        return name in self.faults and (not about or self.faults[name] in ("", about))
 
     def acknowledges(self, node: str, hook: str) -> bool:
         """Whether Harvester gets to answer a hook."""

@@ -42,7 +42,7 @@ STALLS: dict[str, str] = {
     "post-hook-unanswered": "4: the node Succeeded, but post-hook is not written: it stays cordoned (#8593)",
     "node-removed": "4: a node that is gone stays in nodeStatuses; it ends never",
 }
-"""Name -> phase: what is seen. A stall is about the node of its value, or about the first that gets there."""
+"""Name -> phase: what is seen. One of a node is about that of its value, or about the first that gets there."""
 GONE = "n9"
 """The node of `node-removed`, when no other is named."""
 

@@ -153,6 +153,15 @@ def test_a_stall_stays(name: str) -> None:
     assert value == ("False" if name in ("prepare-deadline", "node-failed") else "Unknown")
 
 
+def test_a_stall_is_about_a_node() -> None:
+    (*_, last) = upgrade.film("v1.3.2", "v1.4.0", NODES, stalls={"predrain-vms": "n2", "planner-silent": "n9"})
+    assert {told.node_state(latest(last), node) for node in NODES} == {"Images preloaded"}  # all wait for Rancher
+    (*_, last) = upgrade.film("v1.3.2", "v1.4.0", NODES, stalls={"predrain-vms": "n2"})
+    assert [told.node_state(latest(last), node) for node in NODES] == ["Succeeded", "Pre-draining", "Images preloaded"]
+    (guest,) = [each for each in last["guests"] if name_of(each) == "fixed"]
+    assert status(guest)["nodeName"] == "n2" and condition(guest, "LiveMigratable") == "False"
+
+
 def served(*stalls: str, of: str = "v1.3.2") -> FakeApi:
     """A Harvester on an API server in memory, whose Upgrade to v1.4.0 is written."""
     fake = FakeApi()
