@@ -1,12 +1,13 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The lab's Harvester is upgraded: one host, and two Nodes that are objects only."""
+"""The lab's Harvester is upgraded: one host, and two Nodes that are objects only; or three hosts."""
 
 from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -19,23 +20,29 @@ from lab.harvester.upgrade.seen import condition, kind_of, status
 from lab.labs import Lab
 from lab.progress import wait_for
 
-SLOW = ("*",)
+SLOW = ("*hosts*",)
 
 JSON = dict[str, Any]
 UPGRADES = kind_of("upgrades")
 LOGS = "/var/log/pods/harvester-system_hvst-upgrade-*/apply/*.log"
 
 
-@pytest.fixture(scope="module")
-def harvester() -> Iterator[Lab]:
-    lab = Lab(f"test-upgrade-{os.getpid()}", "rke2", 1, 0)
+@contextmanager
+def made(servers: int, more: Sequence[str] = ()) -> Iterator[Lab]:
+    lab = Lab(f"test-upgrade-{os.getpid()}", "rke2", servers, 0)
     try:
         lab.up()
-        upgrade.become_ready(lab, "v1.3.2", more=["n2", "n3"], pace=0.5)
+        upgrade.become_ready(lab, "v1.3.2", more=more, pace=0.5)
         yield lab
     finally:
         if not os.environ.get("REQUORUM_KEEP_LABS"):
             lab.down()
+
+
+@pytest.fixture
+def harvester() -> Iterator[Lab]:
+    with made(1, ["n2", "n3"]) as lab:
+        yield lab
 
 
 def found(lab: Lab, name: str = films.NAME) -> JSON:
@@ -54,6 +61,21 @@ def reaches(lab: Lab, node: str, state: str, seconds: float = 180) -> None:
     wait_for(f"{node} {state}", probe, seconds)
 
 
+def ends(lab: Lab, seconds: float = 300) -> None:
+    """It has succeeded, and every Node is what it brings."""
+    began = time.monotonic()
+
+    def probe() -> tuple[bool, str]:
+        item = found(lab)
+        return condition(item, "Completed") == "True", upgrade.phase({"upgrades": [item]}) if item else ""
+
+    wait_for("the upgrade", probe, seconds)
+    print(f"it took {time.monotonic() - began:.0f} s")
+    for node in play.client(lab).items(kind_of("nodes")) or ():
+        info = node["status"]["nodeInfo"]
+        assert (info["osImage"], info["kubeletVersion"]) == ("Harvester v1.4.0", "v1.29.9+rke2r1"), node["metadata"]
+
+
 def refused(api: _api.Api, to: str, **more: Any) -> str:
     with pytest.raises(RequorumError) as caught:
         upgrade.begin(api, to, **more)
@@ -68,23 +90,22 @@ def test_a_hop_with_a_stall(harvester: Lab) -> None:
         upgrade.begin(api, "v1.4.0")
         assert f'previous upgrade "{films.NAME}" completes' in refused(api, "v1.4.0", name="hvst-upgrade-other")
         reaches(lab, first, "Pre-draining")
-        time.sleep(5)
-        assert "Waiting for volume pvc-7c1e0c5e to be healthy..." in lab.sh(first, f"cat {LOGS}").out
+        waits = "Waiting for volume pvc-7c1e0c5e to be healthy..."
+        wait_for("the log", lambda: (waits in (text := lab.sh(first, f"cat {LOGS}").out), text[-200:]), 60)
         with pytest.raises(RequorumError, match="node upgrade is in progressing, please wait for it to be provisioned"):
             api.delete(UPGRADES, films.NAME, objects.SYSTEM)
         tried = [each for each in asked if each.verb == "delete" and each.kind == "upgrades"]
         assert [(each.name, each.state, bool(each.refused)) for each in tried] == [(films.NAME, "UpgradingNodes", True)]
         upgrade.heal(api, "predrain-volume")
-        began = time.monotonic()
-
-        def probe() -> tuple[bool, str]:
-            item = found(lab)
-            return condition(item, "Completed") == "True", str(status(item).get("nodeStatuses"))
-
-        wait_for("the upgrade", probe, 300)
-        print(f"phase 4 took {time.monotonic() - began:.0f} s")
-    for node in play.client(lab).items(kind_of("nodes")) or ():
-        info = node["status"]["nodeInfo"]
-        assert (info["osImage"], info["kubeletVersion"]) == ("Harvester v1.4.0", "v1.29.9+rke2r1"), node["metadata"]
+        ends(lab)
     ways = [(each.verb, bool(each.refused)) for each in upgrade.requests(lab) if each.kind == "upgrades"]
     assert [way for way in ways if way[0] != "update"] == [("create", False), ("create", True), ("delete", True)]
+
+
+def test_three_hosts() -> None:
+    with made(3) as lab, upgrade.playing(lab):
+        upgrade.begin(play.client(lab, seconds=60), "v1.4.0")
+        ends(lab, 420)
+        logs = [lab.sh(host, f"cat {LOGS}").out for host in lab.servers]
+        assert all("There is nothing to do in nodenetwork" in text for text in logs)
+        assert not [n for n in play.client(lab).items(kind_of("nodes")) or () if n["spec"].get("unschedulable")]

@@ -49,28 +49,30 @@ def film(
     stalls: name -> what it is about (`stalls.STALLS`). Time goes on by `pace` at each look, which the stamps show.
     """
     world = start(before, nodes, {**(stalls or {}), "pace": str(pace)})
-    world["versions"].append(version(to))
-    world["upgrades"].append(upgrade(to, name=name))
+    world.add("versions", version(to))
+    world.add("upgrades", upgrade(to, name=name))["metadata"]["uid"] = f"uid-of-{name}"
     yield from run(world)
 
 
 def run(world: World) -> Iterator[dict[str, list[JSON]]]:
     """Let the controllers of a world work until nothing happens any more."""
-    yield copy.deepcopy(world.objects)
+    was: dict[str, list[JSON]] = {}
     quiet = 0
-    while quiet < QUIET:
-        was = copy.deepcopy(world.objects)
-        world.now += world.pace
-        step(world)
-        drains(world)
-        charts(world)
-        for item in world["upgrades"]:
-            if item["metadata"].get("deletionTimestamp") and not item["metadata"].get("finalizers"):
-                world.drop("upgrades", item)
-                break
-        quiet = quiet + 1 if was == world.objects else 0
-        if not quiet:
-            yield copy.deepcopy(world.objects)
+    while quiet <= QUIET:
+        quiet += 1
+        for work in (step, drains, charts, _gone):  # Harvester, Rancher, Fleet, the API server
+            if was != world.objects:
+                was, quiet = copy.deepcopy(world.objects), 0
+                yield copy.deepcopy(world.objects)
+            world.now += world.pace if work is step else 0
+            work(world)
+
+
+def _gone(world: World) -> None:
+    """What is deleted and held by nobody."""
+    for item in [each for each in world["upgrades"] if each["metadata"].get("deletionTimestamp")]:
+        if not item["metadata"].get("finalizers"):
+            world.drop("upgrades", item)
 
 
 def start(before: str, nodes: Sequence[str], faults: Mapping[str, str]) -> World:

@@ -171,7 +171,7 @@ def runs(world: World, job: JSON) -> None:
 def ends(world: World, job: JSON, *, failed: str = "", message: str = "") -> None:
     """The Job is Complete, or it has Failed for a reason."""
     kinds = ("FailureTarget", "Failed") if failed else ("SuccessCriteriaMet", "Complete")
-    told = {"reason": failed or "CompletionsReached", "message": message or "Reached expected number of succeeded pods"}
+    told = {"reason": failed, "message": message} if failed else {}  # Kubernetes tells why since 1.31 only
     moment = {"lastProbeTime": world.stamp, "lastTransitionTime": world.stamp}
     conditions = [{"type": kind, "status": "True", **told, **moment} for kind in kinds]
     done: JSON = {"failed": 1} if failed else {"succeeded": 1, "completionTime": world.stamp}

@@ -85,17 +85,17 @@ def pre_drain(world: World, upgrade: JSON, job: JSON, node: str) -> Iterator[str
     for volume in world["volumes"]:
         if (volume.get("status") or {}).get("state") == "attached":
             yield f"Checking running engine {name_of(volume)}-e-0..."
-    if world.stalls("predrain-volume", node) or (sick and len(world["nodes"]) > 2):
-        raise Waits(f"Waiting for volume {name_of(sick[0]) if sick else 'pvc-7c1e0c5e'} to be healthy...")
+    if sick and len(world["nodes"]) > 2:
+        raise Waits(f"Waiting for volume {name_of(sick[0])} to be healthy...")
     found = world.one("nodes", node)
     if found and not any(each.get("key") == TAINT["key"] for each in found["spec"].get("taints") or ()):
         found["spec"]["taints"] = [*(found["spec"].get("taints") or ()), dict(TAINT)]
     there = [g for g in world["guests"] if (g.get("status") or {}).get("nodeName") == node
              and status(g).get("phase") != "Succeeded"]  # fmt: skip
-    if there or world.stalls("predrain-vms", node):
-        raise Waits(f"Waiting for VM live-migration or shutdown...(count: {len(there) or 1})")
+    if there:
+        raise Waits(f"Waiting for VM live-migration or shutdown...(count: {len(there)})")
     yield f"all VMs on node {node} have been live-migrated or shutdown"
-    if world.stalls("predrain-pdb", node) or any(name_of(b).startswith(EVACUATION) for b in world["budgets"]):
+    if any(name_of(each).startswith(EVACUATION) for each in world["budgets"]):
         raise Waits("Waiting for evacuation PDB gone...")
     before = status(upgrade).get("previousVersion")
     yield (f"The UPGRADE_PREVIOUS_VERSION is {before}, NODE_CURRENT_HARVESTER_VERSION is {before}, "

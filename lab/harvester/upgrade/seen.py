@@ -50,6 +50,8 @@ WORDS: dict[str, tuple[str, str, str]] = {
     "vms": (_KUBEVIRT, "VirtualMachine", ""),
     "guests": (_KUBEVIRT, "VirtualMachineInstance", ""),
     "volumes": (_LONGHORN, "Volume", objects.LONGHORN),
+    "engines": (_LONGHORN, "Engine", objects.LONGHORN),
+    "replicas": (_LONGHORN, "Replica", objects.LONGHORN),
     "settings": (_LONGHORN, "Setting", objects.LONGHORN),
     "budgets": ("policy/v1", "PodDisruptionBudget", ""),
 }
@@ -98,6 +100,7 @@ class World:
             return found
         version, word, _where = WORDS[kind]
         notes(item)[SINCE] = f"{self.now:.3f}"
+        meta.setdefault("creationTimestamp", self.stamp)
         made = {"apiVersion": version, "kind": word, **item}
         self[kind].append(made)
         return made
@@ -121,7 +124,7 @@ class World:
 
     def stalls(self, name: str, about: str = "") -> bool:
         """Whether this stall is asked for, about this thing or about any."""
-        return name in self.faults and self.faults[name] in ("", about)
+        return name in self.faults and (not about or self.faults[name] in ("", about))
 
     def acknowledges(self, node: str, hook: str) -> bool:
         """Whether Harvester gets to answer a hook."""

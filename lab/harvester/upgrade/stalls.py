@@ -13,6 +13,7 @@ from lab.harvester import drain, objects
 from lab.harvester.kinds import PLAN_SECRET
 from lab.harvester.upgrade import told
 from lab.harvester.upgrade.hooks import PRE
+from lab.harvester.upgrade.obstacles import obstacles
 from lab.harvester.upgrade.rancher import going
 from lab.harvester.upgrade.seen import MACHINE_NAME, World, labels, name_of, notes, status
 
@@ -41,7 +42,7 @@ STALLS: dict[str, str] = {
     "post-hook-unanswered": "4: the node Succeeded, but post-hook is not written: it stays cordoned (#8593)",
     "node-removed": "4: a node that is gone stays in nodeStatuses; it ends never",
 }
-"""Name -> phase: what is seen. A stall is about the node of its value, or about the first that gets there."""
+"""Name -> phase: what is seen. One of a node is about that of its value, or about the first that gets there."""
 GONE = "n9"
 """The node of `node-removed`, when no other is named."""
 
@@ -51,6 +52,7 @@ def spoil(world: World) -> None:
     upgrade = going(world)
     if upgrade is None:
         return
+    obstacles(world, upgrade)
     if "node-removed" in world.faults:
         nodes = status(upgrade).setdefault("nodeStatuses", {})
         gone = world.faults["node-removed"] or GONE

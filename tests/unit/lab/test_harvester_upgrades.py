@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from typing import Any
 
@@ -17,6 +18,7 @@ from tests.unit.fake_api import FakeApi
 
 JSON = dict[str, Any]
 NODES = ("n1", "n2", "n3")
+CLOCK = itertools.count()
 CONDITIONS = ("Completed", "LogReady", "ImageReady", "RepoReady", "NodesPrepared", "SystemServicesUpgraded",
               "NodesUpgraded")  # fmt: skip
 
@@ -53,6 +55,81 @@ def test_a_hop_goes_through_all_phases() -> None:
             f"{kind}-drain-{node}" for kind in ("pre", "post") for node in NODES)))  # fmt: skip
 
 
+def one(shown: dict[str, list[JSON]], kind: str, name: str) -> JSON:
+    return next((each for each in shown[kind] if name_of(each) == name), {})
+
+
+def strategy(shown: dict[str, list[JSON]]) -> JSON:
+    return dict((shown["provisioning"][0]["spec"].get("rkeConfig") or {}).get("upgradeStrategy") or {})
+
+
+U = films.NAME
+OF = "harvesterhci.io/upgrade"
+PREPARE = {OF: U, "harvesterhci.io/upgradeComponent": "node"}
+PRE_DRAIN = {**PREPARE, "harvesterhci.io/upgradeJobType": "pre-drain", "harvesterhci.io/node": "n2"}
+HOOKS = {"preDrainHooks": [{"annotation": "harvesterhci.io/pre-hook"}],
+         "postDrainHooks": [{"annotation": "harvesterhci.io/post-hook"}]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "path", "value"),
+    [
+        pytest.param("images", U, "spec.retry", 3, id="1.2 the image is called as the Upgrade"),
+        pytest.param("images", U, "spec.sourceType", "download", id="1.2 image"),
+        pytest.param("vms", f"upgrade-repo-{U}", "metadata.labels", {
+            "harvesterhci.io/creator": "harvester", OF: U, "harvesterhci.io/upgradeComponent": "repo"}, id="1.2 repo"),
+        pytest.param("plans", f"{U}-prepare", "spec.concurrency", 1, id="1.2 one node at a time"),
+        pytest.param("plans", f"{U}-prepare", "spec.jobActiveDeadlineSecs", 3600, id="1.2 an hour for each"),
+        pytest.param("plans", f"{U}-prepare", "metadata.namespace", "cattle-system", id="1.2 plans of SUC"),
+        pytest.param("plans", f"{U}-prepare", "metadata.labels", PREPARE, id="1.1 component of prepare"),
+        pytest.param("plans", f"{U}-cleanup", "spec.concurrency", 3, id="1.2 clean up all at once"),
+        pytest.param("jobs", f"{U}-apply-manifests", "spec.ttlSecondsAfterFinished", 604800, id="1.2 kept for 7 d"),
+        pytest.param("jobs", f"{U}-apply-manifests", "metadata.labels", {
+            OF: U, "harvesterhci.io/upgradeComponent": "manifest"}, id="1.1 component of phase 3"),
+        pytest.param("jobs", f"{U}-pre-drain-n2", "metadata.labels", PRE_DRAIN, id="1.1 labels of a hook's job"),
+        pytest.param("provisioning", "local", "spec.kubernetesVersion", "v1.29.9+rke2r1", id="1.3 wanted RKE2"),
+        pytest.param("provisioning", "local", "spec.rkeConfig.provisionGeneration", 4, id="1.3 generation"),
+        pytest.param("provisioning", "local", "spec.rkeConfig.upgradeStrategy.controlPlaneConcurrency", "1", id="1.3"),
+        pytest.param("settings", "replica-replenishment-wait-interval", "value", "1800", id="1.4 Longhorn waits"),
+        pytest.param("nodes", "n2", "spec.unschedulable", True, id="1.3 cordoned"),
+        pytest.param("nodes", "n2", "spec.taints", [
+            {"key": "kubevirt.io/drain", "value": "draining", "effect": "NoSchedule"}], id="1.3 machines leave"),
+        pytest.param("charts", "rancher-logging-crd", "spec.paused", True, id="1.2 charts are paused"),
+        pytest.param("charts", "harvester", "spec.version", "1.4.0", id="1.2 Harvester's chart"),
+    ],
+)  # fmt: skip
+def test_facts(hop: list[dict[str, list[JSON]]], kind: str, name: str, path: str, value: object) -> None:
+    seen = []
+    for shown in hop:
+        found: Any = one(shown, kind, name)
+        for part in path.split("."):
+            found = found.get(part) if isinstance(found, dict) else None
+        seen.append(found)
+    assert value in seen, distinct(seen)
+
+
+def test_drain_hooks(hop: list[dict[str, list[JSON]]]) -> None:
+    """1.3: both roles, and forgotten at the end; that RKE2 is wanted is not forgotten."""
+    (told_once,) = distinct([strategy(shown) for shown in hop])
+    for role in ("controlPlane", "worker"):
+        assert HOOKS.items() <= told_once[f"{role}DrainOptions"].items()
+    assert hop[-1]["provisioning"][0]["spec"]["kubernetesVersion"] == "v1.29.9+rke2r1"
+
+
+def test_answers_are_copies(hop: list[dict[str, list[JSON]]]) -> None:
+    """1.3: a hook is answered letter by letter, and everything is taken away when the node is uncordoned."""
+    of = f"{objects.machine('n1')}-machine-plan"
+    for hook, asked in ((hooks.PRE, drain.PRE), (hooks.POST, drain.POST)):
+        pairs = [tuple(notes(one(shown, "secrets", of)).get(key) for key in (hook, asked)) for shown in hop]
+        assert (objects.DRAIN, objects.DRAIN) in pairs and {pair[0] for pair in pairs} == {None, objects.DRAIN}
+        assert pairs[-1] == (None, None)
+
+
+@pytest.fixture(scope="module")
+def hop() -> list[dict[str, list[JSON]]]:
+    return list(upgrade.film("v1.3.2", "v1.4.0", NODES))
+
+
 def test_never_two_nodes_at_once() -> None:
     for shown in upgrade.film("v1.3.2", "v1.4.0", NODES):
         states = [e["state"] for e in (status(latest(shown)).get("nodeStatuses") or {}).values()]
@@ -76,6 +153,15 @@ def test_a_stall_stays(name: str) -> None:
     assert value == ("False" if name in ("prepare-deadline", "node-failed") else "Unknown")
 
 
+def test_a_stall_is_about_a_node() -> None:
+    (*_, last) = upgrade.film("v1.3.2", "v1.4.0", NODES, stalls={"predrain-vms": "n2", "planner-silent": "n9"})
+    assert {told.node_state(latest(last), node) for node in NODES} == {"Images preloaded"}  # all wait for Rancher
+    (*_, last) = upgrade.film("v1.3.2", "v1.4.0", NODES, stalls={"predrain-vms": "n2"})
+    assert [told.node_state(latest(last), node) for node in NODES] == ["Succeeded", "Pre-draining", "Images preloaded"]
+    (guest,) = [each for each in last["guests"] if name_of(each) == "fixed"]
+    assert status(guest)["nodeName"] == "n2" and condition(guest, "LiveMigratable") == "False"
+
+
 def served(*stalls: str, of: str = "v1.3.2") -> FakeApi:
     """A Harvester on an API server in memory, whose Upgrade to v1.4.0 is written."""
     fake = FakeApi()
@@ -97,7 +183,7 @@ def served(*stalls: str, of: str = "v1.3.2") -> FakeApi:
 def play(fake: FakeApi, rounds: int = 90) -> JSON:
     """The Upgrade as it is at last."""
     api, quiet = fake.api, 0
-    for now in range(rounds):
+    for now in itertools.islice(CLOCK, rounds):
         written = len(fake.changes)
         for part in (planner.planner, drain.machine_drain, fleet.fleet, core.images):
             part(api)
@@ -129,7 +215,8 @@ def test_nothing_is_played_where_nobody_asked_for_it() -> None:
 
 @pytest.mark.parametrize(
     ("name", "state"),
-    [("predrain-volume", "Pre-draining"), ("pre-hook-unanswered", "Pre-drained"), ("two-plan-secrets", "Pre-drained"),
+    [("predrain-volume", "Pre-draining"), ("predrain-vms", "Pre-draining"), ("predrain-pdb", "Pre-draining"),
+     ("pre-hook-unanswered", "Pre-drained"), ("two-plan-secrets", "Pre-drained"),
      ("log-not-ready", ""), ("repo-not-ready", ""), ("apply-bundle", "Images preloaded"), ("drain-pdb", "Pre-drained"),
      ("postdrain-rke2", "Post-draining"), ("reboot-old-image", "Waiting Reboot"), ("restarted", "Images preloaded")],
 )  # fmt: skip
@@ -233,3 +320,13 @@ def test_a_restart_in_phase_4_leaves_what_the_facts_say() -> None:
     assert [name_of(each) for each in last["upgrades"]] == ["second"]
     assert {told.node_state(latest(last), node) for node in NODES} == {"Images preloaded"}
     assert not [job for job in last["jobs"] if "second-pre-drain" in name_of(job)]
+
+
+def test_a_deleted_upgrade_is_cleaned_up() -> None:
+    fake = served("prepare-slow")
+    assert told.node_state(play(fake), "n1") == "Images preloading"
+    fake.api.delete(kind_of("upgrades"), films.NAME, objects.SYSTEM)
+    live.look(fake.api, now=float(next(CLOCK)))
+    left = [name for kind in ("plans", "preparing", "vms", "images", "upgrades")
+            for name in fake.names(kind_of(kind).name)]  # fmt: skip
+    assert left == []
