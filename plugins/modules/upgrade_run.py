@@ -17,7 +17,7 @@ description:
     C(requorum_timeouts.upgrade_stall) seconds (1800), or for C(requorum_timeouts.upgrade_unknown) seconds (5400) where
     no rule knows why, or when no API has answered for C(requorum_timeouts.upgrade_silent) seconds (1800).
   - It never deletes, restarts or changes an Upgrade, and never sets C(harvesterhci.io/skipWebhook).
-  - One run at a time, by the ConfigMap C(harvester-system/requorum-upgrade), which is taken over 300 seconds after the
+  - One run at a time, by the ConfigMap C(harvester-system/requorum-upgrade), which is taken over 120 seconds after the
     last sign of its holder.
 extends_documentation_fragment:
   - requorum.cluster._attributes

@@ -18,17 +18,18 @@ class Reader:
     """What is read by name of kind (`_harvester_checks.KINDS`): None where the cluster has none, a text where it could
     not be read: why.
 
-    deadline: the name in `requorum_timeouts` of the seconds that all of it may take, 120. The action's option `api`
-    says whether any API answers.
+    deadline: the name in `requorum_timeouts` of the seconds that all of it may take, 120. api: whether any API
+    answers; None: as the action's option `api` says.
     """
 
-    def __init__(self, action: NodeAction, deadline: str = "verify") -> None:
+    def __init__(self, action: NodeAction, deadline: str = "verify", *, api: bool | None = None) -> None:
         self._seconds, self._deadline = action.timeout(deadline, 120), deadline
         self._until = time.monotonic() + self._seconds
         self._read: dict[str, list[JSON] | str | None] = {}
         self._first: dict[str, _api.Answer] = {}
         self.where: str | None = None
-        self._why = "no API server answers" if not action._task.args.get("api") else ""
+        answers = action._task.args.get("api") if api is None else api
+        self._why = "" if answers else "no API server answers"
         if not self._why:
             self._api = _node_api.of(action, proved=False)
             self.where = self._api.where

@@ -15,6 +15,7 @@ import secrets
 import socket
 import time
 import typing as t
+from pathlib import Path
 
 from ansible.errors import AnsibleConnectionFailure
 
@@ -29,7 +30,7 @@ WHERE = "harvester-system"
 UPGRADES = _stale.KINDS["upgrades"][0]
 VERSIONS = _api.Kind("harvesterhci.io", "v1beta1", "versions")
 CONFIGMAPS = _api.Kind("", "v1", "configmaps")
-LOCK, HELD_S, BEAT_S = "requorum-upgrade", 300.0, 60.0
+LOCK, HELD_S, BEAT_S = "requorum-upgrade", 120.0, 30.0
 """Name of the lock; seconds without a heartbeat after which it is taken over; and between heartbeats."""
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 """Of names that Kubernetes makes."""
@@ -37,8 +38,7 @@ LETTERS = "bcdfghjklmnpqrstvwxz2456789"
 
 def read(action: NodeAction) -> dict[str, list[JSON]]:
     """Objects of an upgrade; RequorumError where one that decides cannot be read, or there is no Harvester."""
-    action._task.args["api"] = True
-    found = _survey.Reader(action, "inspect").of(_progress.KINDS)
+    found = _survey.Reader(action, "inspect", api=True).of(_progress.KINDS)
     for name in ("upgrades", "config", "nodes", "secrets", "capi"):
         if found[name] is None:
             raise RequorumError(
@@ -134,13 +134,25 @@ def change(verb: str, kind: _api.Kind, name: str, what: str) -> JSON:
     return {"verb": verb, "kind": kind.name, "namespace": WHERE, "name": name, "what": what}
 
 
+def _place() -> str:
+    """This boot of this machine and its processes: only here a pid means something."""
+    with contextlib.suppress(OSError):
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
+    return secrets.token_hex(8)  # nobody is alike
+
+
+def _ended(held: JSON) -> bool:
+    """Its holder worked here, and is no more."""
+    return held.get("place") == _place() and not os.path.exists(f"/proc/{held.get('pid') or 'self'}")
+
+
 class Lock:
     """One run at a time, by a ConfigMap that names who holds it; as a context."""
 
     def __init__(self, api: _api.Api, clock: t.Callable[[], float] = time.time) -> None:
         self._api, self._clock, self._beaten = api, clock, 0.0
         who = {"owner": getpass.getuser(), "host": socket.gethostname(), "pid": str(os.getppid())}
-        self._mine = {**who, "started": now(), "id": secrets.token_hex(8)}
+        self._mine = {**who, "place": _place(), "started": now(), "id": secrets.token_hex(8)}
 
     def __enter__(self) -> Lock:
         found = self._api.get(CONFIGMAPS, LOCK, WHERE)
@@ -148,7 +160,7 @@ class Lock:
         if found is not None:
             held = found.get("data") or {}
             age = self._clock() - (_jmes.seconds(held.get("heartbeat")) or 0)
-            if age < HELD_S:
+            if age < HELD_S and not _ended(held):
                 raise RequorumError(
                     f"Another run works on an upgrade of this cluster: {held.get('owner')} on {held.get('host')} since "
                     f"{held.get('started')}, heard {age:.0f} s ago (locked).",
@@ -162,6 +174,7 @@ class Lock:
         return self
 
     def _data(self) -> JSON:
+        """As a ConfigMap holds it."""
         return {**self._mine, "heartbeat": now()}
 
     def beat(self, action: NodeAction) -> None:

@@ -133,7 +133,7 @@ class Watch:
                 action = self._made.setdefault(host, _beside.beside(self._action, host))
                 if action is None:
                     continue
-                read = _survey.Reader(action, "inspect").of(_progress.KINDS)
+                read = _survey.Reader(action, "inspect", api=True).of(_progress.KINDS)
             except (RequorumError, AnsibleConnectionFailure) as error:
                 why = " ".join(str(error).split())[-300:]
                 continue

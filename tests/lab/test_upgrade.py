@@ -15,11 +15,12 @@ import pytest
 from ansible_collections.requorum.cluster.plugins.module_utils import _api
 from lab.harvester import upgrade
 from lab.harvester.upgrade.seen import kind_of
+from lab.harvester.upgrade.work import sha512
 from lab.labs import Lab
 from lab.progress import say
 from tests.lab import story
 from tests.lab.test_force_sync import synced
-from tests.lab.test_precheck import CHECKSUM, SIZE, mirror, prepare
+from tests.lab.test_precheck import SIZE, mirror, prepare
 
 JSON = dict[str, Any]
 BEFORE, HOPS = "v1.3.2", ("v1.4.0", "v1.4.1")
@@ -50,7 +51,7 @@ def release(folder: Path, url: str, version: str) -> None:
     folder.mkdir()
     with (folder / "harvester.iso").open("wb") as file:
         file.truncate(SIZE)
-    spec = f"  isoURL: {url}/harvester.iso\n  isoChecksum: '{CHECKSUM}'\n"
+    spec = f"  isoURL: {url}/harvester.iso\n  isoChecksum: '{sha512(version)}'\n"
     head = f"apiVersion: harvesterhci.io/v1beta1\nkind: Version\nmetadata:\n  name: {version}\nspec:\n"
     (folder / "version.yaml").write_text(head + spec)
 

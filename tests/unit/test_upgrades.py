@@ -139,8 +139,8 @@ def test_one_run_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_upgrades, "now", lambda: upgrades.iso(moment))
     with lock(fake, moment):
         assert held(fake)["data"]["heartbeat"] == upgrades.iso(moment)
-        with pytest.raises(RequorumError, match=r"Another run works on an upgrade.* heard 299 s ago \(locked\)"), \
-                lock(fake, moment + 299):  # fmt: skip
+        with pytest.raises(RequorumError, match=r"Another run works on an upgrade.* heard 119 s ago \(locked\)"), \
+                lock(fake, moment + 119):  # fmt: skip
             pass
     assert not fake.objects
 
@@ -153,6 +153,19 @@ def test_a_lock_without_a_sign_of_life_is_taken_over(monkeypatch: pytest.MonkeyP
         first.__exit__()  # the one that was thought dead leaves the new holder's lock alone
         assert held(fake)["data"]["id"] != first._mine["id"]
     assert not fake.objects
+
+
+def test_one_that_was_killed_here_is_followed_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    fake, moment = cluster(), 1_780_000_000.0
+    monkeypatch.setattr(_upgrades, "now", lambda: upgrades.iso(moment))
+    first = lock(fake, moment).__enter__()
+    held(fake)["data"]["pid"] = "4194305"  # more than there can be
+    with lock(fake, moment + 1):
+        assert held(fake)["data"]["id"] != first._mine["id"]
+    first.__enter__()
+    held(fake)["data"] |= {"pid": "4194305", "place": "elsewhere"}
+    with pytest.raises(RequorumError, match="locked"), lock(fake, moment + 1):
+        pass
 
 
 def test_two_that_begin_at_one_instant_are_not_both_let_in() -> None:

@@ -70,7 +70,9 @@ class Played:
     def now(self) -> float:
         return self.begun + self.slept
 
-    def reader(self, action: Acting, _deadline: str) -> Any:
+    def reader(self, action: Acting, _deadline: str, *, api: bool) -> Any:
+        assert api
+
         def of(names: Sequence[str]) -> dict[str, Any]:
             self.asked.append((action.host, tuple(names)))
             if self.at in self.silent:
