@@ -322,6 +322,19 @@ def test_a_restart_in_phase_4_leaves_what_the_facts_say() -> None:
     assert not [job for job in last["jobs"] if "second-pre-drain" in name_of(job)]
 
 
+def test_one_that_is_deleted_in_phase_3_leaves_charts_paused() -> None:
+    """1.4.3."""
+    world = films.start("v1.3.2", NODES, {"pace": "1", "capi-provisioning": ""})
+    world.add("versions", films.version("v1.4.0"))
+    world.add("upgrades", films.upgrade("v1.4.0"))
+    list(films.run(world))
+    world["upgrades"][0]["metadata"]["deletionTimestamp"] = world.stamp
+    (*_, last) = films.run(world)
+    assert not last["upgrades"] and not last["jobs"] and not last["plans"] and not last["vms"]
+    assert {chart["spec"].get("paused") for chart in last["charts"]} == {True}
+    assert condition(last["provisioning"][0], "Updated") == "True"  # the stall was about that upgrade
+
+
 def test_a_deleted_upgrade_is_cleaned_up() -> None:
     fake = served("prepare-slow")
     assert told.node_state(play(fake), "n1") == "Images preloading"
