@@ -157,6 +157,8 @@ def cleanup(world: World, upgrade: JSON, *, jobs: bool) -> None:
         config = cluster["spec"].get("rkeConfig") or {}
         kept = {key: config[key] for key in ("provisionGeneration", "registries") if key in config}
         cluster["spec"]["rkeConfig"] = kept
+        if condition(cluster, "Updated") == "Unknown":
+            told.put(world, cluster, "Updated", "True")
     for plan in [each for each in world["plans"] if labels(each).get(OF) == name_of(upgrade)]:
         for job in [each for each in world["preparing"] if labels(each).get(made.PLAN) == name_of(plan)]:
             if jobs:

@@ -162,6 +162,22 @@ def test_a_stall_is_about_a_node() -> None:
     assert status(guest)["nodeName"] == "n2" and condition(guest, "LiveMigratable") == "False"
 
 
+@pytest.mark.parametrize(
+    ("stall", "message"),
+    [
+        ("planner-silent", "waiting for viable init node"),
+        ("pre-hook-unanswered", "draining etcd node(s) {}: draining node"),
+        ("drain-pdb", "draining etcd node(s) {0}: error draining machine {0}: error when evicting pods"),
+        ("post-hook-unanswered", "uncordoning etcd node(s) {}: waiting for uncordon to finish"),
+        ("capi-provisioning", "waiting for probes: kube-controller-manager, kube-scheduler"),
+    ],
+)
+def test_what_the_planner_says(stall: str, message: str) -> None:
+    (*_, last) = upgrade.film("v1.3.2", "v1.4.0", NODES, stalls={stall: ""})
+    (said,) = [c for c in status(last["provisioning"][0])["conditions"] if c["type"] == "Updated"]
+    assert said["status"] == "Unknown" and message.format(objects.machine("n1")) in said["message"]
+
+
 def served(*stalls: str, of: str = "v1.3.2") -> FakeApi:
     """A Harvester on an API server in memory, whose Upgrade to v1.4.0 is written."""
     fake = FakeApi()
