@@ -25,6 +25,7 @@ def upgrades(world: World) -> None:
     for upgrade in list(world["upgrades"]):
         if upgrade["metadata"].get("deletionTimestamp"):
             cleanup(world, upgrade, jobs=True)
+            _collect(world, name_of(upgrade))
             held = upgrade["metadata"].get("finalizers") or []
             upgrade["metadata"]["finalizers"] = [each for each in held if each != FINALIZER]
         else:
@@ -156,6 +157,8 @@ def cleanup(world: World, upgrade: JSON, *, jobs: bool) -> None:
         config = cluster["spec"].get("rkeConfig") or {}
         kept = {key: config[key] for key in ("provisionGeneration", "registries") if key in config}
         cluster["spec"]["rkeConfig"] = kept
+        if condition(cluster, "Updated") == "Unknown":
+            told.put(world, cluster, "Updated", "True")
     for plan in [each for each in world["plans"] if labels(each).get(OF) == name_of(upgrade)]:
         for job in [each for each in world["preparing"] if labels(each).get(made.PLAN) == name_of(plan)]:
             if jobs:
@@ -166,7 +169,15 @@ def cleanup(world: World, upgrade: JSON, *, jobs: bool) -> None:
         setting["value"] = notes(upgrade)[SAVED]
 
 
-def _drop_job(world: World, job: JSON) -> None:
+def _drop_job(world: World, job: JSON, kind: str = "preparing") -> None:
     for pod in [each for each in world["pods"] if labels(each).get("job-name") == name_of(job)]:
         world.drop("pods", pod)
-    world.drop("preparing", job)
+    world.drop(kind, job)
+
+
+def _collect(world: World, name: str) -> None:
+    """The garbage collector: what a deleted Upgrade owned. A job of phase 3 ends so in its midst."""
+    for job in [each for each in world["jobs"] if labels(each).get(OF) == name]:
+        _drop_job(world, job, "jobs")
+    for log in [each for each in world["upgradelogs"] if labels(each).get(OF) == name]:
+        world.drop("upgradelogs", log)

@@ -40,6 +40,7 @@ def rancher(world: World) -> None:
     probes(world)
     evictions(world)
     planner(world)
+    speaks(world)
     plans(world)
     reboots(world)
 
@@ -123,6 +124,21 @@ def planner(world: World) -> None:
         if node and status(node)["nodeInfo"]["kubeletVersion"] != wanted:
             notes(secret)[drain.OPTIONS] = objects.DRAIN
             return
+
+
+def speaks(world: World) -> None:
+    """What the planner waits for stands in the condition Updated of the cluster (ra:pkg/capr/planner/planner.go)."""
+    said = "waiting for viable init node" if world.stalls("planner-silent") else ""
+    for secret in _secrets(world):
+        has, machine = notes(secret), labels(secret)[MACHINE_NAME]
+        tier = "etcd" if labels(secret).get("rke.cattle.io/etcd-role") == "true" else "worker"
+        if has.get(drain.POST):
+            said = f"uncordoning {tier} node(s) {machine}: waiting for uncordon to finish"
+        elif has.get(drain.OPTIONS):
+            error = f"error draining machine {machine}: {has[DRAIN_ERROR]}" if DRAIN_ERROR in has else "draining node"
+            said = f"draining {tier} node(s) {machine}: {error}"
+    for cluster in world["provisioning"] if going(world) else ():
+        told.put(world, cluster, "Updated", *(("Unknown", "Waiting", said) if said else ("True", "", "")))
 
 
 def plans(world: World) -> None:

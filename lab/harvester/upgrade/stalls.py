@@ -26,7 +26,7 @@ STALLS: dict[str, str] = {
     "prepare-deadline": "2: the job Failed: DeadlineExceeded; the node too, and NodesUpgraded is False (#2894)",
     "capi-provisioning": "3: the CAPI cluster is Provisioning, Updated waits for probes (#3863)",
     "apply-bundle": "3: bundle mcc-harvester is ErrApplied; the log repeats it",
-    "planner-silent": "4: all nodes are Images preloaded, and Rancher asks for no drain (#5206)",
+    "planner-silent": "4: all nodes are Images preloaded, and Rancher asks for no drain; Updated says why (#5206)",
     "restarted": "4: Images preloaded, while hooks of an earlier try are answered on the plan secret (#7392)",
     "predrain-volume": "4: Pre-draining; the log waits for a volume to be healthy",
     "predrain-vms": "4: Pre-draining; the log waits for live-migration or shutdown",

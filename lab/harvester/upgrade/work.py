@@ -163,7 +163,11 @@ def suc(world: World) -> None:
         for node in (applying := todo[: plan["spec"]["concurrency"]]):
             if not world.stalls("suc-applying", node):
                 _prepare(world, plan, node)
-        status(plan)["applying"] = applying
+        status(plan)["applying"] = [node for node in applying if labels(_node(world, node)).get(label) != latest]
+
+
+def _node(world: World, name: str) -> JSON:
+    return world.one("nodes", name) or {"metadata": {}}
 
 
 def _prepare(world: World, plan: JSON, node: str) -> None:

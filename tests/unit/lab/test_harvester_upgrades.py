@@ -162,6 +162,22 @@ def test_a_stall_is_about_a_node() -> None:
     assert status(guest)["nodeName"] == "n2" and condition(guest, "LiveMigratable") == "False"
 
 
+@pytest.mark.parametrize(
+    ("stall", "message"),
+    [
+        ("planner-silent", "waiting for viable init node"),
+        ("pre-hook-unanswered", "draining etcd node(s) {}: draining node"),
+        ("drain-pdb", "draining etcd node(s) {0}: error draining machine {0}: error when evicting pods"),
+        ("post-hook-unanswered", "uncordoning etcd node(s) {}: waiting for uncordon to finish"),
+        ("capi-provisioning", "waiting for probes: kube-controller-manager, kube-scheduler"),
+    ],
+)
+def test_what_the_planner_says(stall: str, message: str) -> None:
+    (*_, last) = upgrade.film("v1.3.2", "v1.4.0", NODES, stalls={stall: ""})
+    (said,) = [c for c in status(last["provisioning"][0])["conditions"] if c["type"] == "Updated"]
+    assert said["status"] == "Unknown" and message.format(objects.machine("n1")) in said["message"]
+
+
 def served(*stalls: str, of: str = "v1.3.2") -> FakeApi:
     """A Harvester on an API server in memory, whose Upgrade to v1.4.0 is written."""
     fake = FakeApi()
@@ -320,6 +336,19 @@ def test_a_restart_in_phase_4_leaves_what_the_facts_say() -> None:
     assert [name_of(each) for each in last["upgrades"]] == ["second"]
     assert {told.node_state(latest(last), node) for node in NODES} == {"Images preloaded"}
     assert not [job for job in last["jobs"] if "second-pre-drain" in name_of(job)]
+
+
+def test_one_that_is_deleted_in_phase_3_leaves_charts_paused() -> None:
+    """1.4.3."""
+    world = films.start("v1.3.2", NODES, {"pace": "1", "capi-provisioning": ""})
+    world.add("versions", films.version("v1.4.0"))
+    world.add("upgrades", films.upgrade("v1.4.0"))
+    list(films.run(world))
+    world["upgrades"][0]["metadata"]["deletionTimestamp"] = world.stamp
+    (*_, last) = films.run(world)
+    assert not last["upgrades"] and not last["jobs"] and not last["plans"] and not last["vms"]
+    assert {chart["spec"].get("paused") for chart in last["charts"]} == {True}
+    assert condition(last["provisioning"][0], "Updated") == "True"  # the stall was about that upgrade
 
 
 def test_a_deleted_upgrade_is_cleaned_up() -> None:
