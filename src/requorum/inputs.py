@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import json
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _versions
 
@@ -84,12 +86,17 @@ def add_variables(command: argparse.ArgumentParser) -> None:
                          help="a variable of docs/variables.md")  # fmt: skip
 
 
-def variable(text: str) -> tuple[str, str]:
-    """VAR=VALUE."""
+def variable(text: str) -> tuple[str, Any]:
+    """VAR=VALUE; a value that begins with a bracket is JSON."""
     name, equals, value = text.partition("=")
     if not equals or not name.isidentifier():
         raise argparse.ArgumentTypeError(f"{text} is not of the form VAR=VALUE")
-    return name, value
+    if not value.startswith(("{", "[")):
+        return name, value
+    try:
+        return name, json.loads(value)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{name} is no JSON: {error}") from None
 
 
 def moment(text: str) -> int:

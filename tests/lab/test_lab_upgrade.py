@@ -19,6 +19,7 @@ from lab.harvester.upgrade import films, told
 from lab.harvester.upgrade.seen import condition, kind_of, status
 from lab.labs import Lab
 from lab.progress import wait_for
+from tests.lab import story
 
 SLOW = ("*hosts*",)
 
@@ -82,23 +83,61 @@ def refused(api: _api.Api, to: str, **more: Any) -> str:
     return str(caught.value)
 
 
-def test_a_hop_with_a_stall(harvester: Lab) -> None:
+def test_one_that_is_stopped_in_phase_2_leaves_nothing(harvester: Lab) -> None:
     lab, first = harvester, harvester.servers[0]
     api = play.client(lab, seconds=60)
     with upgrade.playing(lab) as asked:
+        upgrade.stall(api, "prepare-slow", first)
+        upgrade.begin(api, "v1.4.0")
+        reaches(lab, first, "Images preloading")
+        count = len(asked)
+        rc, document, said = story.command(lab, "upgrade", "--stop", "--check")
+        assert rc == 0 and [action["name"] for action in document["actions"]] == [films.NAME], said[-3000:]
+        assert story.command(lab, "upgrade", "--stop")[0] == 3  # nobody has confirmed it
+        assert not [each for each in asked[count:] if each.verb == "delete"]
+        rc, _document, said = story.command(lab, "upgrade", "--stop", "--confirm", lab.name)
+        assert rc == 0, said[-5000:]
+        assert not found(lab)
+        upgrade.heal(api, "prepare-slow")
+        assert not [plan for plan in api.items(kind_of("plans")) or () if films.NAME in plan["metadata"]["name"]]
+        assert story.command(lab, "upgrade", "--stop", "--check")[0] == 3  # there is none any more
+
+
+def test_a_hop_that_stalls_is_watched_and_nudged_and_never_deleted(harvester: Lab) -> None:
+    lab, first = harvester, harvester.servers[0]
+    api = play.client(lab, seconds=60)
+    limits = ("-e", 'requorum_timeouts={"upgrade_stall": 20}', "-e", "requorum_pace=2")
+    before = len(upgrade.requests(lab))
+    with upgrade.playing(lab):
         upgrade.stall(api, "predrain-volume", first)
         upgrade.begin(api, "v1.4.0")
         assert f'previous upgrade "{films.NAME}" completes' in refused(api, "v1.4.0", name="hvst-upgrade-other")
         reaches(lab, first, "Pre-draining")
         waits = "Waiting for volume pvc-7c1e0c5e to be healthy..."
         wait_for("the log", lambda: (waits in (text := lab.sh(first, f"cat {LOGS}").out), text[-200:]), 60)
+
+        # The watching ends by the rule that names it; the upgrade is left alone.
+        rc, document, said = story.command(lab, "upgrade", "--to", "v1.4.0", *limits)
+        assert (rc, document["hops"][0]["stall"]) == (1, "upgrade_waits_volume"), said[-5000:]
+        assert waits in said and document["hops"][0]["progress"]["node"] == first
+        rc, _document, said = story.command(lab, "upgrade", "--stop", "--confirm", lab.name)
+        assert rc == 3 and "is in phase 4: its nodes are between two versions" in said
+        rc, _document, said = story.command(lab, "upgrade", "--nudge", "pre-drain", first, "--confirm", lab.name)
+        assert rc == 3 and "has not succeeded, so its work is not done" in said
         with pytest.raises(RequorumError, match="node upgrade is in progressing, please wait for it to be provisioned"):
             api.delete(UPGRADES, films.NAME, objects.SYSTEM)
-        tried = [each for each in asked if each.verb == "delete" and each.kind == "upgrades"]
-        assert [(each.name, each.state, bool(each.refused)) for each in tried] == [(films.NAME, "UpgradingNodes", True)]
+
+        # A hook that was served and not answered is answered by name.
+        upgrade.stall(api, "pre-hook-unanswered", first)
         upgrade.heal(api, "predrain-volume")
+        reaches(lab, first, "Pre-drained")
+        rc, document, said = story.command(lab, "upgrade", "--nudge", "pre-drain", first, "--check")
+        assert rc == 0 and document["actions"][0]["what"].startswith("harvesterhci.io/pre-hook becomes"), said[-3000:]
+        rc, _document, said = story.command(lab, "upgrade", "--nudge", "pre-drain", first, "--confirm", lab.name)
+        assert rc == 0, said[-3000:]
+        upgrade.heal(api, "pre-hook-unanswered")
         ends(lab)
-    ways = [(each.verb, bool(each.refused)) for each in upgrade.requests(lab) if each.kind == "upgrades"]
+    ways = [(each.verb, bool(each.refused)) for each in upgrade.requests(lab)[before:] if each.kind == "upgrades"]
     assert [way for way in ways if way[0] != "update"] == [("create", False), ("create", True), ("delete", True)]
 
 

@@ -4,12 +4,13 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from typing import Any
 
 import pytest
 
-from requorum import cli, remote
+from requorum import cli, inputs, remote
 from tests.unit.test_upgrade_plan import NOTHING, plan
 
 JSON = dict[str, Any]
@@ -99,3 +100,15 @@ def test_what_is_typed_wrongly(words: tuple[str, ...], monkeypatch: pytest.Monke
     except SystemExit as end:
         code = end.code
     assert code == 2 and not played.calls
+
+
+@pytest.mark.parametrize(
+    ("text", "value"), [("a=1", "1"), ('a={"x": 20}', {"x": 20}), ('a=["n1"]', ["n1"]), ("a=", ""), ("a=b=c", "b=c")]
+)
+def test_a_variable_that_begins_with_a_bracket_is_json(text: str, value: Any) -> None:
+    assert inputs.variable(text) == ("a", value)
+
+
+def test_one_that_is_no_json_is_refused() -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="a is no JSON"):
+        inputs.variable('a={"x": }')
