@@ -76,6 +76,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         self.turn = str(self.vars.get("inventory_hostname", ""))
         self.host = str(self._task.delegate_to or self.turn)
         self.node: _node.Node = ConnectionNode(self)
+        self.parent = os.getppid()
         outcome: JSON = super().run(tmp, task_vars)
         unknown = set(self._task.args) - set(self.VALID)
         if unknown:
@@ -87,6 +88,11 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 
     def act(self) -> JSON:
         raise NotImplementedError
+
+    @property
+    def orphaned(self) -> bool:
+        """ansible-playbook was killed, and nobody hears this process: it must not go on beside the next run."""
+        return os.getppid() != self.parent
 
     @property
     def settings(self) -> JSON:
@@ -232,7 +238,7 @@ class PlanAction(NodeAction):
 
     def _execute(self, actions: t.Iterable[JSON]) -> t.Iterator[JSON]:
         for action in actions:
-            if any(entry["result"].startswith("failed") for entry in recorded(self.run_dir)):
+            if self.orphaned or any(entry["result"].startswith("failed") for entry in recorded(self.run_dir)):
                 return
             self.say(f"({action['phase']}/{len(self.plan['phases'])}) {action['id']} {action['what']}")
             self.action, started, clock = action, now(), time.monotonic()

@@ -76,6 +76,8 @@ class Watch:
         silent = self._clock()
         limit = self._action.timeout("upgrade_silent", SILENT_S)
         while True:
+            if self._action.orphaned:
+                raise RequorumError("ansible-playbook has ended.", "The same command watches on.")
             seen, why = self._read()
             if not why:
                 silent = self._clock()

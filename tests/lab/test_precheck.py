@@ -113,6 +113,9 @@ def test_ready_within_15_s_and_nothing_is_touched(harvester: tuple[Lab, _api.Api
     assert set(wrong.values()) <= {"warning"}, wrong
     assert seconds <= LIMIT_S
     assert story.touched(lab, before, quiet=[]) == []
+    rc, seen, said = story.command(lab, "inspect")
+    assert (rc, seen["verdict"]["case"]) == (0, "healthy"), said[-3000:]
+    assert seen["version"] == RELEASE and {each["severity"] for each in seen["findings"]} <= {"warning", "info"}
 
 
 def test_what_stands_in_the_way_is_named(harvester: tuple[Lab, _api.Api], tmp_path: Path) -> None:
@@ -126,12 +129,15 @@ def test_what_stands_in_the_way_is_named(harvester: tuple[Lab, _api.Api], tmp_pa
             iso = release(tmp_path, url)
             words = ("--to", TO, "-e", f"requorum_iso_url={iso}", "-e", "requorum_iso_hash=true")
             rc, wrong, document, _seconds = precheck(lab, *words, "--junit", str(tmp_path / "junit.xml"))
+        _rc, seen, _said = story.command(lab, "inspect")
     finally:
         api.patch(NODES, second, {"spec": {"unschedulable": None}})
         api.patch(CHARTS, "harvester", {"spec": {"paused": False}}, "fleet-local")
         api.patch(CAPI, "local", {"spec": {"paused": False}}, objects.FLEET)
     assert (rc, document["precheck"]["verdict"]) == (4, "failed")
     assert {"node_cordoned", "chart_paused", "capi_paused", "target_checksum"} <= set(wrong), wrong
+    assert {"node_cordoned", "chart_paused", "capi_paused"} <= {each["id"] for each in seen["findings"]}
+    assert seen["verdict"]["case"] == "healthy" and "upgrade" in {each["operation"] for each in seen["refused"]}
     found = {finding["id"]: finding for finding in document["findings"]}
     assert found["node_cordoned"]["node"] == second
     assert found["node_cordoned"]["action"].startswith(f"kubectl uncordon {second}")

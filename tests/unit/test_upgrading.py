@@ -30,6 +30,7 @@ class Acting:
     def __init__(self, played: Played, host: str) -> None:
         self.played, self.host = played, host
         self._task = SimpleNamespace(args={"cluster": "prod", "pace": played.pace})
+        self.orphaned = False
 
     def timeout(self, _name: str, default: float) -> float:
         return default
@@ -200,3 +201,13 @@ def test_the_chart_has_a_bar_for_each_state_of_each_node(tmp_path: Path, monkeyp
     page = _upgrade_html.render(NAME, entries)
     assert "succeeded" in page and "Waiting Reboot" in page and _jmes.seconds(entries[0]["time"])
     assert _upgrade_html.render(NAME, [])
+
+
+def test_a_watcher_that_nobody_hears_ends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A worker of an ansible-playbook that was killed would watch on, and hold the lock."""
+    played = Played(FILM, monkeypatch)
+    watch = played.watch(tmp_path)
+    watch._action.orphaned = True  # type: ignore[misc]
+    with pytest.raises(RequorumError, match="ansible-playbook has ended"):
+        watch.to_the_end()
+    assert not played.asked
