@@ -70,6 +70,8 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     TRANSFERS_FILES = False
     _supports_check_mode = True
     VALID: t.ClassVar[tuple[str, ...]] = ()
+    parent: int | None = None
+    """The process of ansible-playbook."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> JSON:
         self.vars = task_vars or {}
@@ -92,7 +94,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     @property
     def orphaned(self) -> bool:
         """ansible-playbook was killed, and nobody hears this process: it must not go on beside the next run."""
-        return os.getppid() != self.parent
+        return self.parent not in (None, os.getppid())
 
     @property
     def settings(self) -> JSON:

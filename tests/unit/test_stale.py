@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _orphans, _stale
 from lab.harvester import objects
+from tests.unit import upgrades
 from tests.unit.fake_api import FakeApi
 from tests.unit.test_orphans import M1, change, drop, seen, world
 
@@ -212,3 +213,11 @@ def test_an_upgrade_that_still_works_on_its_last_node_ends_by_itself() -> None:
     assert not found(fake)
     change(fake, "upgrades", objects.UPGRADE, {"status": {"nodeStatuses": {"n1": {"state": "Images preloaded"}}}})
     assert f"upgrades.harvesterhci.io {objects.UPGRADE}" in found(fake)
+
+
+def test_an_upgrade_that_has_succeeded_leaves_nothing() -> None:
+    """But for labels of its plans, which the system upgrade controller leaves on every node, always."""
+    shown = upgrades.film()[-1]
+    marked = [n for n in shown["nodes"] if any(key.startswith(_stale.PLANNED) for key in n["metadata"]["labels"])]
+    assert len(marked) == 3
+    assert _stale.leftovers(shown) == ((), ())
