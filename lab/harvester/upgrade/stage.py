@@ -21,13 +21,14 @@ from lab.progress import LabError
 JSON = dict[str, Any]
 SCRIPTS = ("do_upgrade_node.sh", "upgrade_manifests.sh")
 # What upstream's image has by these names: here it says what the lab has written for its job, and ends as it is told.
+# As upstream's loops it says again and again what it waits for.
 _SCRIPT = f"""\
 #!/bin/sh
 f={SPOOL}/$HARVESTER_UPGRADE_NAME-$(basename "$0")-$1
 n=0
 while :; do
     [ ! -e "$f.end" ] || end=$(cat "$f.end")
-    [ ! -e "$f" ] || {{ tail -n +$((n + 1)) "$f"; n=$(wc -l <"$f"); }}
+    [ ! -e "$f" ] || {{ tail -n +$((n + 1)) "$f"; tail -n 1 "$f" | grep '^Waiting'; n=$(wc -l <"$f"); }}
     [ -z "${{end:-}}" ] || exit "$end"
     sleep 1
 done
