@@ -34,9 +34,8 @@ class ActionModule(NodeAction):
         with _upgrades.Lock(api) as lock:
             name = plan["upgrade"] or _upgrades.begin(api, plan, wish, changes)
             self.say(f"{name}: {'it goes on, and is watched' if plan['upgrade'] else 'begun'}")
-            shelf = os.path.join(os.path.dirname(changes.folder), "upgrades")
-            timeline = _upgrading.timeline_of(shelf, name)
-            report = timeline.removesuffix(".jsonl") + ".html"
+            folder = _upgrading.folder_of(os.path.dirname(changes.folder), name)
+            timeline, report = os.path.join(folder, "timeline.jsonl"), os.path.join(folder, "report.html")
             watch = _upgrading.Watch(self, name, timeline, list(args["servers"]), beat=lock.beat)
             result: JSON = {"changed": not plan["upgrade"], "requorum_actions": changes.done}
             try:

@@ -47,7 +47,7 @@ def read(action: NodeAction) -> dict[str, list[JSON]]:
             )
         if isinstance(found[name], str):
             hint = "Nothing was changed. requorum inspect -i INV says more."
-            raise RequorumError(f"{action.host}: {found[name]}", hint)
+            raise RequorumError(str(found[name]), hint)
     return {name: items for name, items in found.items() if isinstance(items, list)}
 
 

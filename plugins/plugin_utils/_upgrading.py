@@ -58,7 +58,7 @@ class Watch:
         clock: t.Callable[[], float] = time.time,
         sleep: t.Callable[[float], None] = time.sleep,
     ) -> None:
-        """timeline: a file of JSON lines that is written on. beat: is called behind each look, with whoever
+        """timeline: a file of JSON lines, which is written on. beat: is called behind each look, with whoever
         reached the API, for a lock.
         """
         self._action, self._name, self._timeline, self._beat = action, name, timeline, beat
@@ -215,7 +215,8 @@ def _text(line: str) -> str:
     return parts[3] if len(parts) == 4 and parts[1] in ("stdout", "stderr") else line
 
 
-def timeline_of(folder: str, name: str) -> str:
-    """The file of one upgrade: a later run writes on in it."""
+def folder_of(shelf: str, name: str) -> str:
+    """Of one upgrade, on the shelf of its cluster: a later run writes on in it."""
+    folder = os.path.join(shelf, "upgrades", name)
     os.makedirs(folder, mode=0o700, exist_ok=True)
-    return os.path.join(folder, f"{name}.jsonl")
+    return folder

@@ -13,9 +13,17 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _jmes, _progress, _stall, _upgrade_html
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _hops,
+    _jmes,
+    _progress,
+    _stall,
+    _upgrade_html,
+    _upgrade_plan,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside, _survey, _upgrading
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside, _survey, _upgrades, _upgrading
+from lab.harvester.upgrade import films
 from lab.harvester.upgrade.films import NAME
 from tests.unit import upgrades
 from tests.unit.test_progress import NAMED
@@ -89,10 +97,16 @@ class Played:
         self.slept += seconds
 
     def watch(self, folder: Path) -> _upgrading.Watch:
-        timeline = _upgrading.timeline_of(str(folder / "upgrades"), NAME)
+        timeline = str(Path(_upgrading.folder_of(str(folder), NAME)) / "timeline.jsonl")
         return _upgrading.Watch(
             Acting(self, "n1"), NAME, timeline, SERVERS, clock=lambda: self.now, sleep=self.sleep  # type: ignore[arg-type]
         )
+
+
+def told(folder: Path) -> list[dict[str, Any]]:
+    """The timeline."""
+    path = folder / "upgrades" / NAME / "timeline.jsonl"
+    return [json.loads(line) for line in path.read_text().splitlines()]
 
 
 def begun(film: list[upgrades.Shown]) -> list[upgrades.Shown]:
@@ -107,7 +121,7 @@ def test_it_is_watched_to_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     played = Played(FILM, monkeypatch)
     watch = played.watch(tmp_path)
     assert watch.to_the_end().ended == "succeeded"
-    entries = [json.loads(line) for line in (tmp_path / "upgrades" / f"{NAME}.jsonl").read_text().splitlines()]
+    entries = told(tmp_path)
     assert [entry["phase"] for entry in entries] == sorted(entry["phase"] for entry in entries)
     assert {entry["phase"] for entry in entries} == {0, 1, 2, 3, 4, 5}
     assert any("[harvester-system/hvst-upgrade-x7k2p-pre-drain-n2: " in line for line in played.said)
@@ -160,8 +174,7 @@ def test_one_that_begins_to_watch_anywhere_sees_on(at: int, tmp_path: Path, monk
         first._sleep(0)
     played = Played(FILM[at:], monkeypatch)
     assert played.watch(tmp_path).to_the_end().ended == "succeeded"
-    rows = {row["name"]: row["bars"] for row in _upgrade_html.rows(
-        [json.loads(line) for line in (tmp_path / "upgrades" / f"{NAME}.jsonl").read_text().splitlines()])}  # fmt: skip
+    rows = {row["name"]: row["bars"] for row in _upgrade_html.rows(told(tmp_path))}
     assert rows["cluster"][-1]["word"] == "5 cleanup"
 
 
@@ -191,7 +204,7 @@ def test_one_that_stood_still_before_is_told_at_once(tmp_path: Path, monkeypatch
 
 def test_the_chart_has_a_bar_for_each_state_of_each_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     Played(FILM, monkeypatch).watch(tmp_path).to_the_end()
-    entries = [json.loads(line) for line in (tmp_path / "upgrades" / f"{NAME}.jsonl").read_text().splitlines()]
+    entries = told(tmp_path)
     rows = {row["name"]: [bar["word"] for bar in row["bars"]] for row in _upgrade_html.rows(entries)}
     states = ["Images preloading", "Images preloaded", "Pre-draining", "Pre-drained", "Post-draining",
               "Waiting Reboot", "Succeeded"]  # fmt: skip
@@ -211,3 +224,30 @@ def test_a_watcher_that_nobody_hears_ends(tmp_path: Path, monkeypatch: pytest.Mo
     with pytest.raises(RequorumError, match="ansible-playbook has ended"):
         watch.to_the_end()
     assert not played.asked
+
+
+def test_an_iso_with_another_checksum_is_told_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = films.start("v1.3.2", SERVERS, {"pace": "10"})
+    world["versions"].append(films.version("v1.4.0", checksum="0" * 128))
+    world["upgrades"].append(films.upgrade("v1.4.0"))
+    played = Played(begun(list(films.run(world))), monkeypatch)
+    with pytest.raises(_upgrading.Stalled, match=r"has failed: .*expected checksum 0+ doesn't match the file") as error:
+        played.watch(tmp_path).to_the_end()
+    assert error.value.stall.rule == "upgrade_failed"
+    assert _upgrade_plan.plan("prod", "v1.4.0", _hops.load(), played.shown, "v1.3.2", [])["do"] == "start"
+
+
+@pytest.mark.parametrize(
+    ("answer", "why"),
+    [
+        (None, "n1: this cluster is no Harvester: it has no upgrades of one. Clusters of RKE2 and K3s"),
+        ("n1: get upgrades: forbidden: you cannot list.", "n1: get upgrades: forbidden: you cannot list. Nothing was"),
+    ],
+)
+def test_no_harvester_and_no_permission(answer: str | None, why: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    played = Played(FILM, monkeypatch)
+    reader = SimpleNamespace(of=lambda names: dict.fromkeys(names, answer))
+    monkeypatch.setattr(_survey, "Reader", lambda *_words, **_given: reader)
+    with pytest.raises(RequorumError) as error:
+        _upgrades.read(Acting(played, "n1"))  # type: ignore[arg-type]
+    assert str(error.value).startswith(why)
