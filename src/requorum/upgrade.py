@@ -51,8 +51,19 @@ def upgrade(arguments: argparse.Namespace) -> Result:
         if outcome.failures or arguments.check or not goes_on:
             break
     document = {"schema": 1, "check": arguments.check, "hops": hops, "errors": outcome.failures}
-    lines = "".join(f"{line}\n" for line in _upgrade_plan.shown(plan)) if plan else ""
-    return Result([lines] if lines else [], document, outcome.failures, _code(outcome, run))
+    lines = [line for each in hops for line in _ended(each)]
+    lines = lines or (_upgrade_plan.shown(plan) if plan else [])
+    text = ["".join(f"{line}\n" for line in lines)] if lines else []
+    return Result(text, document, outcome.failures, _code(outcome, run))
+
+
+def _ended(hop: JSON) -> list[str]:
+    """How the watching of a hop ended; nothing where none was watched."""
+    at: JSON | None = hop["progress"]
+    if not at:
+        return []
+    how = at["ended"] or f"stands still in phase {at['phase']} ({at['name']}): {hop['stall'] or 'nobody answers'}"
+    return [f"{at['upgrade']} to {at['version']}: {how}", f"  {hop['report']}"]
 
 
 def _once(arguments: argparse.Namespace, variables: JSON) -> Result:

@@ -14,7 +14,10 @@ from requorum import cli, inputs, remote
 from tests.unit.test_upgrade_plan import NOTHING, plan
 
 JSON = dict[str, Any]
-DONE = {"ended": "succeeded", "phase": 5}
+DONE = {"ended": "succeeded", "phase": 5, "name": "cleanup", "upgrade": "hvst-upgrade-b", "version": "v1.4.0"}
+
+
+STILL = {**DONE, "ended": "", "phase": 4, "name": "nodes"}
 
 
 class Played:
@@ -50,6 +53,17 @@ def test_it_goes_on_until_the_release_is_there(
     assert [each["plan"]["before"] for each in document["hops"]] == ["v1.3.2", "v1.4.0"]
 
 
+def test_how_it_ended_is_told_for_each_hop(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    still = hop("v1.4.0", failures=("r1: no",), progress=STILL, stall="upgrade_waits_volume", report="/r/report.html")
+    Played(monkeypatch, hop("v1.3.2", progress=DONE, report="/r/first.html"), still)
+    assert cli.main(typed("--to", "1.4.1", "--confirm", "prod")) == 1
+    out = capsys.readouterr().out
+    assert "hvst-upgrade-b to v1.4.0: succeeded\n  /r/first.html\n" in out
+    assert "stands still in phase 4 (nodes): upgrade_waits_volume\n  /r/report.html\n" in out
+
+
 def test_a_plan_is_one_look(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     played = Played(monkeypatch, hop("v1.3.2"))
     assert cli.main(typed("--to", "1.4.1", "--plan")) == 0
@@ -62,7 +76,7 @@ def test_a_plan_is_one_look(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
     ("outcome", "code"),
     [
         (hop("v1.3.2", failures=("r1: requorum_confirm is empty",)), 3),
-        (hop("v1.3.2", failures=("r1: it stands still",), progress={"ended": ""}, stall="upgrade_waits_volume"), 1),
+        (hop("v1.3.2", failures=("r1: it stands still",), progress=STILL, stall="upgrade_waits_volume"), 1),
         (hop("v1.3.2", failures=("r1: Another run works on it (locked).",), msg="locked"), 5),
         (remote.Outcome({}, ["r1: no server answers"]), 3),
         (hop("v1.4.1"), 0),
