@@ -118,6 +118,14 @@ def play_version(lab: Lab, name: str, wanted: str) -> None:
         return (unit, seen) == ("active", wanted) and lab.members(name).get(name) == "voter", f"{unit}, {seen}"
 
     wait_for(f"kubelet {wanted} on {name}", probe, 120)
+    wait_for("an API server to answer", lambda: _answers(lab), 60)  # the last one may just be replaced
+
+
+def _answers(lab: Lab) -> tuple[bool, str]:
+    try:
+        return True, lab.answering()
+    except LabError as error:
+        return False, str(error)
 
 
 def stuck(api: _api.Api, survivor: str, dead: Sequence[str]) -> None:
