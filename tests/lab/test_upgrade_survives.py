@@ -54,8 +54,11 @@ def test_a_single_node_is_watched_through_kills_and_without_an_api() -> None:
         (host,) = lab.servers
         api = upgrade.become_ready(lab, "v1.3.2", pace=4)
         with upgrade.playing(lab):
+            upgrade.stall(api, "log-not-ready")
             upgrade.begin(api, "v1.4.0")
-            for phase in range(5):
+            killed_in(lab, 0)
+            upgrade.heal(api, "log-not-ready")
+            for phase in range(1, 5):
                 killed_in(lab, phase)
             with started(lab, "playbooks/upgrade.yml", *WISHES, alone=True) as run:
                 before = len(seen(lab))

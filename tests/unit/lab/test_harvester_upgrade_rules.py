@@ -37,8 +37,9 @@ KNOWN = {
     "reboot-silent": "upgrade_waiting_reboot",
     "node-removed": "upgrade_waits_for_gone",
 }
-QUIET = {"upgrade_under_way", "upgrade_stuck_maybe_restarted", "upgrade_waiting_reboot"}
-"""Between two nodes nothing works, and a node that shall boot is still up, for a moment: a rule sees only that."""
+QUIET = {"upgrade_under_way", "upgrade_stuck_maybe_restarted", "upgrade_waiting_reboot", "upgrade_unended"}
+"""Between two nodes nothing works, a node that shall boot is still up, and one that was just made is not the latest
+yet, for a moment: a rule sees only that."""
 
 
 def fired(shown: dict[str, list[JSON]], now: str) -> set[str]:
