@@ -86,6 +86,8 @@ def test_from_a_stuck_upgrade_to_three_healthy_servers(stuck: Lab) -> None:
         assert words.outcome(run) == "not_redundant"
         assert hosts.machines(lab, survivor) == [pid]
         assert lab.members(survivor) == {survivor: "voter"} and words.count(lab) == 40
+        then = json.loads(((run.folder or Path()) / "report.json").read_text())["verdict"]["then"]
+        assert "purge-orphans" in then[0] and then[-1].startswith("requorum upgrade ")
         exports = sorted((written_to := run.folder or Path()).parent.glob("*/backup/export/index.csv"))
         assert exports and story.GUEST.split("/")[1] in exports[-1].read_text(), written_to
         assert {"CAPI machines", "voters"} & {*failing(lab)}
