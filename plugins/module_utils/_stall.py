@@ -32,6 +32,8 @@ class Stall:
     next: str
     rule: str = ""
     evidence: tuple[str, ...] = ()
+    patience: str = ""
+    """The deadline in `requorum_timeouts` that ended it, where it may only be slow."""
 
 
 def asked(rules: t.Iterable[Rule]) -> list[Rule]:
@@ -52,13 +54,14 @@ def judge(
     if blockers:
         return _told(blockers[0])
     if own and quiet_s >= stall_s:
-        return _told(own[0])
+        return replace(_told(own[0]), patience="upgrade_stall")
     if quiet_s >= unknown_s:
         where = f"phase {at.phase.number}, {at.phase.name}"
         return Stall(
             f"Nothing has changed in the upgrade {at.upgrade} for {quiet_s / 60:.0f} minutes ({where}).",
             f"It waits for {at.waits}, and no rule knows why.",
             "requorum inspect -i INV --bundle-out FILE.zip; do not begin the upgrade anew",
+            patience="upgrade_unknown",
         )
     return None
 

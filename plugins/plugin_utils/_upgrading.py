@@ -40,7 +40,9 @@ class Stalled(RequorumError):
 
     def __init__(self, stall: _stall.Stall) -> None:
         said = [f"Evidence: {line}" for line in stall.evidence]
-        super().__init__(" ".join(filter(None, (stall.what, stall.cause, *said))), stall.next)
+        again = f"Where it is only slow, raise requorum_timeouts.{stall.patience} and watch on."
+        hint = " ".join(filter(None, (stall.next, stall.patience and again)))
+        super().__init__(" ".join(filter(None, (stall.what, stall.cause, *said))), hint)
         self.stall = stall
 
 
