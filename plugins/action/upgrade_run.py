@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 
 from ansible.module_utils.parsing.convert_bool import boolean
@@ -12,13 +13,13 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _upgrade_h
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api, _upgrades, _upgrading
 from ansible_collections.requorum.cluster.plugins.plugin_utils._changes import Changes
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, lines, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, write
 
 
 class ActionModule(NodeAction):
     """Begin the first hop of a plan, or find the one that goes on, and watch it to its end."""
 
-    VALID = ("plan", "cluster", "output", "servers", "target", "log", "pace")
+    VALID = ("plan", "cluster", "output", "servers", "target", "named", "log", "pace")
 
     def act(self) -> JSON:
         args, plan = self._task.args, self._task.args["plan"]
@@ -29,7 +30,7 @@ class ActionModule(NodeAction):
         changes = Changes(args["output"], args["cluster"])
         target = args.get("target") or {}
         wish = {"iso_url": (target.get("iso") or {}).get("url"), "iso_checksum": target.get("checksum"),
-                "log": boolean(args.get("log", True))}  # fmt: skip
+                "named": boolean(args.get("named", False)), "log": boolean(args.get("log", True))}  # fmt: skip
         api = _node_api.of(self)
         with _upgrades.Lock(api) as lock:
             name = plan["upgrade"] or _upgrades.begin(api, plan, wish, changes)
@@ -40,9 +41,12 @@ class ActionModule(NodeAction):
             result: JSON = {"changed": not plan["upgrade"], "requorum_actions": changes.done}
             try:
                 watch.to_the_end()
+                watch.until_clean()
             except _upgrading.Stalled as error:
                 result |= {"failed": True, "msg": str(error), "stall": error.stall.rule or "unknown"}
-            finally:
-                write(report, _upgrade_html.render(name, lines(timeline)))
+            except RequorumError as error:  # what was seen until then is part of the result
+                result |= {"failed": True, "msg": str(error)}
+            with contextlib.suppress(OSError):
+                write(report, _upgrade_html.render(name, _upgrading.entries(timeline)))
         seen = watch.last.document if watch.last else None
         return {**result, "timeline": timeline, "report": report, "looks": watch.looks, "progress": seen}

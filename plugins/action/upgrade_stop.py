@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _progress
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._orphans import name_of
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api, _upgrades
 from ansible_collections.requorum.cluster.plugins.plugin_utils._changes import Changes
@@ -18,10 +18,9 @@ class ActionModule(NodeAction):
 
     def act(self) -> JSON:
         args, seen = self._task.args, _upgrades.read(self)
-        item = _progress.latest(seen)
-        _upgrades.may_stop(item)
+        item = _upgrades.may_stop(seen)
         if self._task.check_mode:
-            done = [_upgrades.change("delete", _upgrades.UPGRADES, name_of(item or {}), "before phase 4")]
+            done = [_upgrades.change("delete", _upgrades.UPGRADES, name_of(item), "before phase 4")]
             return {"changed": True, "requorum_actions": done, "saved": []}
         changes = Changes(args["output"], args["cluster"])
         api = _node_api.of(self)
@@ -33,5 +32,9 @@ class ActionModule(NodeAction):
             return left is None, f"finalizers {(left or {}).get('metadata', {}).get('finalizers')}"
 
         hint = "Look at the pods of harvester in harvester-system; then requorum purge-orphans -i INV --leftovers."
-        self.wait(f"Harvester to let go of {name}", probe, seconds=self.timeout("upgrade_stop", 180), hint=hint)
+        try:
+            self.wait(f"Harvester to let go of {name}", probe, seconds=self.timeout("upgrade_stop", 180), hint=hint)
+        except RequorumError as error:  # what was done is part of the result
+            done = {"changed": True, "requorum_actions": changes.done, "saved": changes.saved}
+            return {**done, "failed": True, "msg": str(error)}
         return {"changed": True, "requorum_actions": changes.done, "saved": changes.saved}

@@ -68,6 +68,11 @@ class Look:
         return bool(set(self.states.values()) & {*_stale.BUSY, "Pre-draining"}) or not all(ended)
 
     @property
+    def paused(self) -> bool:
+        """A person has asked it to stop before a node."""
+        return "Node-upgrade paused" in self.states.values()
+
+    @property
     def name(self) -> str:
         return name_of(self.item)
 

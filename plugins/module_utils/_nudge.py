@@ -14,9 +14,11 @@ import typing as t
 from . import _releases, _stale
 from ._found import JSON
 from ._going import Look, plan_secrets
-from ._orphans import condition, meta, name_of, notes, status
+from ._orphans import condition, labels, meta, name_of, notes, status
 
 HOOKS = {"pre-drain": _stale.PRE, "post-drain": _stale.POST}
+STATES = {"pre-drain": "Pre-drained", "post-drain": "Succeeded"}
+"""Harvester writes the node's state first and the answer then: an answer that was lost is behind this state."""
 
 
 class Nudge(t.NamedTuple):
@@ -39,6 +41,8 @@ def nudge(look: Look | None, hook: str, node: str) -> tuple[Nudge | None, str]:
         return None, "no upgrade is in phase 4, so no hook waits for an answer"
     if node not in look.states:
         return None, f"{look.name} has no node {node}: {', '.join(sorted(look.states)) or 'none'}"
+    if (state := look.states[node]) != STATES[hook]:
+        return None, f"{node} is {state or 'without a state'}, and its answer is due when it is {STATES[hook]}"
     secrets = plan_secrets(look.seen, node)
     if len(secrets) != 1:
         return None, f"{node} has {len(secrets)} plan secrets, and Harvester wants exactly one"
@@ -48,10 +52,11 @@ def nudge(look: Look | None, hook: str, node: str) -> tuple[Nudge | None, str]:
         return None, f"Rancher has not asked for it: {name_of(secrets[0])} has no {asked}"
     if told.get(asked) == told.get(answer):
         return None, f"it is answered: {asked} = {answer} in {name_of(secrets[0])}"
-    name = f"{look.name}-{hook}-{node}"
-    job = next((each for each in look.seen.get("jobs", ()) if name_of(each) == name), None)
+    marks = {"harvesterhci.io/upgrade": look.name, "harvesterhci.io/upgradeJobType": hook, "harvesterhci.io/node": node}
+    jobs = [job for job in look.seen.get("jobs", ()) if marks.items() <= labels(job).items()]
+    job = max(jobs, key=lambda each: str(status(each).get("startTime") or ""), default=None)
     if job is None:
-        return None, f"there is no job {name}, so nothing proves that its work was done"
+        return None, f"there is no {hook} job of {look.name} for {node}, so nothing proves that its work was done"
     if why := _unproved(look, job, hook, node):
         return None, why
     version = meta(secrets[0]).get("resourceVersion")

@@ -38,7 +38,7 @@ def restarted(state: JSON) -> Answer:
 def maybe_restarted(state: JSON) -> Answer:
     """It stands still in phase 4 for a reason that is not known."""
     look = going(state)
-    if look is None or not look.fourth or look.busy or not look.left or any(
+    if look is None or not look.fourth or look.busy or look.paused or not look.left or any(
         isinstance(answer, Found) for answer in restarted(state)
     ):  # fmt: skip
         return

@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass
 
-from . import _jmes
+from . import _jmes, _timeline
 from ._found import JSON
 from ._orphans import condition, labels, meta, name_of, notes, spec, status
 from ._stale import DRAINING, LATEST, PENDING
@@ -21,8 +21,8 @@ Seen = t.Mapping[str, t.Sequence[JSON]]
 KINDS = ("upgrades", "nodes", "jobs", "preparing", "plans", "secrets", "capi", "provisioning", "config", "images")
 """What is read of the API to know it, by names of `_harvester_checks.KINDS`."""
 OF_UPGRADE, OF_NODE = "harvesterhci.io/upgrade", ("harvesterhci.io/node", "upgrade.cattle.io/node")
-LEGAL = "Disabled"
-"""Reason of a LogReady that is False because nobody wants a log."""
+PAUSED = "Node-upgrade paused"
+"""State of a node, since 1.7: a person has asked to stop before it, and lets it go on."""
 
 
 class Phase(t.NamedTuple):
@@ -86,6 +86,11 @@ class Progress:
         return self.phase.number >= 4
 
     @property
+    def waits_for_a_person(self) -> bool:
+        """Nodes are paused, and nothing is done to another one."""
+        return PAUSED in self.states.values() and not self.node
+
+    @property
     def document(self) -> JSON:
         found = asdict(self) | {"phase": self.phase.number, "name": self.phase.name, "done": self.done}
         found.pop("mark")
@@ -108,7 +113,7 @@ def phase_of(item: JSON) -> Phase:
     """The first that is not done; a failed node makes the fourth one false already while images are loaded."""
     for phase in PHASES:
         held = condition(item, phase.condition)
-        if held != "True" and not (phase.condition == "LogReady" and _reason(item, "LogReady") == LEGAL):
+        if held != "True" and (phase.condition, held) != ("LogReady", "False"):  # without a log it goes on
             return phase
     return PHASES[-1]
 
@@ -125,7 +130,7 @@ def look(seen: Seen, name: str, *, line: str = "", now: float) -> Progress | Non
     ended = {"True": "succeeded", "False": "failed"}.get(completed or "", "")
     return Progress(
         upgrade=name,
-        version=str(spec(item).get("version") or ""),
+        version=str(spec(item).get("version") or "the release of an ISO that was uploaded"),
         phase=phase,
         states=states,
         node=node,
@@ -134,7 +139,7 @@ def look(seen: Seen, name: str, *, line: str = "", now: float) -> Progress | Non
         line=line,
         since=_since(item, seen, name),
         ended=ended,
-        why="; ".join(_why(item, states)) if ended == "failed" else "",
+        why=_timeline.mask("; ".join(_why(item, states))) if ended == "failed" else "",
         left_s=_left(seen, name, states, now) if phase.number == 4 else None,
         mark=_mark(item, seen, name),
     )
@@ -157,11 +162,6 @@ def of_node(job: JSON) -> str:
     return next((labels(job)[key] for key in OF_NODE if labels(job).get(key)), "")
 
 
-def _reason(item: JSON, kind: str) -> str:
-    found = [c.get("reason") for c in status(item).get("conditions") or () if c.get("type") == kind]
-    return str(found[0] or "") if found else ""
-
-
 def _waits(item: JSON, phase: Phase, states: t.Mapping[str, str], node: str, seen: Seen) -> str:
     state = states.get(node, "")
     if phase.name == "image":
@@ -176,6 +176,9 @@ def _waits(item: JSON, phase: Phase, states: t.Mapping[str, str], node: str, see
         "Post-draining": f"{node} to get its new RKE2 and OS",
         "Waiting Reboot": f"{node} to come up with its new OS",
     }
+    paused = sorted(n for n, s in states.items() if s == PAUSED)
+    if paused and state not in words:
+        return f"a person to let {' or '.join(paused)} go on (harvesterhci.io/node-upgrade-pause-map)"
     left = sorted(n for n, s in states.items() if s not in ("Succeeded", *words))
     return words.get(state) or (f"Rancher to ask for the drain of {' or '.join(left)}" if left else phase.what)
 
@@ -183,7 +186,7 @@ def _waits(item: JSON, phase: Phase, states: t.Mapping[str, str], node: str, see
 def _why(item: JSON, states: t.Mapping[str, str]) -> t.Iterator[str]:
     entries = status(item).get("nodeStatuses") or {}
     for each in status(item).get("conditions") or ():
-        if each.get("status") == "False" and not (each.get("type") == "LogReady" and each.get("reason") == LEGAL):
+        if each.get("status") == "False" and each.get("type") != "LogReady":
             said = ": ".join(filter(None, (each.get("reason"), each.get("message"))))
             yield f"{each['type']} is False" + (f" ({said})" if said else "")
     for node in (n for n, state in states.items() if state == "Failed"):
@@ -233,5 +236,5 @@ def _mark(item: JSON, seen: Seen, name: str) -> str:
 
 def _node_mark(node: JSON) -> str:
     info = status(node).get("nodeInfo") or {}
-    runs = (condition(node, "Ready"), info.get("osImage"), info.get("kubeletVersion"))
+    runs = (info.get("osImage"), info.get("kubeletVersion"))  # and not Ready, which may flap
     return str((name_of(node), *runs, spec(node).get("unschedulable"), notes(node).get(PENDING)))

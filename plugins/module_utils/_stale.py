@@ -83,7 +83,7 @@ def upgrade(seen: Seen, gone: t.Collection[str] = ()) -> Upgrade:
         and not {condition(job, "Complete"), condition(job, "Failed")} & {"True"}
     ]
     stuck = [node for node in nodes if states.get(node) == "Images preloaded" and _contradicts(seen, node)]
-    over = bool(_brought(seen, found, nodes))
+    over = bool(brought(seen, found, nodes))
     works = going and (not fourth or bool(busy) or not (stuck or waits_for or over))
     note = notes(found).get(f"harvesterhci.io/{INTERVAL}", "")
     return Upgrade(name_of(found), going, works, waits_for, note)
@@ -137,7 +137,11 @@ def _charts(seen: Seen) -> t.Iterator[Step]:
 
 def _plans(seen: Seen, latest: Upgrade) -> t.Iterator[Step]:
     for plan in seen.get("plans", ()):
-        if name_of(plan).startswith(PREFIX) and not (latest.going and _of(name_of(plan), latest.name)):
+        # Behind Completed Harvester deletes old images, by the repository that is still there.
+        works = [f"{name_of(vm).removeprefix('upgrade-repo-')}-cleanup" for vm in seen.get("vms", ())]
+        if name_of(plan) in works or not name_of(plan).startswith(PREFIX):
+            continue
+        if not (latest.going and _of(name_of(plan), latest.name)):
             yield _step("delete", "plans", plan, "delete it", "its upgrade has ended; it would run on nodes that join")
 
 
@@ -240,7 +244,7 @@ def _strategy(seen: Seen, latest: Upgrade) -> t.Iterator[Step]:
         yield _step("patch", "provisioning", cluster, "take spec.rkeConfig.upgradeStrategy away", why, change)
 
 
-def _brought(seen: Seen, item: JSON, nodes: t.Collection[str]) -> str:
+def brought(seen: Seen, item: JSON, nodes: t.Collection[str]) -> str:
     """OS and RKE2 of the ISO of an upgrade, where all these nodes have them; else empty."""
     brings = {key: word.strip("\"' ") for key, word in BRINGS.findall(str(status(item).get("repoInfo") or ""))}
     wanted = (brings.get("os"), brings.get("kubernetes"))
@@ -255,8 +259,8 @@ def _end(seen: Seen, latest: Upgrade, living: t.Sequence[JSON]) -> t.Iterator[St
     """
     names = {name_of(node) for node in living}
     for item in [item for item in seen.get("upgrades", ()) if latest.going and name_of(item) == latest.name]:
-        brought = _brought(seen, item, names)
-        if not brought or condition(item, "SystemServicesUpgraded") != "True":
+        has = brought(seen, item, names)
+        if not has or condition(item, "SystemServicesUpgraded") != "True":
             continue
         gone = dict.fromkeys(status(item).get("nodeStatuses") or {})
         states = {**gone, **{name: {"state": "Succeeded"} for name in sorted(names)}}
@@ -266,5 +270,5 @@ def _end(seen: Seen, latest: Upgrade, living: t.Sequence[JSON]) -> t.Iterator[St
             "metadata": {"resourceVersion": meta(item)["resourceVersion"], "labels": {STATE: "Succeeded"}},
             "status": {"nodeStatuses": states, "conditions": [*others, *met]},
         }
-        why = f"every node has {brought}; as long as it waits no other one may begin"
+        why = f"every node has {has}; as long as it waits no other one may begin"
         yield _step("patch", "upgrades", item, "tell it that it has ended: Completed", why, change)

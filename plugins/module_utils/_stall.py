@@ -15,6 +15,8 @@ from ._rules import Rule
 
 FILES = ("upgrade.yaml", "fleet.yaml", "rancher.yaml", "machines.yaml")
 """Rules that may name what an upgrade waits for."""
+OWN = ("upgrade_", "machine_plan")
+"""How their ids begin; what else is found may have nothing to do with the upgrade."""
 STALL_S, UNKNOWN_S = 1800.0, 5400.0
 """Without any change: until what a rule names counts as a stall, and until it counts although no rule knows why.
 
@@ -34,6 +36,8 @@ class Stall:
     evidence: tuple[str, ...] = ()
     patience: str = ""
     """The deadline in `requorum_timeouts` that ended it, where it may only be slow."""
+    ends: bool = True
+    """Whether the watching ends; else it is told."""
 
 
 def asked(rules: t.Iterable[Rule]) -> list[Rule]:
@@ -44,17 +48,24 @@ def asked(rules: t.Iterable[Rule]) -> list[Rule]:
 def judge(
     at: Progress, findings: t.Sequence[JSON], quiet_s: float, *, stall_s: float = STALL_S, unknown_s: float = UNKNOWN_S
 ) -> Stall | None:
-    """findings: of a diagnosis, worst causes first. A blocker is one that no time mends, so it needs none."""
-    roots = [finding for finding in findings if not finding["explained_by"]]
-    own = [finding for finding in roots if finding["id"].startswith("upgrade_")] or roots
+    """findings: of a diagnosis, worst causes first. A blocker is one that no time mends, so it needs none.
+
+    What only warns may be slow and healthy, as a large volume that is rebuilt: it is told (`ends` is False) until
+    nothing has changed for `unknown_s`.
+    """
+    own = [f for f in findings if not f["explained_by"] and f["id"].startswith(OWN)]
     blockers = [finding for finding in own if finding["severity"] == "blocker"]
     if at.ended == "failed":
         told = _told(own[0]) if own else Stall("", "", "requorum inspect -i INV")
         return replace(told, what=f"The upgrade {at.upgrade} to {at.version} has failed: {at.why}.")
     if blockers:
         return _told(blockers[0])
+    if at.waits_for_a_person:
+        return None
     if own and quiet_s >= stall_s:
-        return replace(_told(own[0]), patience="upgrade_stall")
+        over = quiet_s >= max(unknown_s, stall_s)
+        patience = "upgrade_stall" if own[0]["severity"] == "error" else "upgrade_unknown"
+        return replace(_told(own[0]), patience=patience, ends=over or own[0]["severity"] == "error")
     if quiet_s >= unknown_s:
         where = f"phase {at.phase.number}, {at.phase.name}"
         return Stall(

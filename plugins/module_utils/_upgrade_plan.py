@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import typing as t
 from dataclasses import asdict
 
-from . import _hops, _progress, _releases
+from . import _hops, _progress, _releases, _stale
 from ._classify import Refusal
 from ._found import JSON
-from ._orphans import condition, labels, name_of, spec, status
+from ._orphans import condition, labels, meta, name_of, spec, status
 from ._stale import STATE
 
 SCHEMA = 1
@@ -38,9 +39,11 @@ def plan(
     cluster: str, to: str, matrix: _hops.Matrix, seen: _progress.Seen, before: str, findings: t.Sequence[JSON]
 ) -> JSON:
     """The document that is shown; `do` says what is begun: start, watch or nothing. Its refusals forbid all."""
-    way = _hops.path(matrix, before, to)
     item = _progress.latest(seen)
-    do, refusal = _next(matrix, to, item, before, way)
+    goes_on = item is not None and _progress.going(item)
+    before = before if goes_on else runs(before, seen)
+    way = _hops.path(matrix, before, to)
+    do, refusal = _next(matrix, to, seen, before, way)
     nodes = sorted(name_of(node) for node in seen.get("nodes", ()))
     hops, at = list[JSON](), before
     for release in way:
@@ -56,26 +59,67 @@ def plan(
     return document | {"plan_id": hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:12]}
 
 
+def runs(version: str, seen: _progress.Seen) -> str:
+    """What runs everywhere: the oldest of server-version, which is new from phase 3 on, and the OS of each Node."""
+    images = {str((status(node).get("nodeInfo") or {}).get("osImage") or "") for node in seen.get("nodes", ())}
+    found = [version, *map(_releases.named, images)]
+    return min(found, key=_releases.number) if all(map(_releases.number, found)) else ""
+
+
+def in_the_way(seen: _progress.Seen) -> Refusal | None:
+    """An Upgrade, also one that is not the latest, beside which none may be begun or stopped."""
+    items, nodes = seen.get("upgrades", ()), {name_of(node) for node in seen.get("nodes", ())}
+    last = max((_born(item) for item in items if well(item)), default="")
+    for item in items:
+        name, version = name_of(item), version_of(item) or "a release that is not known"
+        if late(item) and _progress.going(item):
+            return Refusal(
+                f"The upgrade {name} to {version} is in phase 4: its nodes are between two versions.",
+                name,
+                "requorum inspect -i INV says what it waits for; before it has ended no other one is begun or deleted.",
+            )
+        if late(item) and not well(item) and _born(item) >= last and not _stale.brought(seen, item, nodes):
+            return Refusal(
+                f"The upgrade {name} to {version} failed in phase 4: its nodes are between two versions, and a new one "
+                "cannot bring them on.",
+                name,
+                "requorum inspect -i INV says what its nodes need; then requorum purge-orphans -i INV --leftovers.",
+            )
+    return None
+
+
+def version_of(item: JSON) -> str:
+    """As it was asked for; of an ISO that was uploaded, as the ISO itself says."""
+    told = re.search(r"(?m)^ +harvester: *[\"']?(v[^\s\"']+)", str(status(item).get("repoInfo") or ""))
+    return str(spec(item).get("version") or (told[1] if told else ""))
+
+
+def _born(item: JSON) -> str:
+    return str(meta(item).get("creationTimestamp") or "")
+
+
 def _next(
-    matrix: _hops.Matrix, to: str, item: JSON | None, before: str, way: t.Sequence[_releases.Release]
+    matrix: _hops.Matrix, to: str, seen: _progress.Seen, before: str, way: t.Sequence[_releases.Release]
 ) -> tuple[str, Refusal | None]:
+    item = _progress.latest(seen)
     if item is not None and _progress.going(item):
-        version = str(spec(item).get("version") or "")
+        version = version_of(item)
         # From phase 3 on the release that runs is the one that it brings.
         wanted = {_v(to), *(release.version for release in way), *([before] if way or before == _v(to) else ())}
-        if _v(version) in wanted:
+        if not version or _v(version) in wanted:
             return "watch", None
         return "nothing", Refusal(
             f"The upgrade {name_of(item)} to {version} goes on, which is not on the way to {_v(to)}.",
             name_of(item),
             f"Wait for it: requorum upgrade -i INV --to {version} watches it.",
         )
-    if item is not None and late(item) and not well(item):
+    if refusal := in_the_way(seen):
+        return "nothing", refusal
+    if not before:
         return "nothing", Refusal(
-            f"The upgrade {name_of(item)} to {spec(item).get('version')} failed in phase 4: its nodes are between two "
-            "versions, and a new one cannot bring them on.",
-            name_of(item),
-            "requorum inspect -i INV says what its nodes need; then requorum purge-orphans -i INV --leftovers.",
+            "What runs is no release of Harvester: its server-version or the OS of a Node is none.",
+            "cluster",
+            "kubectl get nodes -o wide; development builds are not upgraded hop by hop.",
         )
     if before == _v(to):
         return "nothing", None
@@ -117,7 +161,7 @@ def _actions(do: str, item: JSON | None, way: t.Sequence[_releases.Release]) -> 
         yield _action("backup", version, "save the datastore, prove it, copy it off the node")
         yield _action("create", version, f"create Version {version} and an Upgrade to it in harvester-system")
     if do in ("start", "watch"):
-        version = way[0].version if do == "start" else str(spec(item or {}).get("version") or "")
+        version = way[0].version if do == "start" else version_of(item or {})
         yield _action("watch", version, "watch it to its end; nothing is changed by that")
         yield _action("verify", version, "judge the cluster by named checks")
 

@@ -32,6 +32,10 @@ options:
     description: C(target) of M(requorum.cluster.cluster_precheck), where the ISO and its checksum are.
     type: dict
     default: {}
+  named:
+    description: Whether a person named the ISO or its checksum, which then must be those of a Version that is there.
+    type: bool
+    default: false
   log:
     description: Whether Harvester collects the logs of the upgrade, for which it needs images of its logging.
     type: bool

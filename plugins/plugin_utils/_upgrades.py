@@ -19,7 +19,14 @@ from pathlib import Path
 
 from ansible.errors import AnsibleConnectionFailure
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _api, _jmes, _progress, _stale, _upgrade_plan
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _api,
+    _jmes,
+    _progress,
+    _stale,
+    _timeline,
+    _upgrade_plan,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._orphans import meta, name_of, spec
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api, _survey
@@ -30,6 +37,7 @@ WHERE = "harvester-system"
 UPGRADES = _stale.KINDS["upgrades"][0]
 VERSIONS = _api.Kind("harvesterhci.io", "v1beta1", "versions")
 CONFIGMAPS = _api.Kind("", "v1", "configmaps")
+NODES = _api.Kind("", "v1", "nodes", namespaced=False)
 LOCK, HELD_S, BEAT_S = "requorum-upgrade", 120.0, 30.0
 """Name of the lock; seconds without a heartbeat after which it is taken over; and between heartbeats."""
 LETTERS = "bcdfghjklmnpqrstvwxz2456789"
@@ -54,22 +62,20 @@ def read(action: NodeAction) -> dict[str, list[JSON]]:
 def begin(api: _api.Api, plan: JSON, wish: JSON, changes: Changes) -> str:
     """Create the Version, where it is missing, and the Upgrade of the first hop; its name.
 
-    wish: iso_url, iso_checksum, log; a Version that is there has its own. The cluster is read once more, so that
-    nothing is begun beside an upgrade that somebody has begun since the plan was made.
+    wish: iso_url, iso_checksum, whether they were named by a person, log; a Version that is there has its own. The
+    cluster is read once more, so that nothing is begun beside one that somebody has begun since the plan was made.
     """
     version = plan["hops"][0]["version"]
-    last = _progress.latest({"upgrades": api.items(UPGRADES, WHERE) or []})
-    if last is not None and _progress.going(last):
-        raise RequorumError(
-            f"The upgrade {name_of(last)} to {spec(last).get('version')} goes on, begun "
-            f"{meta(last).get('creationTimestamp')}: a second one would break both.",
-            "Run the same command again: it watches the one that goes on.",
-        )
-    if last is not None and _upgrade_plan.late(last) and not _upgrade_plan.well(last):
-        raise RequorumError(
-            f"The upgrade {name_of(last)} failed in phase 4, and must not be begun anew.",
-            "requorum inspect -i INV says what its nodes need.",
-        )
+    items = {"upgrades": api.items(UPGRADES, WHERE) or [], "nodes": api.items(NODES) or []}
+    for item in items["upgrades"]:
+        if _progress.going(item):
+            raise RequorumError(
+                f"The upgrade {name_of(item)} to {_upgrade_plan.version_of(item)} goes on, begun "
+                f"{meta(item).get('creationTimestamp')}: a second one would break both.",
+                "Run the same command again: it watches the latest one.",
+            )
+    if refusal := _upgrade_plan.in_the_way(items):
+        raise RequorumError(refusal.what, refusal.next)
     _version(api, version, wish, changes)
     name = _stale.PREFIX + "".join(secrets.choice(LETTERS) for _ in range(5))
     body = {
@@ -87,9 +93,10 @@ def _version(api: _api.Api, version: str, wish: JSON, changes: Changes) -> None:
     found = api.get(VERSIONS, version, WHERE)
     if found is not None:
         for key, value in wanted.items():
-            if value and spec(found).get(key) != value:
+            if wish["named"] and value and spec(found).get(key) != value:
+                has = _timeline.mask(str(spec(found).get(key) or "empty"))
                 raise RequorumError(
-                    f"Version {version} is there with {key} {spec(found).get(key) or 'empty'}, and {value} is wished.",
+                    f"Version {version} is there with {key} {has}, and {_timeline.mask(value)} is wished.",
                     f"Say which is right; then kubectl -n {WHERE} edit versions.harvesterhci.io {version}",
                 )
         return
@@ -103,11 +110,16 @@ def _version(api: _api.Api, version: str, wish: JSON, changes: Changes) -> None:
         "apiVersion": "harvesterhci.io/v1beta1", "kind": "Version",
         "metadata": {"name": version, "namespace": WHERE}, "spec": wanted,
     })  # fmt: skip
-    changes.record(change("create", VERSIONS, version, wanted["isoURL"]))
+    changes.record(change("create", VERSIONS, version, _timeline.mask(wanted["isoURL"])))
 
 
-def may_stop(item: JSON | None) -> JSON:
-    """The Upgrade, where it may be deleted; RequorumError otherwise."""
+def may_stop(seen: _progress.Seen) -> JSON:
+    """The Upgrade that goes on, where it may be deleted; RequorumError otherwise.
+
+    When any Upgrade goes, Harvester takes the hooks of the drain back, whosever they are: so another one in phase 4
+    forbids it too.
+    """
+    item = _progress.latest(seen)
     if item is None or not _progress.going(item):
         hint = "requorum purge-orphans -i INV --leftovers clears what one has left."
         raise RequorumError("No upgrade goes on.", hint)
@@ -117,12 +129,14 @@ def may_stop(item: JSON | None) -> JSON:
             "what breaks clusters.",
             "requorum upgrade -i INV --to VERSION watches it, and names what it waits for.",
         )
+    if refusal := _upgrade_plan.in_the_way({**seen, "upgrades": [o for o in seen["upgrades"] if _progress.going(o)]}):
+        raise RequorumError(refusal.what, refusal.next)
     return item
 
 
 def stop(api: _api.Api, seen: _progress.Seen, changes: Changes) -> str:
     """Delete the upgrade that goes on, only before phase 4, and only as it was seen; its name."""
-    item = may_stop(_progress.latest(seen))
+    item = may_stop(seen)
     changes.save(UPGRADES, item)
     api.delete(UPGRADES, name_of(item), WHERE, uid=meta(item)["uid"], version=meta(item)["resourceVersion"])
     changes.record(change("delete", UPGRADES, name_of(item), "before phase 4"))

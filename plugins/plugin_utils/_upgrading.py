@@ -9,8 +9,12 @@ the next one.
 
 from __future__ import annotations
 
+import contextlib
 import datetime
+import json
 import os
+import re
+import signal
 import time
 import typing as t
 
@@ -18,6 +22,7 @@ from ansible.errors import AnsibleConnectionFailure
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _diagnose,
+    _jmes,
     _progress,
     _rules,
     _scan,
@@ -31,6 +36,14 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
 
 PACE, SAY_EVERY = 10.0, 60.0
 """Seconds between looks, of ten requests each in one round trip; and between lines while nothing changes."""
+CLEAN_S = 3600.0
+"""Of the clean-up behind an upgrade."""
+ALL_S = 21600.0
+"""Without any change of its objects, whatever its log says."""
+LOOK_S = 120
+"""Deadline of one question to one host."""
+POD_NAME = 58
+_NUMBERED = re.compile(r"\[[^\]]*\d\d:\d\d:\d\d[^\]]*\]|\S*\d\d:\d\d:\d\d\S*|\(\d+( retries)?\)")
 SILENT_S = 1800.0
 """So long no API may answer: a server that has no other one beside it boots twice in its upgrade."""
 
@@ -69,7 +82,9 @@ class Watch:
         self._hosts: list[str] = [action.host, *others]
         self._made: dict[str, NodeAction | None] = {action.host: action}
         self._lines: dict[str, set[str]] = {}
-        self._mark, self._changed, self._told, self._told_at = "", 0.0, "", 0.0
+        self._mark, self._changed, self._moved, self._told, self._told_at = "", 0.0, 0.0, "", 0.0
+        self._warned = ""
+        self._names = {known: host for host in self._known() for known in self._called(host)}
         self.looks = 0
         self.last: _progress.Progress | None = None
 
@@ -96,6 +111,39 @@ class Watch:
                 self._say(f"no API answers ({why}); {self._seen_last()}")
             self._sleep(float(self._action._task.args.get("pace") or PACE))
 
+    def until_clean(self) -> None:
+        """Behind Completed Harvester deletes old images and its repository, and Longhorn rebuilds what a reboot took.
+
+        What is left of it at the deadline is told, and judged by whoever verifies.
+        """
+        limit = self._action.timeout("upgrade_cleanup", CLEAN_S)
+        until = self._clock() + limit
+        while left := self._left():
+            if self._clock() > until:
+                self._action.say(f"still there after {limit / 60:.0f} minutes: {left}")
+                return
+            self._say(f"{self._name} has succeeded; waits for its clean-up: {left}")
+            self._sleep(3 * float(self._action._task.args.get("pace") or PACE))
+
+    def _left(self) -> str:
+        """What is not done yet; also when that cannot be seen."""
+        for host in list(self._hosts):
+            try:
+                if (action := self._on(host)) is None:
+                    continue
+                with _within(LOOK_S):
+                    read = _survey.Reader(action, "inspect", api=True).of(("plans", "images", "vms", "volumes"))
+            except (RequorumError, AnsibleConnectionFailure):
+                continue
+            if not isinstance(read["plans"], list):
+                continue
+            kinds = {name: items for name, items in read.items() if isinstance(items, list)}
+            mine = [f"{name} {each['metadata']['name']}" for name in ("plans", "images", "vms")
+                    for each in kinds.get(name, ()) if self._name in each["metadata"]["name"]]  # fmt: skip
+            bad = [v for v in kinds.get("volumes", ()) if (v.get("status") or {}).get("robustness") == "degraded"]
+            return ", ".join([*mine, *([f"{len(bad)} volumes that are rebuilt"] if bad else [])])
+        return "no API answers"
+
     def _seen_last(self) -> str:
         return f"seen last: {words(self.last)}" if self.last else "nothing was seen yet"
 
@@ -109,24 +157,33 @@ class Watch:
                 f"The Upgrade {self._name} is gone: somebody has deleted it. {self._seen_last()}",
                 "requorum inspect -i INV; it says what it has left and what may be done.",
             )
-        fresh = {_text(line) for line in lines} - self._lines.setdefault(at.job, set())
+        fresh = {_same(line) for line in lines} - self._lines.setdefault(at.job, set())
         self._lines[at.job] |= fresh
         if not before:  # it stood still before anybody watched
-            self._changed = min(at.since or moment, moment)
-        elif at.mark != self._mark or fresh:
+            self._moved = min(at.since or moment, moment)
+            self._changed = min(max(self._moved, _newest(lines)), moment)
+        elif at.mark != self._mark:
+            self._moved = self._changed = moment
+        elif fresh:
             self._changed = moment
         self._mark, self.last = at.mark, at
         if before is None or _about(at) != _about(before):
             append(self._timeline, {"time": self._iso(), **at.document})
         quiet = moment - self._changed
+        if moment - self._moved >= ALL_S:  # a log that always has something new to say hides nothing for ever
+            quiet = moment - self._moved
         self._say(words(at), quiet)
         if at.ended == "succeeded":
             return True
         limits = {key: self._action.timeout(f"upgrade_{key}", at_) for key, at_ in
                   (("stall", _stall.STALL_S), ("unknown", _stall.UNKNOWN_S))}  # fmt: skip
         findings = self._findings(seen, at, file, lines)
-        if stall := _stall.judge(at, findings, quiet, stall_s=limits["stall"], unknown_s=limits["unknown"]):
+        stall = _stall.judge(at, findings, quiet, stall_s=limits["stall"], unknown_s=limits["unknown"])
+        if stall and stall.ends:
             raise Stalled(stall)
+        if stall and stall.what != self._warned:
+            self._action.say(f"slow, and watched on: {Stalled(stall)}")
+        self._warned = stall.what if stall else ""
         return False
 
     def _read(self) -> tuple[dict[str, list[JSON]], str]:
@@ -134,10 +191,11 @@ class Watch:
         why = ""
         for host in list(self._hosts):
             try:
-                action = self._made.setdefault(host, _beside.beside(self._action, host))
+                action = self._on(host)
                 if action is None:
                     continue
-                read = _survey.Reader(action, "inspect", api=True).of(_progress.KINDS)
+                with _within(LOOK_S):
+                    read = _survey.Reader(action, "inspect", api=True).of(_progress.KINDS)
             except (RequorumError, AnsibleConnectionFailure) as error:
                 why = " ".join(str(error).split())[-300:]
                 continue
@@ -157,16 +215,32 @@ class Watch:
         if job is None or self._action.host == "localhost":
             return "", []
         node = _progress.of_node(job)
-        for host in [node] if node else self._hosts:
+        for host in [self._names.get(node, node)] if node else dict.fromkeys((*self._hosts, *self._known())):
             try:
-                action = self._made.setdefault(host, _beside.beside(self._action, host))
-                done = action.script("upgrade_log", timeout=15, JOB=_pods(job)) if action else None
+                action = self._on(host)
+                with _within(LOOK_S):
+                    done = action.script("upgrade_log", timeout=15, JOB=_pods(job)) if action else None
             except AnsibleConnectionFailure:  # it reboots
                 continue
             if done and done.rc == 0 and done.out:
                 file, *lines = _timeline.mask(done.out).splitlines()
                 return file, [line for line in lines if line.strip()]
         return "", []
+
+    def _on(self, host: str) -> NodeAction | None:
+        if host not in self._made:
+            self._made[host] = _beside.beside(self._action, host)
+        return self._made[host]
+
+    def _known(self) -> list[str]:
+        groups = self._action.vars.get("groups") or {}
+        return [*(groups.get("servers") or ()), *(groups.get("agents") or ())]
+
+    def _called(self, host: str) -> set[str]:
+        """Names by which the cluster may know a host of the inventory."""
+        read = (self._action.vars["hostvars"][host].get("requorum_read") or {}).get("requorum_node") or {}
+        told = {str(read.get("hostname") or ""), str((read.get("program") or {}).get("node_name") or "")}
+        return (told | {host}) - {""}
 
     def _findings(
         self, seen: dict[str, list[JSON]], at: _progress.Progress, file: str, lines: t.Sequence[str]
@@ -205,16 +279,56 @@ def words(at: _progress.Progress) -> str:
     return f"{head}; waits for {at.waits}{job}" + (f"; {states}" if states else "") + left
 
 
+@contextlib.contextmanager
+def _within(seconds: int) -> t.Iterator[None]:
+    """A server that loses its power keeps a connection without keepalive for hours: nobody waits for that here."""
+
+    def late(_number: int, _frame: t.Any) -> t.NoReturn:
+        raise AnsibleConnectionFailure(f"no answer within {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, late)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
 def _pods(job: JSON) -> str:
-    """How the kubelet names the folder of its pods' logs begins."""
+    """How the name of the folder of its pods' logs begins; Kubernetes cuts the name of a pod before its random end."""
     meta = job["metadata"]
-    return f"{meta.get('namespace')}_{meta['name']}"
+    return f"{meta.get('namespace')}_{(meta['name'] + '-')[:POD_NAME]}"
 
 
 def _text(line: str) -> str:
     """A line of a container's log without its time and stream."""
     parts = line.split(" ", 3)
     return parts[3] if len(parts) == 4 and parts[1] in ("stdout", "stderr") else line
+
+
+def _same(line: str) -> str:
+    """What it says, without times and without the number of a try: those are new in each line."""
+    return _NUMBERED.sub("", _text(line))
+
+
+def _newest(lines: t.Sequence[str]) -> float:
+    """When the log last said something new, by the times of its lines; what its first quarter says may be older."""
+    first: dict[str, int] = {}
+    for number, line in enumerate(lines):
+        first.setdefault(_same(line), number)
+    new = [lines[number].split(" ", 1)[0] for number in first.values() if number >= len(lines) / 4]
+    return max(filter(None, map(_jmes.seconds, new)), default=0.0)
+
+
+def entries(timeline: str) -> list[JSON]:
+    """What a timeline holds; a line that was torn is left out."""
+    found = list[JSON]()
+    with contextlib.suppress(OSError), open(timeline, encoding="utf-8", errors="replace") as file:
+        for line in file:
+            with contextlib.suppress(ValueError):
+                found.append(json.loads(line))
+    return found
 
 
 def folder_of(shelf: str, name: str) -> str:

@@ -46,6 +46,7 @@ def upgrade(arguments: argparse.Namespace) -> Result:
                               check=arguments.check)  # fmt: skip
         plan: JSON | None = outcome.results.get("upgrade_plan", {}).get("plan")
         run: JSON = outcome.results.get("upgrade_run", {})
+        variables.pop("requorum_upgrade_plan_id", None)  # the next hop has its own
         hops += [{"plan": plan, **{key: run.get(key) for key in ("progress", "stall", "timeline", "report")}}]
         goes_on = plan is not None and run.get("progress") and len(plan["hops"]) > (plan["do"] == "start")
         if outcome.failures or arguments.check or not goes_on:
@@ -74,10 +75,12 @@ def _once(arguments: argparse.Namespace, variables: JSON) -> Result:
     outcome = remote.play(name, arguments.inventory, variables, check=arguments.check)
     result = outcome.results.get(name, {})
     actions = result.get("requorum_actions") or []
-    word = "would be done" if arguments.check or outcome.failures else "done"
+    changed = bool(result.get("saved")) and not arguments.check
+    word = "done" if changed else "would be done"
     lines = "".join(f"{word}  {a['verb']} {a['kind']} {a['name']}: {a['what']}\n" for a in actions)
     document = {"schema": 1, "check": arguments.check, "actions": actions, "errors": outcome.failures}
-    return Result([lines] if lines else [], document, outcome.failures, REFUSED if outcome.failures else 0)
+    code = 0 if not outcome.failures else FAILED if changed else REFUSED
+    return Result([lines] if lines else [], document, outcome.failures, code)
 
 
 def _code(outcome: remote.Outcome, run: JSON) -> int:

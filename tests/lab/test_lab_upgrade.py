@@ -106,7 +106,7 @@ def test_one_that_is_stopped_in_phase_2_leaves_nothing(harvester: Lab) -> None:
 def test_a_hop_that_stalls_is_watched_and_nudged_and_never_deleted(harvester: Lab) -> None:
     lab, first = harvester, harvester.servers[0]
     api = play.client(lab, seconds=60)
-    limits = ("-e", 'requorum_timeouts={"upgrade_stall": 20}', "-e", "requorum_pace=2")
+    limits = ("-e", 'requorum_timeouts={"upgrade_stall": 10, "upgrade_unknown": 20}', "-e", "requorum_pace=2")
     before = len(upgrade.requests(lab))
     with upgrade.playing(lab):
         upgrade.stall(api, "predrain-volume", first)
@@ -123,7 +123,7 @@ def test_a_hop_that_stalls_is_watched_and_nudged_and_never_deleted(harvester: La
         rc, _document, said = story.command(lab, "upgrade", "--stop", "--confirm", lab.name)
         assert rc == 3 and "is in phase 4: its nodes are between two versions" in said
         rc, _document, said = story.command(lab, "upgrade", "--nudge", "pre-drain", first, "--confirm", lab.name)
-        assert rc == 3 and "has not succeeded, so its work is not done" in said
+        assert rc == 3 and "is Pre-draining, and its answer is due when it is Pre-drained" in said
         with pytest.raises(RequorumError, match="node upgrade is in progressing, please wait for it to be provisioned"):
             api.delete(UPGRADES, films.NAME, objects.SYSTEM)
 

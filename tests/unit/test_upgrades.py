@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _api, _progress, _upgrade_plan
+from ansible_collections.requorum.cluster.plugins.module_utils import _api, _progress
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _upgrades
 from ansible_collections.requorum.cluster.plugins.plugin_utils._changes import Changes
@@ -18,11 +18,11 @@ from lab.harvester.upgrade import STALLS
 from lab.harvester.upgrade.films import NAME
 from tests.unit import upgrades
 from tests.unit.fake_api import FakeApi
-from tests.unit.test_upgrade_plan import MATRIX, NOTHING
+from tests.unit.test_upgrade_plan import FOURTH, NOTHING, other, plan
 
 JSON = dict[str, Any]
-WISH = {"iso_url": "http://mirror/harvester-v1.4.0-amd64.iso", "iso_checksum": "a" * 128, "log": True}
-PLAN = _upgrade_plan.plan("prod", "v1.4.1", MATRIX, NOTHING, "v1.3.2", [])
+WISH = {"iso_url": "http://mirror/harvester-v1.4.0-amd64.iso", "iso_checksum": "a" * 128, "named": True, "log": True}
+PLAN = plan(NOTHING, "v1.4.1")
 ROOT = Path(__file__).parents[2] / "plugins"
 
 
@@ -56,7 +56,7 @@ def test_a_version_that_is_there_is_taken_unless_it_differs(changes: Changes) ->
     fake.objects[fake.key(_upgrades.VERSIONS, "v1.4.0", _upgrades.WHERE)] = item
     with pytest.raises(RequorumError, match=r"Version v1\.4\.0 is there with isoURL http://other/x.iso, and http://mirror"):
         _upgrades.begin(fake.api, PLAN, WISH, changes)
-    _upgrades.begin(fake.api, PLAN, {"iso_url": None, "iso_checksum": None, "log": False}, changes)
+    _upgrades.begin(fake.api, PLAN, {**WISH, "named": False, "log": False}, changes)
     assert [request.kind.plural for request in fake.changes] == ["upgrades"]
 
 
@@ -79,7 +79,7 @@ def test_nothing_is_begun_beside_one_that_goes_on(number: int, changes: Changes)
 
 def test_one_that_failed_in_phase_4_is_never_begun_anew(changes: Changes) -> None:
     fake = cluster(upgrades.film(node_failed="n2")[-1])
-    with pytest.raises(RequorumError, match="failed in phase 4, and must not be begun anew"):
+    with pytest.raises(RequorumError, match="failed in phase 4: its nodes are between two versions"):
         _upgrades.begin(fake.api, PLAN, WISH, changes)
     assert not fake.changes
 
@@ -111,6 +111,24 @@ def test_only_before_phase_4_an_upgrade_is_deleted(stall: str | None, changes: C
             assert (request.verb, request.name) == ("delete", NAME) and not why
             assert (request.body or {})["preconditions"] == {"uid": f"uid-{NAME}", "resourceVersion": "7"}
     assert all(Path(path).stat().st_mode & 0o077 == 0 for path in changes.saved)
+
+
+def test_none_is_deleted_while_another_one_is_in_phase_4(changes: Changes) -> None:
+    """Whichever goes, Harvester takes the hooks of the drain back."""
+    early = next(each for each in upgrades.film() if _progress.going(_progress.latest(each)))
+    both = {**early, "upgrades": [*early["upgrades"], other(FOURTH, upgrades.BEGUN)]}
+    fake, why = stopped(both, changes)
+    assert "hvst-upgrade-other to v1.4.0 is in phase 4" in why and not fake.changes
+
+
+def test_no_password_of_a_mirror_is_told(changes: Changes) -> None:
+    fake = cluster()
+    item = {"metadata": {"name": "v1.4.0", "namespace": _upgrades.WHERE}, "spec": {"isoURL": "https://me:hush@m/x.iso"}}
+    fake.objects[fake.key(_upgrades.VERSIONS, "v1.4.0", _upgrades.WHERE)] = item
+    with pytest.raises(RequorumError) as error:
+        _upgrades.begin(fake.api, PLAN, WISH, changes)
+    assert "hush" not in str(error.value)
+    _upgrades.begin(fake.api, PLAN, {**WISH, "named": False}, changes)
 
 
 def test_no_other_code_can_delete_or_restart_an_upgrade() -> None:

@@ -39,6 +39,7 @@ class Acting:
         self.played, self.host = played, host
         self._task = SimpleNamespace(args={"cluster": "prod", "pace": played.pace})
         self.orphaned = False
+        self.vars = {"groups": {"servers": SERVERS}, "hostvars": {name: {} for name in SERVERS}}
 
     def timeout(self, _name: str, default: float) -> float:
         return default
