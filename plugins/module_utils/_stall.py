@@ -17,6 +17,8 @@ FILES = ("upgrade.yaml", "fleet.yaml", "rancher.yaml", "machines.yaml")
 """Rules that may name what an upgrade waits for."""
 OWN = ("upgrade_", "machine_plan")
 """How their ids begin; what else is found may have nothing to do with the upgrade."""
+PERSON_S = 86400.0
+"""For a person who has paused nodes."""
 STALL_S, UNKNOWN_S = 1800.0, 5400.0
 """Without any change: until what a rule names counts as a stall, and until it counts although no rule knows why.
 
@@ -61,7 +63,9 @@ def judge(
     if blockers:
         return _told(blockers[0])
     if at.waits_for_a_person:
-        return None
+        what = f"The upgrade {at.upgrade} has waited for {at.waits} for {PERSON_S / 3600:.0f} hours."
+        hint = "kubectl -n harvester-system edit upgrades; set its nodes to unpause, one after another"
+        return Stall(what, "", hint) if quiet_s >= PERSON_S else None
     if own and quiet_s >= stall_s:
         over = quiet_s >= max(unknown_s, stall_s)
         patience = "upgrade_stall" if own[0]["severity"] == "error" else "upgrade_unknown"

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -252,3 +253,90 @@ def test_no_harvester_and_no_permission(answer: str | None, why: str, monkeypatc
     with pytest.raises(RequorumError) as error:
         _upgrades.read(Acting(played, "n1"))  # type: ignore[arg-type]
     assert str(error.value).startswith(why)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("[Thu Nov 28 23:10:01 UTC 2026] Running x errors, will retry after 10 minutes (3 retries)...",
+         "[Thu Nov 28 23:20:02 UTC 2026] Running x errors, will retry after 10 minutes (4 retries)...", True),
+        ("time=2026-11-28T23:10:01Z level=error msg=full", "time=2026-11-28T23:20:01Z level=error msg=full", True),
+        ("Waiting for VM shutdown...(count: 3)", "Waiting for VM shutdown...(count: 2)", False),
+        ("Waiting for volume pvc-1 to be healthy...", "Waiting for volume pvc-2 to be healthy...", False),
+    ],
+)  # fmt: skip
+def test_what_is_new_in_a_log(one: str, other: str, same: bool) -> None:
+    def said(text: str) -> str:
+        return _upgrading._same(f"2026-11-28T23:00:00.1Z stdout F {text}")
+
+    assert (said(one) == said(other)) is same
+
+
+def test_since_when_a_log_repeats_itself() -> None:
+    begun = 1_780_000_000.0
+    lines = [f"{upgrades.iso(begun + 10 * i)} stdout F waiting (count: {5 - i // 20})" for i in range(60)]
+    assert _upgrading._newest(lines) == begun + 400  # the count fell for the last time
+    assert _upgrading._newest([f"{upgrades.iso(begun + i)} stdout F waiting" for i in range(60)]) == 0
+    assert _upgrading._newest([]) == 0
+
+
+def test_a_run_that_begins_anew_in_a_slow_drain_watches_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its objects have not changed for an hour, but the count of machines falls."""
+    shown = upgrades.film(predrain_vms="n2")[-1]
+    played = Played([shown], monkeypatch)
+    played.slept = 2 * _stall.UNKNOWN_S
+
+    def falling(_shown: upgrades.Shown, end: float) -> list[str]:
+        said = [f"stderr F Waiting for VM shutdown...(count: {90 - i // 6})" for i in range(60)]
+        return [f"{upgrades.iso(end - 10 * (60 - i))} {text}" for i, text in enumerate(said)]
+
+    monkeypatch.setattr(upgrades, "log", falling)
+    watch = played.watch(tmp_path)
+    seen, _why = watch._read()
+    assert not watch._step(seen)
+
+
+def test_nodes_that_a_person_has_paused_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown = upgrades.film(planner_silent="")[-1]
+    for entry in shown["upgrades"][0]["status"]["nodeStatuses"].values():
+        entry["state"] = _progress.PAUSED
+    played = Played([shown], monkeypatch)
+    played.slept = 2 * _stall.UNKNOWN_S
+    watch = played.watch(tmp_path)
+    seen, _why = watch._read()
+    assert not watch._step(seen)
+    assert "waits for a person to let n1 or n2 or n3 go on" in played.said[-1]
+    played.slept = _stall.PERSON_S + played.slept
+    with pytest.raises(_upgrading.Stalled, match="set its nodes to unpause"):
+        watch._step(seen)
+
+
+def test_pods_of_long_names_are_found_as_kubernetes_cuts_them() -> None:
+    name = "apply-hvst-upgrade-x7k2p-prepare-on-n1-with-ac6a0e1b5533b-d8a2f"
+    job = {"metadata": {"namespace": "cattle-system", "name": name}}
+    assert _upgrading._pods(job) == "cattle-system_apply-hvst-upgrade-x7k2p-prepare-on-n1-with-ac6a0e1b5533b-"
+    assert _upgrading._pods({"metadata": {"namespace": "ns", "name": "short"}}) == "ns_short-"
+
+
+def test_behind_its_end_the_clean_up_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    left = {"plans": [{"metadata": {"name": f"{NAME}-cleanup"}}], "images": [], "vms": [], "volumes": []}
+    broken = [{"metadata": {"name": "pvc-1"}, "status": {"robustness": "degraded"}}]
+    played = Played([left, {**left, "plans": [], "volumes": broken}, {**left, "plans": []}], monkeypatch)
+    watch = played.watch(tmp_path)
+    watch.until_clean()
+    assert played.at == 2 and f"plans {NAME}-cleanup" in played.said[0] and "1 volumes" in played.said[1]
+    played = Played([left], monkeypatch)
+    played.watch(tmp_path).until_clean()
+    assert played.slept >= _upgrading.CLEAN_S and "still there after 60 minutes" in played.said[-1]
+
+
+def test_a_torn_line_of_a_timeline_is_left_out(tmp_path: Path) -> None:
+    path = tmp_path / "timeline.jsonl"
+    path.write_text('{"time": "2026-01-01T00:00:00Z"}\n{"time": "20')
+    assert _upgrading.entries(str(path)) == [{"time": "2026-01-01T00:00:00Z"}]
+    assert _upgrading.entries(str(tmp_path / "none")) == []
+
+
+def test_an_answer_that_never_comes_is_an_answer_that_does_not_come() -> None:
+    with pytest.raises(AnsibleConnectionFailure, match="no answer within 1 s"), _upgrading._within(1):
+        time.sleep(5)
