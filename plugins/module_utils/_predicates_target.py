@@ -10,6 +10,7 @@ from pathlib import Path
 
 from . import _hops, _releases
 from ._found import JSON, Answer, Found, Predicate
+from ._orphans import status
 
 
 def unknown(state: JSON) -> Answer:
@@ -37,7 +38,11 @@ def hop(state: JSON) -> Answer:
 
 
 def _about(state: JSON) -> dict[str, t.Any]:
-    return {"before": state["harvester"]["version"], "to": state["target"]["version"]}
+    """before: the oldest of server-version, which is new from phase 3 on, and the OS of each Node."""
+    nodes = (state.get("objects") or {}).get("nodes") or ()
+    images = [_releases.named((status(node).get("nodeInfo") or {}).get("osImage")) for node in nodes]
+    before = min([state["harvester"]["version"], *filter(None, images)], key=_releases.number)
+    return {"before": before, "to": state["target"]["version"]}
 
 
 def _matrix(state: JSON) -> _hops.Matrix:

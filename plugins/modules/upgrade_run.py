@@ -13,9 +13,11 @@ description:
     right before, so that nothing is begun beside another upgrade.
   - Then it watches phase, node, job, what is waited for and the last line of the job's log, about one request a second.
     Servers that reboot are replaced by others that answer. Whoever is interrupted runs the same command again.
-  - It ends when the upgrade has succeeded, has failed, or stands still by a rule of the diagnosis for
-    C(requorum_timeouts.upgrade_stall) seconds (1800), or for C(requorum_timeouts.upgrade_unknown) seconds (5400) where
-    no rule knows why, or when no API has answered for C(requorum_timeouts.upgrade_silent) seconds (1800).
+  - It ends when the upgrade has succeeded and Harvester has cleaned up behind it (C(requorum_timeouts.upgrade_cleanup),
+    3600 seconds at most), has failed, or stands still by an error of the diagnosis for
+    C(requorum_timeouts.upgrade_stall) seconds (1800), or for C(requorum_timeouts.upgrade_unknown) seconds (5400) by
+    what only warns or what no rule knows, or when no API has answered for C(requorum_timeouts.upgrade_silent) seconds
+    (1800).
   - It never deletes, restarts or changes an Upgrade, and never sets C(harvesterhci.io/skipWebhook).
   - One run at a time, by the ConfigMap C(harvester-system/requorum-upgrade), which is taken over 120 seconds after the
     last sign of its holder.

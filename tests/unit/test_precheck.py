@@ -30,6 +30,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _node,
     _precheck,
     _predicates_storage,
+    _predicates_target,
     _rules,
     _seen,
     _target,
@@ -625,3 +626,12 @@ def test_a_run_that_failed(played: JSON, capsys: pytest.CaptureFixture[str]) -> 
     played.update(made=None, failures=["prod is no Harvester."])
     assert cli.main(["precheck", "-i", "h.yml"]) == 1
     assert "prod is no Harvester." in capsys.readouterr().err
+
+
+def test_what_runs_is_the_oldest_of_version_and_nodes() -> None:
+    """An upgrade that was stopped in phase 3 has written the new server-version; the same release is the next step."""
+    nodes = [{"metadata": {"name": "n1"}, "status": {"nodeInfo": {"osImage": "Harvester v1.3.2"}}}]
+    state = {"harvester": {"version": "v1.4.0"}, "target": {"version": "v1.4.0"}, "objects": {"nodes": nodes}}
+    assert not list(_predicates_target.not_newer(state)) and not list(_predicates_target.hop(state))
+    assert list(_predicates_target.not_newer({**state, "objects": {}}))
+    assert list(_predicates_target.hop({**state, "target": {"version": "v1.4.1"}}))
