@@ -18,7 +18,7 @@ from lab.harvester import objects, play, upgrade
 from lab.harvester.upgrade import films, told
 from lab.harvester.upgrade.seen import condition, kind_of, status
 from lab.labs import Lab
-from lab.progress import wait_for
+from lab.progress import LabError, wait_for
 from tests.lab import story
 
 SLOW = ("*hosts*",)
@@ -50,7 +50,7 @@ def found(lab: Lab, name: str = films.NAME) -> JSON:
     """The Upgrade; empty while the API is away."""
     try:
         return play.client(lab).get(UPGRADES, name, objects.SYSTEM) or {}
-    except RequorumError:
+    except (RequorumError, LabError):
         return {}
 
 
