@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from . import _jmes, _orphans, _releases, _stale
 from ._found import JSON
 from ._orphans import condition, labels, meta, name_of, notes, spec, status
-from ._stale import BRINGS, LATEST, POST, PRE, STATE
+from ._stale import LATEST, POST, PRE, STATE
 
 PLAN_SECRET = "rke.cattle.io/machine-plan"
 """Type of a Secret."""
@@ -39,7 +39,7 @@ class Look:
 
     @property
     def states(self) -> dict[str, str]:
-        return {n: str((e or {}).get("state") or "") for n, e in (status(self.item).get("nodeStatuses") or {}).items()}
+        return _stale.states(self.item)
 
     @property
     def fourth(self) -> bool:
@@ -53,7 +53,7 @@ class Look:
     @property
     def brings(self) -> tuple[str, str]:
         """(OS, RKE2) of its ISO; empty where neither it nor the list of releases tells."""
-        found = {k: v.strip("\"' ") for k, v in BRINGS.findall(str(status(self.item).get("repoInfo") or ""))}
+        found = _stale.brings(self.item)
         named = _releases.named(self.version)
         listed = _releases.load().get(named)
         return found.get("os") or (f"Harvester {named}" if named else ""), found.get("kubernetes") or (
@@ -63,14 +63,13 @@ class Look:
     @property
     def busy(self) -> bool:
         """Something of it works: a node between two states, or a job."""
-        jobs = [job for job in self.seen.get("jobs", ()) if labels(job).get("harvesterhci.io/upgrade") == self.name]
-        ended = ({condition(job, "Complete"), condition(job, "Failed")} & {"True"} for job in jobs)
-        return bool(set(self.states.values()) & {*_stale.BUSY, "Pre-draining"}) or not all(ended)
+        jobs = [job for job in self.seen.get("jobs", ()) if labels(job).get(_stale.OF_UPGRADE) == self.name]
+        return bool(set(self.states.values()) & {*_stale.BUSY, "Pre-draining"}) or not all(map(_stale.ended, jobs))
 
     @property
     def paused(self) -> bool:
         """A person has asked it to stop before a node."""
-        return "Node-upgrade paused" in self.states.values()
+        return _stale.PAUSED in self.states.values()
 
     @property
     def name(self) -> str:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 
 from . import _export
 from ._export_index import IMAGE
+from ._stale import OF_UPGRADE
 
 JSON = dict[str, t.Any]
 NAMESPACES, CLASSES, SECRETS, CONFIGS = "namespaces", "storageclasses.storage.k8s.io", "secrets", "configmaps"
@@ -32,7 +33,6 @@ ORDER = (
 )  # fmt: skip
 ALL = (ATTACHMENTS, KEYS, IMAGES, TEMPLATES, VERSIONS, MACHINES)
 """What `all` chooses; the rest comes where it is needed."""
-OF_UPGRADE = "harvesterhci.io/upgrade"
 _NETWORK = "network.harvesterhci.io/clusternetwork"
 _SSH = "harvesterhci.io/sshNames"
 

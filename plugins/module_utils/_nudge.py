@@ -52,7 +52,7 @@ def nudge(look: Look | None, hook: str, node: str) -> tuple[Nudge | None, str]:
         return None, f"Rancher has not asked for it: {name_of(secrets[0])} has no {asked}"
     if told.get(asked) == told.get(answer):
         return None, f"it is answered: {asked} = {answer} in {name_of(secrets[0])}"
-    marks = {"harvesterhci.io/upgrade": look.name, "harvesterhci.io/upgradeJobType": hook, "harvesterhci.io/node": node}
+    marks = {_stale.OF_UPGRADE: look.name, "harvesterhci.io/upgradeJobType": hook, "harvesterhci.io/node": node}
     jobs = [job for job in look.seen.get("jobs", ()) if marks.items() <= labels(job).items()]
     job = max(jobs, key=lambda each: str(status(each).get("startTime") or ""), default=None)
     if job is None:

@@ -12,17 +12,15 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass
 
-from . import _jmes, _timeline
+from . import _jmes, _stale, _timeline
 from ._found import JSON
 from ._orphans import condition, labels, meta, name_of, notes, spec, status
-from ._stale import DRAINING, LATEST, PENDING
+from ._stale import DRAINING, LATEST, OF_UPGRADE, PAUSED, PENDING
 
 Seen = t.Mapping[str, t.Sequence[JSON]]
 KINDS = ("upgrades", "nodes", "jobs", "preparing", "plans", "secrets", "capi", "provisioning", "config", "images")
 """What is read of the API to know it, by names of `_harvester_checks.KINDS`."""
-OF_UPGRADE, OF_NODE = "harvesterhci.io/upgrade", ("harvesterhci.io/node", "upgrade.cattle.io/node")
-PAUSED = "Node-upgrade paused"
-"""State of a node, since 1.7: a person has asked to stop before it, and lets it go on."""
+OF_NODE = ("harvesterhci.io/node", "upgrade.cattle.io/node")
 
 
 class Phase(t.NamedTuple):
@@ -81,11 +79,6 @@ class Progress:
         return sorted(node for node, state in self.states.items() if state == "Succeeded")
 
     @property
-    def fourth(self) -> bool:
-        """It may not be stopped any more: nodes are between two versions."""
-        return self.phase.number >= 4
-
-    @property
     def waits_for_a_person(self) -> bool:
         """Nodes are paused, and nothing is done to another one."""
         return PAUSED in self.states.values() and not self.node
@@ -123,7 +116,7 @@ def look(seen: Seen, name: str, *, line: str = "", now: float) -> Progress | Non
     item = next((each for each in seen.get("upgrades", ()) if name_of(each) == name), None)
     if item is None:
         return None
-    states = {n: str((e or {}).get("state") or "") for n, e in (status(item).get("nodeStatuses") or {}).items()}
+    states = _stale.states(item)
     completed, phase = condition(item, "Completed"), phase_of(item)
     job = busy(seen, name)
     node = of_node(job) if job else next((n for word in BETWEEN for n, s in sorted(states.items()) if s == word), "")
@@ -147,7 +140,7 @@ def look(seen: Seen, name: str, *, line: str = "", now: float) -> Progress | Non
 
 def busy(seen: Seen, name: str) -> JSON | None:
     """The job of it that works now; of several the youngest."""
-    mine = [job for job in _jobs(seen, name) if not {condition(job, "Complete"), condition(job, "Failed")} & {"True"}]
+    mine = [job for job in _jobs(seen, name) if not _stale.ended(job)]
     return max(mine, key=lambda job: str(status(job).get("startTime") or ""), default=None)
 
 
@@ -225,7 +218,7 @@ def _mark(item: JSON, seen: Seen, name: str) -> str:
     conditions, jobs = status(item).get("conditions") or (), _jobs(seen, name)
     return repr([
         sorted(str((c.get("type"), c.get("status"), c.get("reason"))) for c in conditions),
-        sorted((n, str((e or {}).get("state"))) for n, e in (status(item).get("nodeStatuses") or {}).items()),
+        sorted(_stale.states(item).items()),
         sorted(str((name_of(j), status(j).get("active"), status(j).get("succeeded"))) for j in jobs),
         sorted(str((name_of(s), [notes(s).get(key) for key in DRAINING])) for s in seen.get("secrets", ())),
         sorted(map(_node_mark, seen.get("nodes", ()))),

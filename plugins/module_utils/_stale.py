@@ -30,8 +30,9 @@ CHARTS = ("harvester-crd", "harvester", "rancher-monitoring-crd", "rancher-loggi
 """Those that an upgrade pauses, in the order in which they go on."""
 PREFIX = "hvst-upgrade-"
 LATEST, STATE = "harvesterhci.io/latestUpgrade", "harvesterhci.io/upgradeState"
-BRINGS = re.compile(r"(?m)^ +(os|kubernetes): *(.+)$")
-"""What the ISO of an upgrade has, in the text of status.repoInfo."""
+OF_UPGRADE = "harvesterhci.io/upgrade"
+"""Label of what belongs to an upgrade: its name."""
+_BRINGS = re.compile(r"(?m)^ +(harvester|os|kubernetes): *(.+)$")
 INTERVAL, USUAL, RAISED = "replica-replenishment-wait-interval", "600", "1800"
 PRE, POST = (
     ("rke.cattle.io/pre-drain", "harvesterhci.io/pre-hook"),
@@ -47,6 +48,8 @@ DRAINING = (
 )
 TAINT, PENDING, MAINTAINED = "kubevirt.io/drain", "harvesterhci.io/pendingOSImage", "harvesterhci.io/maintain-status"
 PLANNED = "plan.upgrade.cattle.io/"
+PAUSED = "Node-upgrade paused"
+"""State of a node, since 1.7: a person has asked to stop before it, and lets it go on."""
 BUSY = frozenset(("Pre-drained", "Post-draining", "Waiting Reboot"))
 
 
@@ -65,26 +68,40 @@ class Upgrade:
     """What Longhorn's setting was before, as it has noted it."""
 
 
+def states(item: JSON) -> dict[str, str]:
+    """Node -> its state in an Upgrade, in Harvester's words; empty where it has none."""
+    return {n: str((entry or {}).get("state") or "") for n, entry in (status(item).get("nodeStatuses") or {}).items()}
+
+
+def brings(item: JSON) -> dict[str, str]:
+    """What the ISO of an Upgrade has, in the text of status.repoInfo: harvester, os, kubernetes."""
+    return {key: word.strip("\"' ") for key, word in _BRINGS.findall(str(status(item).get("repoInfo") or ""))}
+
+
+def ended(job: JSON) -> bool:
+    """It was done, or has failed."""
+    return "True" in (condition(job, "Complete"), condition(job, "Failed"))
+
+
 def upgrade(seen: Seen, gone: t.Collection[str] = ()) -> Upgrade:
     """gone: Nodes that are declared dead."""
     found = next((item for item in seen.get("upgrades", ()) if labels(item).get(LATEST) == "true"), None)
     if found is None:
         return Upgrade()
-    states = {node: (entry or {}).get("state") for node, entry in (status(found).get("nodeStatuses") or {}).items()}
+    held = states(found)
     nodes = {name_of(node) for node in seen.get("nodes", ())} - set(gone)
-    waits_for = tuple(sorted(node for node, state in states.items() if node not in nodes and state != "Succeeded"))
+    waits_for = tuple(sorted(node for node, state in held.items() if node not in nodes and state != "Succeeded"))
     going = condition(found, "Completed") not in ("True", "False")
     fourth = condition(found, "SystemServicesUpgraded") == "True"
-    busy = [node for node, state in states.items() if node in nodes and state in BUSY] or [
-        job
-        for job in seen.get("jobs", ())
-        if labels(job).get("harvesterhci.io/upgrade") == name_of(found)
+    busy = any(node in nodes and state in BUSY for node, state in held.items()) or any(
+        labels(job).get(OF_UPGRADE) == name_of(found)
         and labels(job).get("harvesterhci.io/node") not in waits_for
-        and not {condition(job, "Complete"), condition(job, "Failed")} & {"True"}
-    ]
-    stuck = [node for node in nodes if states.get(node) == "Images preloaded" and _contradicts(seen, node)]
+        and not ended(job)
+        for job in seen.get("jobs", ())
+    )
+    stuck = [node for node in nodes if held.get(node) == "Images preloaded" and _contradicts(seen, node)]
     over = bool(brought(seen, found, nodes))
-    works = going and (not fourth or bool(busy) or not (stuck or waits_for or over))
+    works = going and (not fourth or busy or not (stuck or waits_for or over))
     note = notes(found).get(f"harvesterhci.io/{INTERVAL}", "")
     return Upgrade(name_of(found), going, works, waits_for, note)
 
@@ -246,8 +263,8 @@ def _strategy(seen: Seen, latest: Upgrade) -> t.Iterator[Step]:
 
 def brought(seen: Seen, item: JSON, nodes: t.Collection[str]) -> str:
     """OS and RKE2 of the ISO of an upgrade, where all these nodes have them; else empty."""
-    brings = {key: word.strip("\"' ") for key, word in BRINGS.findall(str(status(item).get("repoInfo") or ""))}
-    wanted = (brings.get("os"), brings.get("kubernetes"))
+    told = brings(item)
+    wanted = (told.get("os"), told.get("kubernetes"))
     have = [status(node).get("nodeInfo") or {} for node in seen.get("nodes", ()) if name_of(node) in nodes]
     there = all((info.get("osImage"), info.get("kubeletVersion")) == wanted for info in have)
     return " and ".join(map(str, wanted)) if have and all(wanted) and there else ""

@@ -18,8 +18,8 @@ CLUSTER = "cluster"
 def render(name: str, timeline: t.Sequence[JSON]) -> str:
     """The whole page; every text is masked and escaped. timeline: as the watching has written it."""
     entries = mask_all(list(timeline))
-    return _report_html.page("upgrade.html.j2", name=name, last=entries[-1] if entries else {}, rows=rows(entries),
-                             entries=entries, spans=sum(len(row["bars"]) for row in rows(entries)))  # fmt: skip
+    last = entries[-1] if entries else {}
+    return _report_html.page("upgrade.html.j2", name=name, last=last, rows=rows(entries), entries=entries)
 
 
 def rows(timeline: t.Sequence[JSON]) -> list[dict[str, t.Any]]:

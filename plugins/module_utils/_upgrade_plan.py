@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import typing as t
 from dataclasses import asdict
 
@@ -90,8 +89,8 @@ def in_the_way(seen: _progress.Seen) -> Refusal | None:
 
 def version_of(item: JSON) -> str:
     """As it was asked for; of an ISO that was uploaded, as the ISO itself says."""
-    told = re.search(r"(?m)^ +harvester: *[\"']?(v[^\s\"']+)", str(status(item).get("repoInfo") or ""))
-    return str(spec(item).get("version") or (told[1] if told else ""))
+    told = _stale.brings(item).get("harvester", "")
+    return str(spec(item).get("version") or (told if told.startswith("v") else ""))
 
 
 def _born(item: JSON) -> str:
@@ -135,7 +134,7 @@ def well(item: JSON) -> bool:
 
 def late(item: JSON) -> bool:
     """It has come to its nodes (phase 4)."""
-    states = {str((entry or {}).get("state") or "") for entry in (status(item).get("nodeStatuses") or {}).values()}
+    states = set(_stale.states(item).values())
     return condition(item, "SystemServicesUpgraded") == "True" or bool(states & {*_progress.BETWEEN[:4], "Succeeded"})
 
 

@@ -78,6 +78,7 @@ class Watch:
         """
         self._action, self._name, self._timeline, self._beat = action, name, timeline, beat
         self._clock, self._sleep, self._rules = clock, sleep, _stall.asked(_rules.load())
+        self._patterns = _scan.patterns(self._rules)
         others = [host for host in servers if host != action.host] if action.host != "localhost" else []
         self._hosts: list[str] = [action.host, *others]
         self._made: dict[str, NodeAction | None] = {action.host: action}
@@ -127,22 +128,13 @@ class Watch:
 
     def _left(self) -> str:
         """What is not done yet; also when that cannot be seen."""
-        for host in list(self._hosts):
-            try:
-                if (action := self._on(host)) is None:
-                    continue
-                with _within(LOOK_S):
-                    read = _survey.Reader(action, "inspect", api=True).of(("plans", "images", "vms", "volumes"))
-            except (RequorumError, AnsibleConnectionFailure):
-                continue
-            if not isinstance(read["plans"], list):
-                continue
-            kinds = {name: items for name, items in read.items() if isinstance(items, list)}
-            mine = [f"{name} {each['metadata']['name']}" for name in ("plans", "images", "vms")
-                    for each in kinds.get(name, ()) if self._name in each["metadata"]["name"]]  # fmt: skip
-            bad = [v for v in kinds.get("volumes", ()) if (v.get("status") or {}).get("robustness") == "degraded"]
-            return ", ".join([*mine, *([f"{len(bad)} volumes that are rebuilt"] if bad else [])])
-        return "no API answers"
+        kinds, why = self._read(("plans", "images", "vms", "volumes"))
+        if why:
+            return f"no API answers ({why})"
+        mine = [f"{name} {each['metadata']['name']}" for name in ("plans", "images", "vms")
+                for each in kinds.get(name, ()) if self._name in each["metadata"]["name"]]  # fmt: skip
+        bad = [v for v in kinds.get("volumes", ()) if (v.get("status") or {}).get("robustness") == "degraded"]
+        return ", ".join([*mine, *([f"{len(bad)} volumes that are rebuilt"] if bad else [])])
 
     def _seen_last(self) -> str:
         return f"seen last: {words(self.last)}" if self.last else "nothing was seen yet"
@@ -186,8 +178,8 @@ class Watch:
         self._warned = stall.what if stall else ""
         return False
 
-    def _read(self) -> tuple[dict[str, list[JSON]], str]:
-        """Objects by kind, or why none came, of the first host that gives any."""
+    def _read(self, names: t.Sequence[str] = _progress.KINDS) -> tuple[dict[str, list[JSON]], str]:
+        """Objects by kind, or why none came, of the first host that gives those of the first kind."""
         why = ""
         for host in list(self._hosts):
             try:
@@ -195,18 +187,18 @@ class Watch:
                 if action is None:
                     continue
                 with _within(LOOK_S):
-                    read = _survey.Reader(action, "inspect", api=True).of(_progress.KINDS)
+                    read = _survey.Reader(action, "inspect", api=True).of(names)
             except (RequorumError, AnsibleConnectionFailure) as error:
                 why = " ".join(str(error).split())[-300:]
                 continue
             finally:
                 self.looks += 1
             found = {name: items for name, items in read.items() if isinstance(items, list)}
-            if "upgrades" in found:
+            if names[0] in found:
                 self._hosts.sort(key=lambda each: each != host)
                 self._beat(action)
                 return found, ""
-            why = str(read["upgrades"] or "this cluster has no upgrades.harvesterhci.io, so it is no Harvester")
+            why = str(read[names[0]] or f"this cluster has no {names[0]} of Harvester, so it is none")
         return {}, why or "no server is known"
 
     def _log(self, seen: dict[str, list[JSON]]) -> tuple[str, list[str]]:
@@ -247,7 +239,7 @@ class Watch:
     ) -> list[JSON]:
         state = _seen.live(str(self._action._task.args["cluster"]), [], (), seen, self._iso())
         logs = [(at.node or None, "upgrade-job", file, ["\n".join(lines).encode()])] if lines else []
-        state = _seen.with_logs(state, logs, _scan.patterns(self._rules))
+        state = _seen.with_logs(state, logs, self._patterns)
         found: list[JSON] = self._action.typed(_diagnose.diagnose(state, self._rules)["findings"])
         return found
 

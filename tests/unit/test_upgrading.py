@@ -222,7 +222,7 @@ def test_a_watcher_that_nobody_hears_ends(tmp_path: Path, monkeypatch: pytest.Mo
     """A worker of an ansible-playbook that was killed would watch on, and hold the lock."""
     played = Played(FILM, monkeypatch)
     watch = played.watch(tmp_path)
-    watch._action.orphaned = True  # type: ignore[misc]
+    monkeypatch.setattr(watch._action, "orphaned", True)
     with pytest.raises(RequorumError, match="ansible-playbook has ended"):
         watch.to_the_end()
     assert not played.asked

@@ -41,10 +41,10 @@ def iso(seconds: float) -> str:
 
 def log(shown: Shown, end: float) -> list[str]:
     """The log of the job that works, as its node has it."""
-    job = _progress.busy(shown, NAME)
-    for pod in shown["pods"] if job else ():
+    job = _progress.busy(shown, NAME) or {"metadata": {"name": "no job works"}}
+    for pod in shown["pods"]:
         said = (pod["metadata"].get("annotations") or {}).get("lab.requorum/log")
-        if said and pod["metadata"]["name"].startswith(job["metadata"]["name"]):  # type: ignore[index]
+        if said and pod["metadata"]["name"].startswith(job["metadata"]["name"]):
             lines = said.split("\n")
             lines += [lines[-1]] * REPEATED
             return [f"{iso(end - 5 * (len(lines) - i))} stderr F {line}" for i, line in enumerate(lines)]
