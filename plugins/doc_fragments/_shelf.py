@@ -42,3 +42,21 @@ options:
     type: bool
     default: false
 """
+
+    RULES = r"""
+options:
+  powered_off:
+    description: Hosts whose power a person has cut.
+    type: list
+    elements: str
+    default: []
+  rules:
+    description: Folders on the controller with rules of this site (C(docs/rules.md)).
+    type: list
+    elements: path
+    default: []
+  record:
+    description: Whether what was seen and said is kept in a folder of O(output).
+    type: bool
+    default: true
+"""

@@ -19,12 +19,8 @@ extends_documentation_fragment:
   - requorum.cluster._shelf
   - requorum.cluster._shelf.servers
   - requorum.cluster._shelf.look
+  - requorum.cluster._shelf.rules
 options:
-  powered_off:
-    description: Hosts whose power a person has cut.
-    type: list
-    elements: str
-    default: []
   survivor:
     description: The server that a person has chosen to go on with.
     type: str
@@ -34,15 +30,6 @@ options:
       - File on the controller into which all that was read is written, without secrets, for C(requorum diagnose).
     type: path
     default: ""
-  rules:
-    description: Folders on the controller with rules of this site (C(docs/rules.md)).
-    type: list
-    elements: path
-    default: []
-  record:
-    description: Whether what was seen and said is kept in a folder of O(output).
-    type: bool
-    default: true
   upkeep:
     description:
       - Parts of the maintenance checks (C(docs/monitoring)) that are made too.

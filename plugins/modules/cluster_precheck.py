@@ -20,12 +20,8 @@ extends_documentation_fragment:
   - requorum.cluster._shelf
   - requorum.cluster._shelf.servers
   - requorum.cluster._shelf.look
+  - requorum.cluster._shelf.rules
 options:
-  powered_off:
-    description: Hosts whose power a person has cut.
-    type: list
-    elements: str
-    default: []
   to:
     description: Release of Harvester to go to. Without one, nothing is said of any.
     type: str
@@ -55,15 +51,6 @@ options:
     type: list
     elements: str
     default: []
-  rules:
-    description: Folders on the controller with rules of this site (C(docs/rules.md)).
-    type: list
-    elements: path
-    default: []
-  record:
-    description: Whether what was seen and said is kept in a folder of O(output).
-    type: bool
-    default: true
 attributes:
   check_mode:
     support: full
