@@ -130,15 +130,16 @@ class ActionModule(NodeAction):
         done: list[JSON] = []
         result = {"actions": done, "requorum_run_dir": run_dir, "saved": os.path.join(run_dir, "objects")}
         for number, step in enumerate(steps, 1):
-            self.say(f"({number}/{len(steps)}) {_orphans.line(step.document)}")
             started, clock = now(), time.monotonic()
             try:
+                self.begin(step.document, f"({number}/{len(steps)}) {_orphans.line(step.document)}")
                 if step in replicas[:1]:
                     self._ask(replicas)
                 said = self._patch(step) if step.verb == "patch" else self._delete(step)
             except RequorumError as error:
                 said = f"failed: {error}"
-            times = {"started": started, "ended": now(), "seconds": round(time.monotonic() - clock, 2)}
+            times = {"started": started, "ended": now(), "seconds": (seconds := round(time.monotonic() - clock, 2))}
+            self.end(step.document, said, seconds)
             entry = {"id": f"0.{number}", "phase": 0, "node": self.host, "turn": "", **step.document, **times}
             append(os.path.join(run_dir, record), {**entry, "result": said})
             if said.startswith("failed"):

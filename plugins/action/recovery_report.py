@@ -20,6 +20,8 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
     write,
 )
 
+FOUND = ("id", "severity", "node", "summary")
+
 
 class ActionModule(NodeAction):
     """Write report.json and report.html out of what the run left in its folder, and show the summary."""
@@ -49,7 +51,8 @@ class ActionModule(NodeAction):
         Display().display(_report_text.summary(report, folder))
         verdict = {key: report["verdict"][key] for key in ("outcome", "sentence", "next")}
         failed = {"failed": True, "msg": verdict["sentence"]} if verdict["outcome"] == "failed" else {}
-        return {"changed": False, **verdict, **failed}
+        found = [{key: each[key] for key in FOUND} for each in report["findings"]]
+        return {"changed": False, **verdict, "findings": found, **failed}
 
     @staticmethod
     def _newest(folder: str) -> dict[str, t.Any] | None:

@@ -16,6 +16,9 @@ KEYS = (
     "Correct the keys: files requorum_s3_access_key_file and requorum_s3_secret_key_file, "
     "else the environment's AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY."
 )
+IN_ENVIRONMENT = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+KEYS_FILE = "REQUORUM_S3_KEYS"
+"""Environment: a file with lines `NAME=value` of these, where the environment itself is written down by somebody."""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Settings:
         if bool(text("access_key_file")) != bool(text("secret_key_file")):
             raise RequorumError("S3: one key file without the other.", KEYS)
         files = bool(text("access_key_file"))
+        environ = environ if files else _given(environ)
         access = _read(text("access_key_file")) if files else environ.get("AWS_ACCESS_KEY_ID", "")
         secret = _read(text("secret_key_file")) if files else environ.get("AWS_SECRET_ACCESS_KEY", "")
         if not (access and secret):
@@ -77,6 +81,13 @@ class Settings:
         for key in (self.access_key, self.secret_key, self.session_token):
             text = text.replace(key, "***") if key else text
         return " ".join(text.split())
+
+
+def _given(environ: t.Mapping[str, str]) -> t.Mapping[str, str]:
+    """The environment with the keys of its file."""
+    path = environ.get(KEYS_FILE)
+    pairs = (line.partition("=") for line in _read(path).splitlines()) if path else ()
+    return {**environ, **{name: value for name, _equals, value in pairs}}
 
 
 def _read(path: str) -> str:

@@ -5,10 +5,32 @@
 
 from __future__ import annotations
 
+import re
 import time
 import typing as t
 
 EVERY, SAY_EVERY = 0.5, 5.0
+_LINE = re.compile(r"waiting (\d+) s of (\d+) s: (.*?); seen last: (.*)", re.S)
+
+
+class Waiting(t.NamedTuple):
+    """What a wait says of itself."""
+
+    waited: int
+    seconds: int
+    what: str
+    seen: str
+
+    @property
+    def line(self) -> str:
+        """For people."""
+        return f"waiting {self.waited} s of {self.seconds} s: {self.what}; seen last: {self.seen}"
+
+    @classmethod
+    def of(cls, text: str) -> Waiting | None:
+        """Back from its line."""
+        found = _LINE.fullmatch(text)
+        return cls(int(found[1]), int(found[2]), found[3], found[4]) if found else None
 
 
 class Expired(Exception):
@@ -38,6 +60,6 @@ def wait(
         if now - begun >= seconds:
             raise Expired(what, seconds, seen)
         if now - spoken >= SAY_EVERY:
-            say(f"waiting {now - begun:.0f} s of {seconds:.0f} s: {what}; seen last: {seen}")
+            say(Waiting(round(now - begun), round(seconds), what, seen).line)
             spoken = now
         sleep(EVERY)

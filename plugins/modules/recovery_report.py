@@ -67,6 +67,11 @@ sentence:
   returned: always
   type: str
   sample: "Recovered: 3 of 3 servers are voters and the API answers."
+findings:
+  description: What was wrong, each with C(id), C(severity), C(node) and C(summary).
+  returned: always
+  type: list
+  elements: dict
 next:
   description: What to do next. V(null) when nothing is left to do.
   returned: always

@@ -22,6 +22,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _bbolt,
+    _events,
     _look,
     _machines,
     _node,
@@ -141,8 +142,29 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 
     def say(self, text: str) -> None:
         """Progress in Ansible's own output, for terminals of 80 columns; names and commands stay whole."""
+        if self.tell("said", node=self.host, text=text):
+            return
         whole = textwrap.TextWrapper(79, "  ", "    ", break_on_hyphens=False, break_long_words=False)
         display.display(whole.fill(f"{self.host}: {text}"))
+
+    @staticmethod
+    def tell(event: str, **fields: t.Any) -> bool:
+        """The same to a program, where one listens."""
+        if listened := _events.wanted():
+            display.display(_events.line(event, **fields))
+        return listened
+
+    def begin(self, action: JSON, text: str) -> None:
+        """An action begins, unless this run shall end: RequorumError. text: what people read of it, if anything."""
+        if _events.stopping():
+            raise RequorumError(f"{_events.STOPPED}: {action['what']}.", _events.GO_ON)
+        if not self.tell("action", state="begun", **_told(action)) and text:
+            self.say(text)
+
+    def end(self, action: JSON, result: str, seconds: float) -> None:
+        """It has ended; result: `failed...`, or what came of it."""
+        state = "failed" if result.startswith("failed") else "done"
+        self.tell("action", state=state, result=result, seconds=seconds, **_told(action))
 
     def wait(
         self, what: str, probe: t.Callable[[], tuple[bool, str]], *, seconds: float, hint: str | t.Callable[[], str]
@@ -242,9 +264,9 @@ class PlanAction(NodeAction):
         for action in actions:
             if self.orphaned or any(entry["result"].startswith("failed") for entry in recorded(self.run_dir)):
                 return
-            self.say(f"({action['phase']}/{len(self.plan['phases'])}) {action['id']} {action['what']}")
             self.action, started, clock = action, now(), time.monotonic()
             try:
+                self.begin(action, f"({action['phase']}/{len(self.plan['phases'])}) {action['id']} {action['what']}")
                 outcome = getattr(self, f"do_{action['verb']}")()
             except RequorumError as error:
                 outcome = f"failed: {error}"
@@ -256,7 +278,8 @@ class PlanAction(NodeAction):
                 display.error(f"{self.host}: {outcome}")
             if outcome.startswith("warning"):  # it is told, and the run goes on
                 display.warning(f"{self.host}: {outcome.removeprefix('warning: ')}")
-            times = {"started": started, "ended": now(), "seconds": round(time.monotonic() - clock, 2)}
+            times: JSON = {"started": started, "ended": now(), "seconds": round(time.monotonic() - clock, 2)}
+            self.end(action, outcome, times["seconds"])
             entry = {**action, **times, "result": outcome}
             append(os.path.join(self.run_dir, "actions.jsonl"), entry)
             yield entry
@@ -301,6 +324,12 @@ def _read_blocks(path: str) -> t.Iterator[bytes]:
     with open(path, "rb") as file:
         while block := file.read(CHUNK):
             yield block
+
+
+def _told(action: JSON) -> JSON:
+    """What a listener is told of an action."""
+    told = {name: action.get(name) for name in ("id", "phase", "node", "verb", "what", "expect_s")}
+    return {**told, "kind": action.get("kind"), "name": action.get("name")}
 
 
 def pairs(text: str) -> dict[str, str]:

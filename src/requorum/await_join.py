@@ -30,7 +30,7 @@ def await_join(arguments: argparse.Namespace) -> Result:
     given: JSON = dict(arguments.extra_var)
     if arguments.nodes:
         given["requorum_join_nodes"] = arguments.nodes
-    outcome = remote.play("await_join", arguments.inventory, given, check=arguments.check)
+    outcome = remote.play("await_join", arguments, given)
     hosts = (outcome.results.get("join_wait") or {}).get("hosts")
     if hosts is None:
         notes = outcome.failures or ["Nothing came back."]

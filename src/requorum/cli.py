@@ -27,6 +27,7 @@ from . import (
     orphans,
     output,
     precheck,
+    recover,
     reinstall,
     rejoin,
     rotate,
@@ -67,9 +68,10 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Every command with its options."""
     top = argparse.ArgumentParser("requorum", allow_abbrev=False)
-    top.description = "Reads, proves and mines datastores of RKE2 and K3s clusters that lost etcd quorum."
+    top.description = "Brings RKE2, K3s and Harvester clusters back that lost etcd quorum."
     top.add_argument("--version", action="version", version=f"requorum {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
+    recover.add(commands)
     snapshot.add(commands)
     rejoin.add(commands)
     rotate.add(commands)
@@ -94,6 +96,7 @@ def _run(argv: Sequence[str] | None) -> int:
         arguments = parser().parse_args(argv)
     except SystemExit as end:  # of argparse, after --help or a complaint
         return end.code if isinstance(end.code, int) else USAGE
+    arguments.argv = list(sys.argv[1:] if argv is None else argv)
     result: output.Result = arguments.run(arguments)
     output.write(result, as_json=getattr(arguments, "json", False))
     sys.stdout.flush()

@@ -57,7 +57,7 @@ def _cluster(arguments: argparse.Namespace) -> Result:
     paths = {"snapshot": arguments.snapshot, "export_passphrase_file": arguments.passphrase_file,
              "token_file": arguments.token_file}
     variables = {f"requorum_{name}": os.path.abspath(path) for name, path in paths.items() if path}
-    outcome = remote.play("export", arguments.inventory, {**dict(arguments.extra_var), **variables})
+    outcome = remote.play("export", arguments, {**dict(arguments.extra_var), **variables})
     done = outcome.results.get("cluster_export")
     if outcome.failures or not done:
         notes = outcome.failures or ["No export came back."]

@@ -35,7 +35,7 @@ def force_sync(arguments: argparse.Namespace) -> Result:
         "requorum_confirm": arguments.confirm,
     }
     variables = {**dict(arguments.extra_var), **{name: value for name, value in given.items() if value}}
-    outcome = remote.play("force_sync", arguments.inventory, variables, check=arguments.check)
+    outcome = remote.play("force_sync", arguments, variables)
     result = outcome.results.get("bundle_sync")
     if result is None or "bundles" not in result:
         notes = outcome.failures or ["Nothing came back."]

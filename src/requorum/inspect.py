@@ -69,7 +69,7 @@ def look(arguments: argparse.Namespace) -> remote.Outcome:
     for name, path in (("prometheus", arguments.prometheus), ("bundle", arguments.bundle_out)):
         if path:
             variables[f"requorum_{name}"] = os.path.abspath(path)
-    return remote.play("inspect", arguments.inventory, variables)
+    return remote.play("inspect", arguments, variables)
 
 
 def _diagnosis(outcome: remote.Outcome) -> JSON | None:

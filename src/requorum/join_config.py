@@ -60,7 +60,7 @@ def join_config(arguments: argparse.Namespace) -> Result:
         raise Usage("--plain has no certificate.")
     server = _server(arguments) if arguments.serve else None
     try:
-        outcome = remote.play("join_config", arguments.inventory, _variables(arguments, server), check=arguments.check)
+        outcome = remote.play("join_config", arguments, _variables(arguments, server))
         made = outcome.results.get("join_config")
         if outcome.failures or made is None:
             notes = outcome.failures or ["Nothing came back."]

@@ -41,7 +41,7 @@ def purge(arguments: argparse.Namespace) -> Result:
     given |= {f"requorum_{name}": value for name, value in options.items() if value}
     if arguments.confirm:
         given["requorum_confirm"] = arguments.confirm
-    outcome = remote.play("purge_orphans", arguments.inventory, given, check=arguments.check)
+    outcome = remote.play("purge_orphans", arguments, given)
     made = outcome.results.get("orphan_purge")
     if made is None:
         notes = outcome.failures or ["Nothing came back."]

@@ -35,7 +35,7 @@ def precheck(arguments: argparse.Namespace) -> Result:
         variables["requorum_to"] = arguments.to
     if arguments.rules:
         variables["requorum_rules"] = [os.path.abspath(folder) for folder in arguments.rules]
-    outcome = remote.play("precheck", arguments.inventory, variables)
+    outcome = remote.play("precheck", arguments, variables)
     document: JSON | None = outcome.results.get("cluster_precheck", {}).get("precheck")
     if document is None:
         notes = outcome.failures or ["Nothing came back."]

@@ -41,7 +41,7 @@ def reinstall(arguments: argparse.Namespace) -> Result:
     given |= {"requorum_accept_vm_stop": stop} if stop else {}
     given |= {"requorum_accept_loss": arguments.accept_loss} if arguments.accept_loss else {}
     given |= {"requorum_confirm": arguments.confirm} if arguments.confirm else {}
-    outcome = remote.play("reinstall", arguments.inventory, given, check=arguments.check)
+    outcome = remote.play("reinstall", arguments, given)
     made = outcome.results.get("node_reinstall")
     if made is None:
         notes = outcome.failures or ["Nothing came back."]

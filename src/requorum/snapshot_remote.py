@@ -50,7 +50,7 @@ def _command(family: Any, run: Any, text: str) -> argparse.ArgumentParser:
 
 def list_(arguments: argparse.Namespace) -> Result:
     """The table; 1 when none can be used."""
-    outcome = remote.play("snapshots", arguments.inventory, _variables(arguments))
+    outcome = remote.play("snapshots", arguments, _variables(arguments))
     found = outcome.results.get("snapshot_catalog")
     if outcome.failures or found is None:
         return _failed(outcome, "No table came back.")
@@ -85,7 +85,7 @@ def get_(arguments: argparse.Namespace) -> Result:
     variables = {**_variables(arguments), "requorum_from": arguments.source}
     if arguments.output:
         variables["requorum_folder"] = os.path.abspath(arguments.output)
-    outcome = remote.play("snapshot_get", arguments.inventory, variables)
+    outcome = remote.play("snapshot_get", arguments, variables)
     return _transfer(outcome, "snapshot_get", arguments.source, 1)
 
 
@@ -96,7 +96,7 @@ def put_(arguments: argparse.Namespace) -> Result:
     variables = {
         **_variables(arguments), "requorum_file": os.path.abspath(arguments.file), "requorum_to": arguments.target,
     }  # fmt: skip
-    outcome = remote.play("snapshot_put", arguments.inventory, variables)
+    outcome = remote.play("snapshot_put", arguments, variables)
     return _transfer(outcome, "snapshot_put", arguments.target, REFUSED)
 
 
@@ -121,7 +121,7 @@ def _transfer(outcome: remote.Outcome, module: str, where: str, unproved: int) -
 def prune_(arguments: argparse.Namespace) -> Result:
     """What goes, or would."""
     variables = {**_variables(arguments), "requorum_keep_last": arguments.keep}
-    outcome = remote.play("snapshot_prune", arguments.inventory, variables, check=arguments.check)
+    outcome = remote.play("snapshot_prune", arguments, variables)
     result = outcome.results.get("snapshot_prune")
     if outcome.failures or result is None:
         return _failed(outcome, "Nothing came back.")

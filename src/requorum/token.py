@@ -37,7 +37,7 @@ def add(commands: Any) -> None:
 
 def check(arguments: argparse.Namespace) -> Result:
     """Nothing is changed. 4 when something is wrong, 1 when no datastore could be read."""
-    outcome = remote.play("tokens", arguments.inventory, dict(arguments.extra_var) | _file(arguments), check=True)
+    outcome = remote.play("tokens", arguments, dict(arguments.extra_var) | _file(arguments), check=True)
     tokens = ((outcome.results.get("recovery_plan") or {}).get("plan") or {}).get("tokens")
     if not tokens:
         notes = outcome.failures or ["No token was read."]

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What the commands share that work on one host after another while the quorum stands: options, plan and report."""
+"""What the commands share that follow a plan: options, and the report as their result."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .output import Result
 
 JSON = dict[str, Any]
 FAILED, REFUSED = 1, 3
-CODES = {"done": 0, "healthy": 0, "idle": 0, "planned": 0, "refused": REFUSED}
+CODES = {**dict.fromkeys(("done", "healthy", "idle", "planned", "recovered", "not_redundant"), 0), "refused": REFUSED}
 
 
 def add_options(command: argparse.ArgumentParser) -> None:
@@ -27,20 +27,22 @@ def add_options(command: argparse.ArgumentParser) -> None:
 
 def add_common(command: argparse.ArgumentParser) -> None:
     """Inventory, dry run and the word that says yes."""
+    add_reading(command)
+    command.add_argument("--confirm", metavar="CLUSTER", help="the name of the cluster: do what the plan says")
+
+
+def add_reading(command: argparse.ArgumentParser) -> None:
+    """Inventory and dry run."""
     inputs.add_cluster(command)
     command.add_argument("--check", action="store_true", help="show the plan, change nothing")
-    command.add_argument("--confirm", metavar="CLUSTER", help="the name of the cluster: do what the plan says")
-    command.add_argument("--json", action="store_true", help="the report as JSON")
+    command.add_argument("--json", action="store_true", help="the report as JSON; events, a line each, go to stderr")
 
 
 def run(playbook: str, arguments: argparse.Namespace, options: JSON) -> Result:
     """Run a playbook; its report is the result. 3 when a gate refuses it, 1 when it fails."""
-    variables: JSON = {**dict(arguments.extra_var), **{f"requorum_{name}": value for name, value in options.items()}}
-    if arguments.confirm:
-        variables["requorum_confirm"] = arguments.confirm
-    if arguments.only:
-        variables["requorum_only"] = arguments.only
-    outcome = remote.play(playbook, arguments.inventory, variables, check=arguments.check)
+    given = {name: value for name in ("confirm", "only") if (value := getattr(arguments, name, None))} | options
+    variables: JSON = {**dict(arguments.extra_var), **{f"requorum_{name}": value for name, value in given.items()}}
+    outcome = remote.play(playbook, arguments, variables)
     made = outcome.results.get("recovery_plan")
     if made is None or "requorum_run_dir" not in made:
         notes = outcome.failures or ["No plan came back."]

@@ -42,8 +42,7 @@ def upgrade(arguments: argparse.Namespace) -> Result:
         return _once(arguments, variables)
     hops: list[JSON] = []
     while True:
-        outcome = remote.play("upgrade", arguments.inventory, {**variables, "requorum_to": arguments.to},
-                              check=arguments.check)  # fmt: skip
+        outcome = remote.play("upgrade", arguments, {**variables, "requorum_to": arguments.to})
         plan: JSON | None = outcome.results.get("upgrade_plan", {}).get("plan")
         run: JSON = outcome.results.get("upgrade_run", {})
         variables.pop("requorum_upgrade_plan_id", None)  # the next hop has its own
@@ -72,7 +71,7 @@ def _once(arguments: argparse.Namespace, variables: JSON) -> Result:
     if arguments.nudge:
         variables |= {"requorum_hook": arguments.nudge[0], "requorum_node": arguments.nudge[1]}
     name = "upgrade_stop" if arguments.stop else "upgrade_nudge"
-    outcome = remote.play(name, arguments.inventory, variables, check=arguments.check)
+    outcome = remote.play(name, arguments, variables)
     result = outcome.results.get(name, {})
     actions = result.get("requorum_actions") or []
     changed = bool(result.get("saved")) and not arguments.check

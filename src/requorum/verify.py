@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
 
 def verify(arguments: argparse.Namespace) -> Result:
     """0 when all checks hold, 4 when one does not or could not be made."""
-    outcome = remote.play("verify", arguments.inventory, dict(arguments.extra_var))
+    outcome = remote.play("verify", arguments, dict(arguments.extra_var))
     made = outcome.results.get("cluster_check")
     if made is None or "checks" not in made:
         notes = outcome.failures or ["Nothing came back."]

@@ -18,12 +18,12 @@ import pytest
 import yaml
 from ansible.parsing.vault import VaultLib, VaultSecret
 
+import requorum
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _export
 from lab import drill
 from lab.harvester import crds, play
 from lab.labs import Lab
 from lab.progress import wait_for
-from requorum import remote
 from tests.lab import story
 
 SLOW = ("*without_a_passphrase*", "*volume_is_gone*", "*api_down*", "*comes_back_halted*")
@@ -125,9 +125,9 @@ def passphrase(tmp_path: Path) -> Path:
     return path
 
 
-def run(name: str, lab: Lab, output: Path, *, check: bool = False, **variables: Any) -> remote.Outcome:
+def run(name: str, lab: Lab, output: Path, *, check: bool = False, **variables: Any) -> requorum.Result:
     given = {f"requorum_{key}": value for key, value in variables.items()}
-    return remote.play(name, str(lab.inventory), {"requorum_output": str(output), **given}, check=check)
+    return requorum.run(name, lab.inventory, {"requorum_output": str(output), **given}, check=check)
 
 
 def exported(lab: Lab, output: Path, **variables: Any) -> JSON:

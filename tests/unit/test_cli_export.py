@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,8 @@ def test_by_the_playbook(fails: bool, monkeypatch: pytest.MonkeyPatch, tmp_path:
     (tmp_path / "export.json").write_text(json.dumps(made))
     del made["warnings"]  # as Ansible does
 
-    def play(name: str, inventory: str, variables: dict[str, Any]) -> remote.Outcome:
-        seen.append((name, inventory, variables))
+    def play(name: str, arguments: argparse.Namespace, variables: dict[str, Any], **_options: bool) -> remote.Outcome:
+        seen.append((name, arguments.inventory, variables))
         result = {**made, "folder": str(tmp_path)}
         return remote.Outcome(failures=["s1: no"]) if fails else remote.Outcome({"cluster_export": result})
 

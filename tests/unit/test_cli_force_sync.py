@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from typing import Any
 
@@ -45,8 +46,8 @@ STUCK = entry(state="ErrApplied", synced=False, why="helm refuses.", repair="hel
 def test_variables(words: tuple[str, ...], variables: JSON, check: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     calls: list[Any] = []
 
-    def play(name: str, _inventory: str, given: JSON, *, check: bool = False) -> remote.Outcome:
-        calls.append((name, given, check))
+    def play(name: str, arguments: argparse.Namespace, given: JSON, **_options: bool) -> remote.Outcome:
+        calls.append((name, given, arguments.check))
         return remote.Outcome({"bundle_sync": {"bundles": [entry()], "requorum_actions": [], "saved": []}})
 
     monkeypatch.setattr(remote, "play", play)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import json
 from collections.abc import Callable
@@ -25,8 +26,9 @@ def played(monkeypatch: pytest.MonkeyPatch) -> JSON:
     """What the playbook was given; it returns `made`, or in turn what stands in `looks`."""
     seen: JSON = {"made": {"diagnosis": MADE["healthy"]}, "failures": [], "looks": [], "slept": []}
 
-    def play(name: str, inventory: str, variables: JSON, *, check: bool = False) -> remote.Outcome:
-        seen.update(name=name, inventory=inventory, variables=variables, check=check)
+    def play(name: str, arguments: argparse.Namespace, variables: JSON, **_options: bool) -> remote.Outcome:
+        seen.update(name=name, inventory=arguments.inventory, variables=variables)
+        seen["check"] = getattr(arguments, "check", False)
         made = seen["looks"].pop(0) if seen["looks"] else seen["made"]
         return remote.Outcome({"cluster_diagnose": made} if made else {}, list(seen["failures"]))
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from typing import Any
 
@@ -22,8 +23,9 @@ def played(monkeypatch: pytest.MonkeyPatch) -> JSON:
     """What the playbook was given; its module returns `made`, its tasks `failures`."""
     seen: JSON = {"made": {"actions": [ACTION], "notes": [], "refusals": []}, "failures": []}
 
-    def play(name: str, inventory: str, variables: JSON, *, check: bool = False) -> remote.Outcome:
-        seen.update(name=name, inventory=inventory, variables=variables, check=check)
+    def play(name: str, arguments: argparse.Namespace, variables: JSON, **_options: bool) -> remote.Outcome:
+        seen.update(name=name, inventory=arguments.inventory, variables=variables)
+        seen["check"] = getattr(arguments, "check", False)
         results = {} if seen["made"] is None else {"orphan_purge": seen["made"]}
         return remote.Outcome(results, list(seen["failures"]))
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from typing import Any
 
@@ -25,8 +26,9 @@ def played(monkeypatch: pytest.MonkeyPatch) -> JSON:
     """What the playbook was given; its modules return `results`, its tasks `failures`."""
     seen: JSON = {"results": {"node_reinstall": ENDED}, "failures": []}
 
-    def play(name: str, inventory: str, variables: JSON, *, check: bool = False) -> remote.Outcome:
-        seen.update(name=name, inventory=inventory, variables=variables, check=check)
+    def play(name: str, arguments: argparse.Namespace, variables: JSON, **_options: bool) -> remote.Outcome:
+        seen.update(name=name, inventory=arguments.inventory, variables=variables)
+        seen["check"] = getattr(arguments, "check", False)
         return remote.Outcome(seen["results"], list(seen["failures"]))
 
     monkeypatch.setattr(reinstall.remote, "play", play)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 from pathlib import Path
 from typing import Any
@@ -21,8 +22,9 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> JSON:
     """What the playbook was given; its report says `outcome`, its gates `failures`."""
     seen: JSON = {"outcome": "done", "failures": [], "plan": True}
 
-    def play(name: str, inventory: str, variables: JSON, *, check: bool = False) -> remote.Outcome:
-        seen.update(name=name, inventory=inventory, variables=variables, check=check)
+    def play(name: str, arguments: argparse.Namespace, variables: JSON, **_options: bool) -> remote.Outcome:
+        seen.update(name=name, inventory=arguments.inventory, variables=variables)
+        seen["check"] = getattr(arguments, "check", False)
         (tmp_path / "report.json").write_text(json.dumps({"verdict": {"outcome": seen["outcome"]}}))
         results = {"recovery_plan": {"requorum_run_dir": str(tmp_path)}} if seen["plan"] else {}
         return remote.Outcome(results, list(seen["failures"]))

@@ -7,8 +7,6 @@ from __future__ import annotations
 import json
 import os
 import stat
-import sys
-from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -43,28 +41,6 @@ def token(tmp_path: Path) -> Path:
     return tmp_path / "token"
 
 
-# How a playbook is run
-
-
-@pytest.fixture
-def recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], JSON]:
-    """An ansible-playbook beside this Python that writes down how it was called."""
-    programs = tmp_path / "bin"
-    programs.mkdir()
-    script = f"""#!{sys.executable}
-import json, os, sys
-file = next(word[1:] for word in sys.argv if word.startswith("@"))
-folder = os.path.dirname(os.path.dirname(file))
-json.dump({{"argv": sys.argv, "file": file, "variables": json.load(open(file)), "cwd": os.getcwd(),
-           "modes": [oct(os.stat(path).st_mode) for path in (file, folder)], "folder": folder,
-           "env": dict(os.environ)}}, open({str(tmp_path / "call.json")!r}, "w"))
-"""
-    (programs / "ansible-playbook").write_text(script)
-    (programs / "ansible-playbook").chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(programs / "python"))
-    return lambda: dict(json.loads((tmp_path / "call.json").read_text()))
-
-
 @pytest.fixture
 def inventory(tmp_path: Path) -> Path:
     """One server, which is this machine; its groups are those of a cluster."""
@@ -75,52 +51,6 @@ all:
 """
     (tmp_path / "hosts.yml").write_text(text)
     return tmp_path / "hosts.yml"
-
-
-def test_variables_go_through_a_file_of_the_owner_that_is_gone_afterwards(
-    recorded: Callable[[], JSON], inventory: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
-    outcome = remote.play("snapshot_prune", "hosts.yml", {"requorum_s3_bucket": "only-in-the-file"}, check=True)
-    call = recorded()
-    assert outcome.failures == []
-    assert call["variables"] == {"requorum_s3_bucket": "only-in-the-file"}
-    assert "only-in-the-file" not in " ".join(call["argv"])
-    assert call["modes"] == [oct(stat.S_IFREG | 0o600), oct(stat.S_IFDIR | 0o700)]
-    assert not os.path.exists(call["folder"])
-    assert call["argv"][-1].endswith("/playbooks/snapshot_prune.yml") and Path(call["argv"][-1]).is_file()
-    assert "--check" in call["argv"] and str(inventory) in call["argv"]
-    assert call["cwd"] == call["env"]["PWD"] == str(tmp_path)
-    assert call["env"]["ANSIBLE_HOST_KEY_CHECKING"] == "True"
-    assert Path(call["env"]["ANSIBLE_COLLECTIONS_PATH"].split(":")[0], "ansible_collections").is_dir()
-
-
-def test_what_the_caller_has_set_stays(tmp_path: Path) -> None:
-    (tmp_path / "ansible.cfg").touch()
-    env = remote.environment({"SSH_ASKPASS": "/mine", "ANSIBLE_COLLECTIONS_PATH": "/c", "PATH": "/p"}, str(tmp_path))
-    assert env["SSH_ASKPASS"] == "/mine" and "ANSIBLE_CONFIG" not in env
-    assert env["ANSIBLE_COLLECTIONS_PATH"].endswith(":/c") and env["PATH"].endswith(":/p")
-    assert remote.environment({}, "/")["ANSIBLE_CONFIG"].endswith("/ansible.cfg")
-    assert remote.environment({"ANSIBLE_CONFIG": "/my.cfg"}, "/")["ANSIBLE_CONFIG"] == "/my.cfg"
-
-
-def event(kind: str, host: str, msg: str, **data: Any) -> JSON:
-    return {"event": kind, "event_data": {"host": host, "res": {"msg": msg}, **data}}
-
-
-def test_a_host_is_named_once_and_silent_ones_fail_nothing_by_themselves() -> None:
-    outcome = remote.Outcome()
-    for each in (
-        event("runner_on_failed", "r1", "r1: no room.", task_action="requorum.cluster.snapshot_put"),
-        event("runner_on_failed", "r2", "no room."),
-        event("runner_on_failed", "localhost", "no bucket."),
-        event("runner_on_failed", "r3", "ignored", ignore_errors=True),
-        event("runner_on_unreachable", "r4", "Task failed: No route\nto host"),
-    ):
-        remote._note(outcome, each)
-    assert outcome.failures == ["r1: no room.", "r2: no room.", "no bucket."]
-    assert outcome.silent == {"r4": "No route to host"}
-    assert outcome.results == {"snapshot_put": {"msg": "r1: no room.", "failed": True}}
 
 
 # Whole commands, on this machine

@@ -28,8 +28,8 @@ class Played:
         self._outcomes = list(outcomes)
         monkeypatch.setattr(remote, "play", self)
 
-    def __call__(self, name: str, _inventory: str, given: JSON, *, check: bool = False) -> remote.Outcome:
-        self.calls.append((name, given, check))
+    def __call__(self, name: str, arguments: argparse.Namespace, given: JSON) -> remote.Outcome:
+        self.calls.append((name, given, arguments.check))
         return self._outcomes.pop(0) if len(self._outcomes) > 1 else self._outcomes[0]
 
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import json
 from pathlib import Path
@@ -227,8 +228,9 @@ GOOD = {"name": "leader", "wanted": "one", "observed": "one, seen by 1", "state"
 def played(monkeypatch: pytest.MonkeyPatch, checks: list[JSON] | None, failures: list[str]) -> JSON:
     seen: JSON = {}
 
-    def play(name: str, inventory: str, variables: JSON, *, check: bool = False) -> remote.Outcome:
-        seen.update(name=name, inventory=inventory, variables=variables, check=check)
+    def play(name: str, arguments: argparse.Namespace, variables: JSON, **_options: bool) -> remote.Outcome:
+        seen.update(name=name, inventory=arguments.inventory, variables=variables)
+        seen["check"] = getattr(arguments, "check", False)
         made = {"holds": all(c["ok"] for c in checks or ()), "harvester": False, "asked": "r1", "compared_with": None}
         return remote.Outcome({} if checks is None else {"cluster_check": {**made, "checks": checks}}, failures)
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import re
@@ -282,10 +283,10 @@ def played(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[JSON]:
     """The variables of playbooks; each run leaves what the action leaves."""
     calls: list[JSON] = []
 
-    def play(name: str, _inventory: str, variables: JSON, *, check: bool = False) -> remote.Outcome:
+    def play(name: str, arguments: argparse.Namespace, variables: JSON, **_options: bool) -> remote.Outcome:
         assert name == "join_config"
-        calls.append({**variables, "check": check})
-        done = act(tmp_path / "join", url=variables.get("requorum_join_url", ""), check=check)
+        calls.append({**variables, "check": arguments.check})
+        done = act(tmp_path / "join", url=variables.get("requorum_join_url", ""), check=arguments.check)
         return remote.Outcome({"join_config": done})
 
     monkeypatch.setattr(remote, "play", play)

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import json
 from collections.abc import Callable, Iterator
@@ -415,8 +416,8 @@ def test_from_this_machine_where_only_a_kubeconfig_is_there(monkeypatch: pytest.
 def played(monkeypatch: pytest.MonkeyPatch) -> Iterator[JSON]:
     given: JSON = {"outcome": remote.Outcome()}
 
-    def play(name: str, _inventory: str, variables: JSON, *, check: bool = False) -> remote.Outcome:
-        given.update(name=name, variables=variables, check=check)
+    def play(name: str, arguments: argparse.Namespace, variables: JSON, **_options: bool) -> remote.Outcome:
+        given.update(name=name, variables=variables, check=arguments.check)
         outcome: remote.Outcome = given["outcome"]
         return outcome
 

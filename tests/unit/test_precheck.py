@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import argparse
 import copy
 import functools
 import hashlib
@@ -600,8 +601,9 @@ def test_page(name: str) -> None:
 def played(monkeypatch: pytest.MonkeyPatch) -> JSON:
     seen: JSON = {"made": MADE["ready"], "failures": []}
 
-    def play(name: str, inventory: str, variables: JSON, *, check: bool = False) -> remote.Outcome:
-        seen.update(name=name, inventory=inventory, variables=variables, check=check)
+    def play(name: str, arguments: argparse.Namespace, variables: JSON, **_options: bool) -> remote.Outcome:
+        seen.update(name=name, inventory=arguments.inventory, variables=variables)
+        seen["check"] = getattr(arguments, "check", False)
         results = {"cluster_precheck": {"precheck": seen["made"]}} if seen["made"] else {}
         return remote.Outcome(results, list(seen["failures"]))
 

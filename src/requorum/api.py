@@ -1,0 +1,229 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Playbooks of the collection, run by a program: typed events while they go on, a way to stop them, what came of them.
+
+    result = requorum.run("recover", "prod.yml", {"requorum_confirm": "prod"}, on_event=print)
+
+ansible-runner runs them. Its private folder (0700) holds the variables, and the environment that ansible-playbook gets;
+it is made without secrets and is gone afterwards.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _events, _timeline
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+
+from . import environment, events
+
+JSON = dict[str, Any]
+Hearer = Callable[[events.Event], object]
+
+
+@dataclass
+class Result:
+    """What came of a playbook."""
+
+    results: dict[str, JSON] = field(default_factory=dict)
+    """The last result of each of our modules, by its short name."""
+    failures: list[str] = field(default_factory=list)
+    """`host: what is wrong`."""
+    silent: dict[str, str] = field(default_factory=dict)
+    """Hosts that did not answer, and why; only where they were needed that fails a run."""
+    status: str = "successful"
+    """successful, failed, stopped (on request, between two actions), canceled or timeout."""
+
+    @property
+    def ok(self) -> bool:
+        """It came to its end, and nothing failed."""
+        return self.status == "successful"
+
+    @property
+    def folder(self) -> Path | None:
+        """The run's folder below recoveries/, where it has one."""
+        found = [_timeline.run_dir(result) for result in self.results.values()]
+        return next((Path(path) for path in reversed(found) if path), None)
+
+    @property
+    def reports(self) -> dict[str, Path]:
+        """Files of that folder that are there: report.html, report.json, timeline.jsonl, diagnosis.html and so on."""
+        return {path.name: path for path in sorted(self.folder.iterdir()) if path.is_file()} if self.folder else {}
+
+
+class Run:
+    """A playbook that goes on."""
+
+    def __init__(
+        self,
+        playbook: str,
+        inventory: str | os.PathLike[str],
+        variables: Mapping[str, Any] | None = None,
+        *,
+        check: bool = False,
+        on_event: Hearer | None = None,
+        timeout: float | None = None,
+    ) -> None:
+        """Begin it. timeout: seconds after which it is canceled, which may be in the midst of an action."""
+        path = os.path.abspath(inventory)
+        if not os.path.exists(path):
+            raise RequorumError(f"{inventory}: there is no such file or folder.", "Name an inventory with servers.")
+        for name in variables or {}:
+            if _timeline.is_secret(name):
+                raise RequorumError(f"{name} is a secret, and would be kept in a file.", f"Put it there: {name}_file.")
+        self.result, self.began = Result(), time.monotonic()
+        self._reader, self._hear = events.Reader(), on_event or (lambda _event: None)
+        self._begun = self._canceled = self._ended = False
+        self._error: BaseException | None = None
+        self._folder = Path(tempfile.mkdtemp(prefix="requorum-"))  # 0700
+        try:
+            self._runner = self._prepare(playbook, path, dict(variables or {}), check, timeout)
+        except BaseException:
+            shutil.rmtree(self._folder)
+            raise
+        self._thread = threading.Thread(target=self._go, name=f"requorum {playbook}", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it after the current action, if one was begun; else at once, since nothing was changed."""
+        (self._folder / "stop").touch()
+        if not self._begun:
+            self.cancel()
+
+    def cancel(self) -> None:
+        """End it at once. What runs on a node may go on there; running it again looks first."""
+        self._canceled = True
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self._thread.is_alive()
+
+    def wait(self, seconds: float | None = None) -> Result | None:
+        """What came of it when it has ended; None where it goes on after so many seconds.
+
+        What `on_event` has raised is raised here; it ended the run.
+        """
+        self._thread.join(seconds)
+        if self._thread.is_alive():
+            return None
+        if self._error:
+            raise self._error
+        return self.result
+
+    def _prepare(self, playbook: str, inventory: str, variables: JSON, check: bool, timeout: float | None) -> Any:
+        from ansible_runner import interface  # takes as long to import as the other commands take to run
+
+        cwd = os.getcwd()
+        given = environment.of(os.environ, cwd, self._folder)
+        given |= {_events.WANTED: "1", _events.STOP: str(self._folder / "stop")}
+        runner = interface.init_runner(
+            private_data_dir=str(self._folder),
+            project_dir=cwd,  # paths of the inventory are relative to where the user is
+            playbook=str(environment.COLLECTION / "playbooks" / f"{playbook}.yml"),
+            inventory=inventory,
+            extravars=variables,
+            envvars=given,
+            settings={"pexpect_timeout": 0.2, "job_timeout": timeout or 0},
+            cmdline="--check" if check else None,
+            quiet=True,
+            event_handler=self._heard,
+            cancel_callback=lambda: self._canceled,
+        )
+        # The runner hands the caller's environment on, and writes it into a file.
+        runner.config.env = environment.without_strangers(runner.config.env, os.environ, given)
+        return runner
+
+    def _go(self) -> None:
+        try:
+            self._runner.run()
+            self._conclude()
+        except BaseException as error:
+            self._error = self._error or error
+        finally:
+            with contextlib.suppress(OSError):
+                shutil.rmtree(self._folder)
+
+    def _heard(self, raw: JSON) -> bool:
+        _note(self.result, raw)
+        try:
+            for event in self._reader.read(raw):
+                self._begun = self._begun or (isinstance(event, events.Action) and event.state == "begun")
+                self._hear(event)
+        except BaseException as error:  # the runner would take it for a fault of its own
+            self._error = self._error or error
+            self._canceled = True
+        return False  # nothing of it is kept in a file
+
+    def _conclude(self) -> None:
+        result, runner = self.result, self._runner
+        if runner.rc and not result.failures:
+            result.failures += [f"{host}: {why}" for host, why in result.silent.items()]
+        if runner.rc and not result.failures and runner.status == "failed":  # it never came to a task
+            with runner.stdout as text:
+                result.failures.append(_last_words(text.read()))
+        result.status = runner.status
+        if runner.status == "failed" and (self._folder / "stop").exists():
+            result.status = "stopped"
+
+
+def run(
+    playbook: str,
+    inventory: str | os.PathLike[str],
+    variables: Mapping[str, Any] | None = None,
+    *,
+    check: bool = False,
+    on_event: Hearer | None = None,
+    timeout: float | None = None,
+) -> Result:
+    """Run playbooks/<playbook>.yml to its end.
+
+    variables: those of docs/variables.md; secrets are given as files. on_event: is called with each `events.Event`, in
+    a thread of its own. RequorumError for what cannot be run at all; what fails while it runs stands in the result.
+    """
+    with started(playbook, inventory, variables, check=check, on_event=on_event, timeout=timeout) as going:
+        while (result := going.wait(0.5)) is None:
+            pass
+        return result
+
+
+@contextlib.contextmanager
+def started(playbook: str, inventory: str | os.PathLike[str], *arguments: Any, **options: Any) -> Iterator[Run]:
+    """The same, while it goes on; it is canceled where the block ends before it."""
+    going = Run(playbook, inventory, *arguments, **options)
+    try:
+        yield going
+    finally:
+        if going.running:
+            going.cancel()
+            going._thread.join(30)
+
+
+def _note(result: Result, raw: JSON) -> None:
+    """Take what one of the runner's events says into the result."""
+    data: JSON = raw.get("event_data") or {}
+    kind, found, action = raw.get("event"), data.get("res") or {}, events.action_of(data)
+    if kind in ("runner_on_ok", "runner_on_failed") and action:
+        failed = {"failed": True} if kind == "runner_on_failed" else {}  # which the event alone says
+        result.results[action] = {**found, **failed}
+    if kind == "runner_on_failed" and not data.get("ignore_errors"):
+        host, why = str(data.get("host")), events.why(data)
+        said = host == "localhost" or why.startswith(f"{host}:")
+        result.failures.append(why if said else f"{host}: {why}")
+    elif kind == "runner_on_unreachable":
+        result.silent[str(data.get("host"))] = events.why(data)
+
+
+def _last_words(text: str) -> str:
+    lines = [line for line in (line.strip() for line in text.splitlines()) if line]
+    errors = [line for line in lines if "ERROR" in line]
+    return (errors or lines or ["ansible-playbook could not be run"])[-1]
