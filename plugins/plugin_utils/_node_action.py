@@ -262,7 +262,7 @@ class PlanAction(NodeAction):
 
     def _execute(self, actions: t.Iterable[JSON]) -> t.Iterator[JSON]:
         for action in actions:
-            if self.orphaned or any(entry["result"].startswith("failed") for entry in recorded(self.run_dir)):
+            if self.orphaned or has_failed(self.run_dir):
                 return
             self.action, started, clock = action, now(), time.monotonic()
             try:
@@ -366,6 +366,11 @@ def append(path: str, entry: JSON) -> None:
 def recorded(run_dir: str) -> list[JSON]:
     """The actions of this run so far, on all hosts."""
     return lines(os.path.join(run_dir, "actions.jsonl"))
+
+
+def has_failed(run_dir: str) -> bool:
+    """Whether an action of this run has: then no later one is done, on any host."""
+    return any(entry["result"].startswith("failed") for entry in recorded(run_dir))
 
 
 def lines(path: str) -> list[JSON]:
