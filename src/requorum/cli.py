@@ -19,6 +19,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from . import (
     __version__,
     await_join,
+    completion,
     diagnose,
     export,
     force_sync,
@@ -67,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Every command with its options."""
     top = argparse.ArgumentParser("requorum", allow_abbrev=False)
-    top.description = "Reads, proves and mines datastores of RKE2 and K3s clusters that lost etcd quorum."
+    top.description = "Brings RKE2, K3s and Harvester clusters back that lost etcd quorum."
     top.add_argument("--version", action="version", version=f"requorum {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     snapshot.add(commands)
@@ -86,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     precheck.add(commands)
     diagnose.add(commands)
     rules.add(commands)
+    completion.add(commands)
     return top
 
 
