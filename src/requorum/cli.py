@@ -23,6 +23,7 @@ from . import (
     diagnose,
     export,
     force_sync,
+    init,
     inspect,
     join_config,
     orphans,
@@ -87,6 +88,7 @@ def parser() -> argparse.ArgumentParser:
     precheck.add(commands)
     diagnose.add(commands)
     rules.add(commands)
+    init.add(commands)
     completion.add(commands)
     return top
 

@@ -98,7 +98,8 @@ def test_every_playbook_is_there(page: Path) -> None:
 
 def test_they_would_be_found(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
-    page.write_text("# A `b`: c\n[x](#a-b-c) [y](#other) [z](gone.md)\n```\n[not](a-link.md)\n$ requorum verify -i INV\n```\n")
+    links_ = "[x](#a-b-c) [y](#other) [z](gone.md)"
+    page.write_text(f"# A `b`: c\n{links_}\n```\n[not](a-link.md)\n$ requorum verify -i INV\n```\n")
     assert list(dead(page)) == ["#other: no such heading", "gone.md: no such file"]
     assert typed(page, "requorum") == ["requorum verify -i INV"]
     assert wrong("requorum snapshot list|get FILE") is None and wrong("requorum COMMAND --help") is None
