@@ -24,7 +24,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "requorum-setup"
 
 # What shows that a package is there -> its name. The packages of lab hosts are lab/packages.py's business.
-TEST = {"git": "git", "shellcheck": "shellcheck"}
+TEST = {"git": "git", "shellcheck": "shellcheck", "groff": "groff-base", "zsh": "zsh", "fish": "fish"}
 if "ID=ubuntu" not in Path("/etc/os-release").read_text().splitlines():  # there it is a snap: bring your own browser
     TEST["chromium"] = "chromium"
 NEEDS = {"dev": {}, "test": TEST}

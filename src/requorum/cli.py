@@ -19,9 +19,11 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from . import (
     __version__,
     await_join,
+    completion,
     diagnose,
     export,
     force_sync,
+    init,
     inspect,
     join_config,
     orphans,
@@ -88,6 +90,8 @@ def parser() -> argparse.ArgumentParser:
     precheck.add(commands)
     diagnose.add(commands)
     rules.add(commands)
+    init.add(commands)
+    completion.add(commands)
     return top
 
 
