@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Fill a folder with our wheel and every wheel that requirements.lock pins, each checked by its hashes.
 
-    python tools/wheels.py FOLDER
+    python -m tools.wheels FOLDER
 
 The execution environment and the air-gap tarball install from such a folder, with no index.
 """
