@@ -8,7 +8,6 @@ import hashlib
 import os
 import subprocess
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -27,19 +26,19 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def unpacked(archive: Path, tmp_path: Path) -> Iterator[Path]:
+def unpacked(archive: Path, tmp_path: Path) -> Path:
     with tarfile.open(archive) as tar:
         tar.extractall(tmp_path, filter="data")
     [folder] = tmp_path.iterdir()
-    yield folder
+    return folder
 
 
 def alone(home: Path, *command: str | Path, path: str = SEARCH) -> subprocess.CompletedProcess[str]:
     """Run it with no network, no setting of ours and an empty home."""
     home.mkdir(exist_ok=True)
     environment = {"HOME": str(home), "PATH": path, "LANG": "C.UTF-8"}
-    return subprocess.run(["/usr/bin/unshare", "--net", *command], env=environment, cwd=home, text=True, capture_output=True,
-                          stdin=subprocess.DEVNULL, timeout=120)
+    return subprocess.run(["/usr/bin/unshare", "--net", *command], env=environment, cwd=home, text=True,
+                          capture_output=True, stdin=subprocess.DEVNULL, timeout=120)
 
 
 def test_it_installs_without_a_network_and_runs(archive: Path, unpacked: Path, tmp_path: Path) -> None:
