@@ -21,6 +21,7 @@ from . import (
     await_join,
     diagnose,
     export,
+    fleet,
     force_sync,
     inspect,
     join_config,
@@ -82,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     reinstall.add(commands)
     verify.add(commands)
     inspect.add(commands)
+    fleet.add(commands)
     upgrade.add(commands)
     precheck.add(commands)
     diagnose.add(commands)
