@@ -14,6 +14,7 @@ import queue
 import threading
 import time
 import typing as t
+import warnings
 
 from ansible.vars.hostvars import HostVarsVars
 
@@ -62,10 +63,12 @@ def read(action: NodeAction, cluster: _clusters.Cluster, hosts: Members, seconds
 
     # Daemons: one that hangs must not keep the worker.
     threads = [threading.Thread(target=work, daemon=True) for _ in range(min(SIDE_BY_SIDE, len(hosts)))]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(max(0.0, until - time.monotonic()))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # which one thread would switch on again below another (_x509)
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(max(0.0, until - time.monotonic()))
     late = {"requorum_read": {"msg": f"it was not read within {seconds:.0f} s (requorum_timeouts.fleet)"}}
     return {name: _Layered(hosts[name], found.get(name, late)) for name in hosts}
 
