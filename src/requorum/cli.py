@@ -22,6 +22,7 @@ from . import (
     completion,
     diagnose,
     export,
+    fleet,
     force_sync,
     init,
     inspect,
@@ -86,6 +87,7 @@ def parser() -> argparse.ArgumentParser:
     reinstall.add(commands)
     verify.add(commands)
     inspect.add(commands)
+    fleet.add(commands)
     upgrade.add(commands)
     precheck.add(commands)
     diagnose.add(commands)
