@@ -10,8 +10,6 @@ import os
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _overview, _overview_text
-
 from . import inputs, remote
 from .output import Result
 
@@ -41,11 +39,13 @@ def run(arguments: argparse.Namespace) -> Result:
     variables: JSON = dict(arguments.extra_var)
     if arguments.prometheus:
         variables["requorum_prometheus"] = os.path.abspath(arguments.prometheus)
-    outcome = remote.play(arguments.playbook, arguments.inventory, variables)
+    outcome = remote.play(arguments.playbook, arguments, variables)
     made = outcome.results.get("fleet_overview", {})
     if "overview" not in made:
         notes = outcome.failures or ["Nothing came back."]
         return Result([], {"schema": 1, "errors": notes}, notes, FAILED)
+    from ansible_collections.requorum.cluster.plugins.module_utils import _overview, _overview_text
+
     path = Path(made["overview"])
     document: JSON = json.loads(path.read_text("utf-8"))
     text = _overview_text.text(document, everything=arguments.all, folder=str(path.parent))

@@ -58,7 +58,7 @@ def init(arguments: argparse.Namespace) -> Result:
     agents = (entry["api"] or {}).get("nodes") is not None
     with open(path, "x", encoding="utf-8") as file:
         file.write(inventory.text(found, variables, heads, agents=agents))
-    outcome = remote.play("survey", str(path), _more(arguments))
+    outcome = _survey(path, arguments)
     rows = [_tested(host, outcome, variables) for host in found]
     return _result(path, rows, entry, agents=agents)
 
@@ -78,8 +78,10 @@ def _variables(arguments: argparse.Namespace, user: str, cluster: str) -> JSON:
     return {**found, "ansible_become": True, **given}
 
 
-def _more(arguments: argparse.Namespace) -> JSON:
-    return ACCEPT if arguments.accept_new_host_keys else {}
+def _survey(path: Path, arguments: argparse.Namespace) -> remote.Outcome:
+    """Read every host of an inventory."""
+    asked = argparse.Namespace(**{**vars(arguments), "inventory": str(path)})
+    return remote.play("survey", asked, ACCEPT if arguments.accept_new_host_keys else {})
 
 
 def _read(server: str, variables: JSON, arguments: argparse.Namespace) -> JSON:
@@ -87,7 +89,7 @@ def _read(server: str, variables: JSON, arguments: argparse.Namespace) -> JSON:
     with tempfile.TemporaryDirectory(prefix="requorum-") as folder:
         alone = Path(folder, "hosts.yml")
         alone.write_text(inventory.text([inventory.Host(server, server, "servers")], variables, (), agents=True))
-        outcome = remote.play("survey", str(alone), _more(arguments))
+        outcome = _survey(alone, arguments)
     reasons = [*outcome.silent.values(), *outcome.failures]
     if reasons:
         why = inventory.reason(reasons[0], server)
@@ -137,7 +139,7 @@ def _result(path: Path, rows: Sequence[JSON], entry: JSON, *, agents: bool) -> R
                     "recovery does without them; add them to restart them with it.")  # fmt: skip
     table = Table(("STATE", "HOST", "GROUP", ""),
                   [(row["state"], row["name"], row["group"], _words(row)) for row in rows])  # fmt: skip
-    blocks = [" ".join(said), table, "Next:\n\n" + "".join(f"  {line}\n" for line in commands)]
+    blocks: list[str | Table] = [" ".join(said), table, "Next:\n\n" + "".join(f"  {line}\n" for line in commands)]
     document = {"schema": 1, "inventory": str(path), "distro": entry["distro"], "version": entry.get("version"),
                 "harvester": (entry.get("harvester") or {}).get("harvester"), "source": inventory.source(entry),
                 "agents_known": agents, "hosts": rows, "next": commands}  # fmt: skip

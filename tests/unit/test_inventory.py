@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import argparse
+
 import json
 from pathlib import Path
 from typing import Any
@@ -106,9 +108,9 @@ def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> JSON:
     """What the playbook was given; the first time the server is read, then all hosts."""
     seen: JSON = {"entry": entry(running=True, nodes=NODES), "calls": [], "first": {}, "silent": {}, "failures": []}
 
-    def play(name: str, inventory_: str, variables: JSON, *, check: bool = False) -> remote.Outcome:
+    def play(name: str, arguments: argparse.Namespace, variables: JSON, **_options: bool) -> remote.Outcome:
         alone = not seen["calls"]
-        seen["calls"].append((name, yaml.safe_load(Path(inventory_).read_text()), variables))
+        seen["calls"].append((name, yaml.safe_load(Path(arguments.inventory).read_text()), variables))
         if alone:
             return remote.Outcome({"node_info": {"requorum_node": seen["entry"]}}, [], seen["first"])
         return remote.Outcome({}, seen["failures"], seen["silent"])
