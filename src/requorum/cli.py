@@ -33,6 +33,7 @@ from . import (
     rejoin,
     rotate,
     rules,
+    runs,
     snapshot,
     token,
     upgrade,
@@ -89,6 +90,7 @@ def parser() -> argparse.ArgumentParser:
     diagnose.add(commands)
     rules.add(commands)
     init.add(commands)
+    runs.add(commands)
     completion.add(commands)
     return top
 

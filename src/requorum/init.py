@@ -66,7 +66,7 @@ def init(arguments: argparse.Namespace) -> Result:
 def _variables(arguments: argparse.Namespace, user: str, cluster: str) -> JSON:
     """Those of the file: no secret, since others may read it."""
     given = dict(arguments.extra_var)
-    if secret := next((name for name in given if "pass" in name or "token" in name and "file" not in name), None):
+    if secret := next((name for name in given if "pass" in name or ("token" in name and "file" not in name)), None):
         raise Usage(f"-e {secret}: a secret does not belong into an inventory in clear. Encrypt it by ansible-vault.")
     found: JSON = {"requorum_cluster": cluster}
     if user:
@@ -137,7 +137,7 @@ def _result(path: Path, rows: Sequence[JSON], entry: JSON, *, agents: bool) -> R
                     "recovery does without them; add them to restart them with it.")  # fmt: skip
     table = Table(("STATE", "HOST", "GROUP", ""),
                   [(row["state"], row["name"], row["group"], _words(row)) for row in rows])  # fmt: skip
-    blocks = [" ".join(said), table, "Next:\n\n" + "".join(f"  {line}\n" for line in commands)]
+    blocks: list[str | Table] = [" ".join(said), table, "Next:\n\n" + "".join(f"  {line}\n" for line in commands)]
     document = {"schema": 1, "inventory": str(path), "distro": entry["distro"], "version": entry.get("version"),
                 "harvester": (entry.get("harvester") or {}).get("harvester"), "source": inventory.source(entry),
                 "agents_known": agents, "hosts": rows, "next": commands}  # fmt: skip
