@@ -35,6 +35,7 @@ from . import (
     rejoin,
     rotate,
     rules,
+    runs,
     snapshot,
     token,
     upgrade,
@@ -93,6 +94,7 @@ def parser() -> argparse.ArgumentParser:
     diagnose.add(commands)
     rules.add(commands)
     init.add(commands)
+    runs.add(commands)
     completion.add(commands)
     return top
 

@@ -66,7 +66,7 @@ def init(arguments: argparse.Namespace) -> Result:
 def _variables(arguments: argparse.Namespace, user: str, cluster: str) -> JSON:
     """Those of the file: no secret, since others may read it."""
     given = dict(arguments.extra_var)
-    if secret := next((name for name in given if "pass" in name or "token" in name and "file" not in name), None):
+    if secret := next((name for name in given if "pass" in name or ("token" in name and "file" not in name)), None):
         raise Usage(f"-e {secret}: a secret does not belong into an inventory in clear. Encrypt it by ansible-vault.")
     found: JSON = {"requorum_cluster": cluster}
     if user:

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""An inventory out of what one server knows: who belongs to the cluster, the file, and what keeps a host from answering.
+"""An inventory out of what one server knows: who is of the cluster, the file, and what keeps a host from being read.
 
 A server is every member of etcd and every Node of the control plane, dead ones too: a recovery has to know them all.
 """
@@ -31,7 +31,7 @@ class Host:
 
 
 def hosts(entry: JSON, typed: str) -> list[Host]:
-    """All that this server, an entry of ClusterState, knows; it is reached as it was typed, others as they are listed."""
+    """All that this server, an entry of ClusterState, knows; it is reached as typed, others as they are listed."""
     view = _server.view(entry)
     nodes = {node["name"]: node for node in (entry.get("api") or {}).get("nodes") or ()}
     at = {address: name for name, node in nodes.items() for address in node["addresses"]}
@@ -74,7 +74,7 @@ def text(found: Sequence[Host], variables: JSON, heads: Sequence[str], *, agents
                 if host.group == group]  # fmt: skip
         lines += [f"    {group}:", *(["      hosts:", *rows] if rows else ["      hosts: {}"])]
     if not agents:
-        lines.append("      # Which agents there are only the API knows. By hand: hosts: {a1: {ansible_host: 192.0.2.21}}")
+        lines.append("      # Only the API knows which there are. By hand: hosts: {a1: {ansible_host: 192.0.2.21}}")
     return "\n".join(lines) + "\n"
 
 
@@ -100,8 +100,8 @@ def trouble(why: str, login: str, address: str, key: str = "") -> Trouble:
     """By the words of ssh and sudo. login: [user@]address."""
     said = why.lower()
     if "identification has changed" in said or "offending" in said:
-        return Trouble("another host key", f"If it was installed anew, `ssh-keygen -R {address}`, then as for a new host: "
-                       f"`{scan(address)}`. If not, something else answers there.")  # fmt: skip
+        return Trouble("another host key", f"If it was installed anew, `ssh-keygen -R {address}`, then as for a new "
+                       f"host: `{scan(address)}`. If not, something else answers there.")  # fmt: skip
     if "host key verification failed" in said:
         return Trouble("unknown host key", f"`{scan(address)}` shows its key; compare it with that of the host "
                        "(/etc/ssh/ssh_host_ed25519_key.pub), then add it to ~/.ssh/known_hosts.")  # fmt: skip

@@ -75,7 +75,8 @@ def test_without_an_api_the_datastore_names_the_servers() -> None:
 
 @pytest.mark.parametrize("name", ["s1", "no", "null", "10", "0x1f", "a: b", "fd00::1", "::1", "2026-11-29", "x#y", "~"])
 def test_every_name_is_read_back_as_it_was(name: str) -> None:
-    made = inventory.text([Host(name, name, "servers")], {"ansible_user": name, "ansible_become": True}, (), agents=True)
+    variables = {"ansible_user": name, "ansible_become": True}
+    made = inventory.text([Host(name, name, "servers")], variables, (), agents=True)
     read = yaml.safe_load(made)["all"]
     assert read["children"]["servers"]["hosts"] == {name: {"ansible_host": name}}
     assert read["vars"] == {"ansible_user": name, "ansible_become": True}
