@@ -33,6 +33,7 @@ from . import (
     recover,
     reinstall,
     rejoin,
+    resume,
     rotate,
     rules,
     runs,
@@ -76,6 +77,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"requorum {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     recover.add(commands)
+    resume.add(commands)
     snapshot.add(commands)
     rejoin.add(commands)
     rotate.add(commands)

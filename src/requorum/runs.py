@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`requorum status` and `requorum report`: what the runs on this controller have left in their folders.
 
-A run that was killed has no last report. Whether one still goes on cannot be known from its folder; its timeline tells
-when it was last heard, and whether Ansible came to its end.
+A run that was killed has no last report. Whether one goes on is known of those that `requorum` has started on this machine
+(command.json); of others their timeline tells when they were last heard, and whether Ansible came to its end.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _report_text, _timeline
 
+from . import command
 from .inputs import Usage
 from .output import Result, Table, wrapped
 
@@ -25,7 +26,7 @@ JSON = Mapping[str, Any]
 FAILED, FOUND = 1, 4
 RECENT = 60
 """Seconds after which a run that writes nothing is not taken for one that may still go on; every wait speaks sooner."""
-OPEN = ("failed", "unfinished", "perhaps running")
+OPEN = ("failed", "unfinished", "running", "perhaps running")
 """Outcomes of which something is left to do."""
 CODES = {"failed": 1, "refused": 3}
 
@@ -39,7 +40,7 @@ class Run:
     started: str
     purpose: str
     outcome: str
-    """Of the report; `unfinished`: it began and has no end; `perhaps running`: the same, and it was just heard."""
+    """Of the report; without a last one `unfinished`, `running`, or `perhaps running` where it was just heard."""
     phase: str
     """The last one that it came to."""
     done: int
@@ -72,9 +73,8 @@ def status(arguments: argparse.Namespace) -> Result:
     if not root.is_dir():
         raise Usage(f"--output {root}: no such folder. It is requorum_output of the runs, and recoveries/ by default.")
     now = datetime.now(UTC)
-    found = [run for folder in sorted(root.glob("*/*T*Z")) if (run := read(folder, now))]
-    found = [run for run in found if arguments.cluster in (None, run.cluster)]
-    newest = {run.cluster: run for run in found if _acted(run)}
+    found = [run for run in _all(root, now) if arguments.cluster in (None, run.cluster)]
+    newest = _newest(found)
     shown = [run for run in found if arguments.all or _acted(run)][::-1]
     document = {"schema": 1, "runs": [asdict(run) for run in shown]}
     code = FOUND if any(run.outcome in OPEN for run in newest.values()) else 0
@@ -86,6 +86,19 @@ def status(arguments: argparse.Namespace) -> Result:
     going = [run for run in newest.values() if run.next and run.outcome not in ("recovered", "done", "healthy")]
     blocks: list[str | Table] = [table, *(_going(run) for run in going)]
     return Result(blocks, document, [], code)
+
+
+def unfinished(root: Path, now: datetime) -> list[Run]:
+    """The last run of each cluster, where it did not come to its end."""
+    return [run for run in _newest(_all(root, now)).values() if run.outcome in OPEN]
+
+
+def _all(root: Path, now: datetime) -> list[Run]:
+    return [run for folder in sorted(root.glob("*/*T*Z")) if (run := read(folder, now))]
+
+
+def _newest(found: list[Run]) -> dict[str, Run]:
+    return {run.cluster: run for run in found if _acted(run)}
 
 
 def _acted(run: Run) -> bool:
@@ -100,8 +113,11 @@ def _words(run: Run) -> str:
 
 
 def _going(run: Run) -> str:
+    if run.outcome == "running":
+        return f"{run.cluster}: it goes on. Ctrl-C where it runs ends it after its current action."
     maybe = "look first whether it still goes on (ps), then " if run.outcome == "perhaps running" else ""
-    lines = wrapped(f"{run.cluster}: {maybe}the same command goes on from what it finds:")
+    how = f"requorum resume {run.cluster}, or " if command.load(run.folder) else ""
+    lines = wrapped(f"{run.cluster}: {maybe}{how}the same command goes on from what it finds:")
     return "\n".join([*lines, "", *_report_text.pasted(str(run.next))]) + "\n"
 
 
@@ -117,7 +133,10 @@ def read(folder: Path, now: datetime) -> Run | None:
     if outcome == "planned" and (made.get("run") or {}).get("mode") != "check":  # the last report is not written yet
         ended = any(event["event"] == "stats" for event in events)
         begun = "unfinished" if actions else "not confirmed"
-        outcome = begun if ended or not _recent(events, now) else "perhaps running"
+        record = command.load(folder)
+        lives = command.running(record) if record and not ended else None
+        maybe = "perhaps running" if lives is None and not ended and _recent(events, now) else begun
+        outcome = "running" if lives else maybe
     last = actions[-1] if actions else None
     number = int(last["phase"]) if last else max((int(event["phase"] or 0) for event in events), default=0)
     phases = plan.get("phases") or ()
@@ -129,7 +148,7 @@ def read(folder: Path, now: datetime) -> Run | None:
         str(phases[number - 1]) if 0 < number <= len(phases) else "",
         sum(not str(row["result"]).startswith("failed") for row in actions), len(plan.get("actions") or ()),
         f"Last: {last['id']} {last['node']} {last['what']} ({ended_as})" if last else "No action was begun",
-        again if outcome in ("unfinished", "perhaps running") else verdict,
+        again if outcome in OPEN[1:] else verdict,
     )  # fmt: skip
 
 
@@ -152,7 +171,7 @@ def report(arguments: argparse.Namespace) -> Result:
     document = _load(folder / "report.json")
     if document:
         run = read(folder, datetime.now(UTC))
-        unfinished = run is not None and run.outcome in ("unfinished", "perhaps running")
+        unfinished = run is not None and run.outcome in OPEN[1:]
         notes = [_unfinished(run)] if run and unfinished else []
         code = FAILED if unfinished else CODES.get(document["verdict"]["outcome"], 0)
         return Result([_report_text.summary(document, str(folder))], document, notes, code)

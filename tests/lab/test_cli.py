@@ -82,6 +82,11 @@ def playing(lab: Lab) -> list[str]:
     return [line for line in listed.splitlines() if "ansible-playbook" in line and str(lab.inventory) in line]
 
 
+def called(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    """`requorum` without a terminal."""
+    return subprocess.run([*COMMAND, *words], cwd=folder, capture_output=True, text=True, timeout=300, check=False)
+
+
 def test_a_recovery_in_a_terminal_is_stopped_between_two_actions_and_goes_on(rke2: Lab, tmp_path: Path) -> None:
     lab = rke2
     before = objects.objects(lab)
@@ -111,12 +116,15 @@ def test_a_recovery_in_a_terminal_is_stopped_between_two_actions_and_goes_on(rke
     assert {entry["result"].startswith("failed") for entry in done[:-1]} == {False}
     assert not playing(lab)
 
-    run = subprocess.run([*COMMAND, "recover", *cluster, "--confirm", lab.name, "--json"], cwd=tmp_path,
-                         capture_output=True, text=True, timeout=300, check=False)  # fmt: skip
+    status = called(tmp_path, "status", "--json")
+    assert status.returncode == 4 and json.loads(status.stdout)["runs"][0]["outcome"] == "failed"
+    run = called(tmp_path, "resume", "--json")
     assert run.returncode == 0, run.stderr
     report = json.loads(run.stdout)
     assert report["verdict"]["outcome"] == "recovered"
-    told = [json.loads(line) for line in run.stderr.splitlines()]
+    command, *lines = run.stderr.splitlines()
+    assert command.startswith("requorum recover -i ")
+    told = [json.loads(line) for line in lines]
     ended = [(event["phase"], event["node"], event["verb"]) for event in told
              if event["event"] == "action" and event["state"] == "done"]  # fmt: skip
     assert sorted(ended) == sorted((a["phase"], a["node"], a["verb"]) for a in report["actions"])
@@ -125,8 +133,7 @@ def test_a_recovery_in_a_terminal_is_stopped_between_two_actions_and_goes_on(rke
 
 
 def test_plain_lines_of_a_command_that_only_reads_are_none(rke2: Lab, tmp_path: Path) -> None:
-    words = [*COMMAND, "inspect", "-i", str(rke2.inventory)]
-    run = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    run = called(tmp_path, "inspect", "-i", str(rke2.inventory))
     assert run.returncode in (0, 4) and run.stderr == ""
 
 
@@ -140,3 +147,17 @@ def test_signals(signal: str, rke2: Lab, tmp_path: Path) -> None:
         out, _err = run.communicate(timeout=60)
     assert (run.returncode, bool(out)) == ((130, False) if signal == "TERM" else (0, True))
     wait_for("nobody to play", lambda: (not playing(rke2), str(playing(rke2))), 20)
+
+
+def test_examples_of_the_python_api(
+    rke2: Lab, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = re.findall(r"^```python\n(.*?)^```", Path("docs/python-api.md").read_text("utf-8"), re.M | re.S)
+    assert len(examples) == 4
+    (tmp_path / "prod.yml").symlink_to(rke2.inventory)
+    monkeypatch.chdir(tmp_path)
+    for example in examples:
+        exec(compile(example, "docs/python-api.md", "exec"), {})
+    out = capsys.readouterr().out.splitlines()
+    assert out[0].startswith("successful [] {}") and out[-1] == "successful"
+    assert len(list((tmp_path / "recoveries" / rke2.name).glob("*/report.json"))) == 2

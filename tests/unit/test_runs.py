@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import argparse
 import json
+import os
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +15,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose, _report, _rules, _timeline
-from requorum import cli, runs
+from requorum import cli, command, remote, runs
 from tests.unit import runs as made
 
 JSON = dict[str, Any]
@@ -140,3 +142,71 @@ def test_another_folder_tells_what_it_holds(tmp_path: Path, capsys: pytest.Captu
 def test_no_such_folder(tmp_path: Path) -> None:
     assert cli.main(["status", "--output", str(tmp_path / "gone")]) == 2
     assert cli.main(["report", str(tmp_path / "gone")]) == 2 == cli.main(["report", str(tmp_path)])
+
+
+# Going on
+
+
+def recorded(path: Path, *argv: str, pid: int | None = None) -> None:
+    command.save(str(path), argv)
+    if pid:
+        record = json.loads((path / command.FILE).read_text())
+        (path / command.FILE).write_text(json.dumps(record | {"pid": pid}))
+
+
+@pytest.fixture
+def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[tuple[Any, ...]]:
+    calls: list[tuple[Any, ...]] = []
+
+    def play(name: str, arguments: argparse.Namespace, variables: JSON, **_options: bool) -> remote.Outcome:
+        calls.append((name, arguments.inventory, variables, os.getcwd(), arguments.argv))
+        return remote.Outcome(failures=["no"])
+
+    monkeypatch.setattr(remote, "play", play)
+    monkeypatch.chdir(tmp_path)
+    return calls
+
+
+ARGV = ("recover", "-i", "prod.yml", "--confirm", "prod", "--plan-id", "abc", "-e", "requorum_plan_id=abc", "-e", "x=1")
+
+
+def test_resume_types_the_same_command_again_without_the_plan_that_is_no_more(
+    played: list[tuple[Any, ...]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded(folder(tmp_path / "recoveries", "failed", [action(0)]), *ARGV, pid=2**30)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert cli.main(["resume", "--output", "../recoveries"]) == 1
+    assert played == [("recover", "prod.yml", {"x": "1", "requorum_confirm": "prod"}, str(tmp_path), list(ARGV))]
+
+
+def test_a_run_whose_process_lives_is_left_alone(
+    played: list[tuple[Any, ...]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = folder(tmp_path / "recoveries", "planned", [action(0)])
+    recorded(path, *ARGV)
+    assert cli.main(["resume", "prod"]) == 5 and not played
+    assert "still goes on, in process" in capsys.readouterr().err
+    assert runs.read(path, NOW).outcome == "running"  # type: ignore[union-attr]
+    recorded_at = json.loads((path / command.FILE).read_text())
+    (path / command.FILE).write_text(json.dumps(recorded_at | {"host": "other"}))
+    assert runs.read(path, NOW).outcome == "unfinished"  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "words", "said"),
+    [
+        ({"prod": "recovered"}, (), "No run is unfinished"),
+        ({"prod": "failed", "test": "failed"}, (), "Name the cluster: runs of prod, test"),
+        ({"prod": "failed"}, ("test",), "No run of test is unfinished"),
+        ({"prod": "failed"}, (), "was not started by this command. Type it again: type this"),
+    ],
+)
+def test_what_cannot_go_on(
+    outcomes: dict[str, str], words: tuple[str, ...], said: str, played: list[tuple[Any, ...]], tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    for cluster, outcome in outcomes.items():
+        folder(tmp_path / "recoveries", outcome, [action(0)], cluster=cluster)
+    assert cli.main(["resume", *words]) in (1, 2) and not played
+    assert said in capsys.readouterr().err
