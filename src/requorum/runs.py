@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """`requorum status` and `requorum report`: what the runs on this controller have left in their folders.
 
-A run that was killed has no last report. Whether one goes on is known of those that `requorum` has started on this machine
-(command.json); of others their timeline tells when they were last heard, and whether Ansible came to its end.
+A run that was killed has no last report. Whether one goes on is known of those that `requorum` has started on this
+machine (command.json). The timeline of others tells when they were last heard, and whether Ansible came to its end.
 """
 
 from __future__ import annotations
