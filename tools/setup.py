@@ -39,6 +39,9 @@ sys.exit(sys.version_info < (3, 11))
 
 def main() -> int:
     """Install what is missing; say what to type where that needs root."""
+    if VENV.is_symlink():  # it is another checkout's, and would be emptied
+        print(f"{VENV} is a link. Remove it: this checkout makes its own.")
+        return 1
     needs = NEEDS[sys.argv[1] if len(sys.argv) > 1 else "dev"]
     # The Makefile puts .venv first on the PATH; an interpreter in there cannot make it anew.
     own = str(VENV / "bin")

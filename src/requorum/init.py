@@ -59,7 +59,9 @@ def init(arguments: argparse.Namespace) -> Result:
     with open(path, "x", encoding="utf-8") as file:
         file.write(inventory.text(found, variables, heads, agents=agents))
     outcome = _survey(path, arguments)
-    rows = [_tested(host, outcome, variables) for host in found]
+    named = tuple(f"{host.name}: " for host in found)
+    general = [line for line in outcome.failures if not line.startswith(named)]  # then no host is known to be well
+    rows = [_tested(host, outcome, variables, next(iter(general), "")) for host in found]
     return _result(path, rows, entry, agents=agents)
 
 
@@ -115,9 +117,9 @@ def _login(address: str, variables: JSON) -> str:
     return f"{variables['ansible_user']}@{address}" if variables.get("ansible_user") else address
 
 
-def _tested(host: inventory.Host, outcome: remote.Outcome, variables: JSON) -> JSON:
+def _tested(host: inventory.Host, outcome: remote.Outcome, variables: JSON, general: str) -> JSON:
     said = [line for line in outcome.failures if line.startswith(f"{host.name}: ")]
-    raw = outcome.silent.get(host.name) or next(iter(said), "")
+    raw = outcome.silent.get(host.name) or next(iter(said), general)
     why = inventory.reason(raw, host.name)
     row: JSON = {"name": host.name, "group": host.group, "address": host.address, "state": "ok", "why": why, "next": ""}
     if why:
@@ -130,7 +132,7 @@ def _tested(host: inventory.Host, outcome: remote.Outcome, variables: JSON) -> J
 def _result(path: Path, rows: Sequence[JSON], entry: JSON, *, agents: bool) -> Result:
     bad = [row for row in rows if row["state"] != "ok"]
     commands = [f"requorum inspect -i {shlex.quote(str(path))}",
-                f"ansible-playbook recover.yml -i {shlex.quote(str(path))} --check"]  # fmt: skip
+                f"requorum recover -i {shlex.quote(str(path))} --check"]  # fmt: skip
     servers = sum(row["group"] == "servers" for row in rows)
     said = [f"{_system(entry)}: {servers} servers, {len(rows) - servers if agents else 'unknown'} agents, by "
             f"{inventory.source(entry)}. Written to {path}."]  # fmt: skip

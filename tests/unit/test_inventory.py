@@ -134,10 +134,16 @@ def test_the_file_and_what_does_not_answer(played: JSON, capsys: pytest.CaptureF
     assert document["next"][0] == "requorum inspect -i blue.yml"
 
 
+def test_a_test_that_did_not_run_says_well_of_no_host(played: JSON, capsys: pytest.CaptureFixture[str]) -> None:
+    played["failures"] = ["ERROR! the playbook could not be found"]
+    assert cli.main(["init", "192.0.2.2", "--json"]) == 4
+    assert {row["state"] for row in json.loads(capsys.readouterr().out)["hosts"]} == {"not read"}
+
+
 def test_all_is_well(played: JSON, capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["init", "192.0.2.2", "--cluster", "green", "--accept-new-host-keys"]) == 0
     out = capsys.readouterr().out
-    assert "4 servers, 1 agents" in out and "recover.yml -i prod.yml --check" in out
+    assert "4 servers, 1 agents" in out and "requorum recover -i prod.yml --check" in out
     assert "requorum_cluster: green" in Path("prod.yml").read_text()
     assert all("accept-new" in json.dumps(variables) for _name, _inventory, variables in played["calls"])
     assert "accept-new" not in Path("prod.yml").read_text()
