@@ -59,7 +59,7 @@ def image(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     assert sum(path.stat().st_size for path in (tree / "context").rglob("*") if path.is_file()) < 60 << 20
     tag = f"localhost/requorum-ee:test-{os.getpid()}"
     say(f"building {tag}")
-    podman("build", "--squash", "--layers=false", "--network=host", "--build-arg", f"EE_BASE_IMAGE={base()}", "-t", tag,
+    podman("build", "--squash", "--network=host", "--build-arg", f"EE_BASE_IMAGE={base()}", "-t", tag,
            str(tree / "context"), timeout=600).ok("podman build")
     say(f"built {tag}")
     yield tag
