@@ -24,6 +24,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _bbolt,
     _look,
     _machines,
+    _names,
     _node,
     _s3,
     _upkeep_judge,
@@ -83,6 +84,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         unknown = set(self._task.args) - set(self.VALID)
         if unknown:
             return outcome | {"failed": True, "msg": f"Unknown option {', '.join(sorted(unknown))}."}
+        self._task.args = _names.read(self._task.args)  # a form gives lists as text
         try:
             return outcome | self.act()
         except RequorumError as error:
@@ -103,7 +105,10 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         if self.host != self.turn:  # delegated: what the acting host itself sets comes first
             given = {**self.vars, **self.vars["hostvars"][self.host]}
         names = [name for name in given if name in SETTINGS or name.startswith("requorum_s3_")]
-        return {name: self._templar.template(given[name]) for name in names}
+        told = {name: self._templar.template(given[name]) for name in names}
+        if _machines.OPTION in told:
+            told[_machines.OPTION] = _names.accepted(told[_machines.OPTION])
+        return told
 
     def timeout(self, name: str, default: float) -> float:
         """A deadline of `requorum_timeouts`, in seconds."""
