@@ -49,5 +49,8 @@ class ActionModule(NodeAction):
             "survivor": first.get("requorum_survivor") or "",
             "rules": first.get("requorum_rules") or [],
         }
-        result = _one_of_many.judge(self, cluster, hosts, args)
+        try:
+            result = _one_of_many.judge(self, cluster, hosts, args)
+        finally:
+            _one_of_many.leave(self, cluster, hosts)
         return _overview.row(result["diagnosis"], result["backups"], result["requorum_run_dir"])

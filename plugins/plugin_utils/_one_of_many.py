@@ -8,6 +8,7 @@ Ansible keeps what a task returns, of every host, until its end. Here all that w
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import itertools
 import queue
@@ -104,6 +105,16 @@ class _Diagnose(cluster_diagnose.ActionModule):
         state = self.seen(rules)
         diagnosis = self.diagnosis(state, rules)
         return {"diagnosis": diagnosis, "backups": state["backups"], **self.record(state, diagnosis)}
+
+
+def leave(action: NodeAction, cluster: _clusters.Cluster, hosts: Members) -> None:
+    """End the connections that ssh keeps for later: of a large fleet they would be thousands of processes at a time."""
+    for name in hosts:
+        if (hosts[name]["requorum_read"].get("requorum_node") or {}).get("reachable"):
+            connection = _at(node_info.ActionModule, action, cluster, hosts, name, {})._connection
+            with contextlib.suppress(Exception):  # it ends by itself, only later
+                if connection.transport == "ssh":
+                    connection.reset()
 
 
 def judge(action: NodeAction, cluster: _clusters.Cluster, hosts: Members, args: JSON) -> JSON:

@@ -31,6 +31,7 @@ class Api:
         self.ids = itertools.count(1)
         self.lock = threading.Lock()
         self.add("organizations", {"name": "Default"})
+        self.add("instance_groups", {"name": "default"})
         secret = [{"id": "ssh_key_data", "secret": True}]
         self.add("credential_types", {"name": "Machine", "inputs": {"fields": secret}, "managed": True})
 

@@ -143,7 +143,7 @@ def test_names_that_definitions_use_are_defined() -> None:
     for credential in DEFINED["controller_credentials"]:
         assert credential["credential_type"] in names["controller_credential_types"] | {"Machine"}
     for schedule in DEFINED["controller_schedules"]:
-        assert schedule["unified_job_template"] in names["controller_templates"]
+        assert schedule["unified_job_template"] in names["controller_templates"] | names["controller_workflows"]
         [spec] = [SURVEYS[schedule["unified_job_template"]]]
         assert not [q for q in spec if q["required"] and "default" not in q], "nobody answers a schedule's questions"
     for each in DEFINED["controller_templates"] + DEFINED["controller_workflows"]:
@@ -173,7 +173,7 @@ def test_workflow_holds_together(workflow: JSON) -> None:
 
 def test_nothing_is_changed_before_an_approval() -> None:
     """Whatever asks for a confirmation in a workflow comes right after an approval, and is pinned to a plan."""
-    [workflow] = DEFINED["controller_workflows"]
+    workflow = next(each for each in DEFINED["controller_workflows"] if each["name"] == "Recover a cluster")
     nodes = {node["identifier"]: node for node in workflow["workflow_nodes"]}
     acting = [name for name, node in nodes.items() if "requorum_confirm" in asked(node["unified_job_template"]["name"])]
     assert acting == ["recover", "rollback"]
@@ -188,6 +188,22 @@ def test_nothing_is_changed_before_an_approval() -> None:
         assert "requorum_plan_id" in asked(nodes[name]["unified_job_template"]["name"])
     # Answers of a workflow win over what its jobs have found: it would unpin the plan.
     assert "requorum_plan_id" not in asked(workflow["name"])
+
+
+def test_slices_of_a_fleet_hold_whole_clusters_and_are_put_together() -> None:
+    """AWX slices hosts, and of this inventory a host is a cluster; only the last job of the workflow sees all rows."""
+    sliced = [each for each in DEFINED["controller_templates"] if "job_slice_count" in each]
+    assert [each["name"] for each in sliced] == ["Requorum fleet inspect"]
+    [source] = [each for each in DEFINED["controller_inventory_sources"] if each["inventory"] == sliced[0]["inventory"]]
+    assert DEFINED["requorum_awx_fleet_file"].endswith("requorum.yml")  # what the plugin takes
+    assert source["source_path"] == "{{ requorum_awx_fleet_file }}" and source["execution_environment"] == "Requorum"
+    assert sliced[0]["extra_vars"] == {"requorum_fleet_overview": False}
+    merging = TEMPLATES["Requorum fleet overview"]
+    assert merging["inventory"] == sliced[0]["inventory"] and "ask_inventory_on_launch" not in merging | sliced[0]
+    workflow = next(each for each in DEFINED["controller_workflows"] if each["name"] == "Look at the fleet")
+    first, last = workflow["workflow_nodes"]
+    assert [node["unified_job_template"]["name"] for node in (first, last)] == [sliced[0]["name"], merging["name"]]
+    assert first["related"] == {"always_nodes": [{"identifier": last["identifier"]}]}
 
 
 def asked(template: str) -> list[str]:
@@ -348,7 +364,7 @@ def test_apply_twice_and_remove(api: tuple[awx_api.Api, str], environment: JSON,
     machine = next(each for each in awx.kinds["credentials"].values() if each["name"] == "Requorum SSH")
     assert machine["inputs"]["ssh_key_data"] == "the-ssh-key"
     nodes = awx.kinds["workflow_job_template_nodes"]
-    assert len(nodes) == len(DEFINED["controller_workflows"][0]["workflow_nodes"])
+    assert len(nodes) == sum(len(each["workflow_nodes"]) for each in DEFINED["controller_workflows"])
     assert all(node["unified_job_template"] for node in nodes.values())
 
     assert play("apply")[0] == 0
@@ -361,5 +377,5 @@ def test_apply_twice_and_remove(api: tuple[awx_api.Api, str], environment: JSON,
 
     assert play("remove")[0] > 0
     left = {kind: awx.names(kind) for kind, each in awx.kinds.items() if each and "node" not in kind}
-    assert left.pop("inventory_sources") == ["Requorum file"]  # AWX takes them away with their inventory
-    assert left == {"organizations": ["Default"], "credential_types": ["Machine"]}
+    assert left.pop("inventory_sources") == ["Requorum file", "Requorum fleet file"]  # AWX takes them away with their inventory
+    assert left == {"organizations": ["Default"], "instance_groups": ["default"], "credential_types": ["Machine"]}
