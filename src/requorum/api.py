@@ -42,6 +42,8 @@ class Result:
     """Hosts that did not answer, and why; only where they were needed that fails a run."""
     status: str = "successful"
     """successful, failed, stopped (on request, between two actions), canceled or timeout."""
+    elsewhere: str = ""
+    """`user@bastion:path`, where the run's folder stays on the bastion that played it."""
 
     @property
     def ok(self) -> bool:
@@ -60,6 +62,10 @@ class Result:
         return {path.name: path for path in sorted(self.folder.iterdir()) if path.is_file()} if self.folder else {}
 
 
+class Lost(RequorumError):
+    """The line to a bastion broke, and nobody here knows how it ended."""
+
+
 class Run:
     """A playbook that goes on."""
 
@@ -72,8 +78,12 @@ class Run:
         check: bool = False,
         on_event: Hearer | None = None,
         timeout: float | None = None,
+        via: str | None = None,
     ) -> None:
-        """Begin it. timeout: seconds after which it is canceled, which may be in the midst of an action."""
+        """Begin it. timeout: seconds after which it is canceled, which may be in the midst of an action.
+
+        via: `user@bastion`, the machine that plays it, because it alone reaches the nodes.
+        """
         path = os.path.abspath(inventory)
         if not os.path.exists(path):
             raise RequorumError(f"{inventory}: there is no such file or folder.", "Name an inventory with servers.")
@@ -86,7 +96,9 @@ class Run:
         self._error: BaseException | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="requorum-"))  # 0700
         try:
-            self._runner = self._prepare(playbook, path, dict(variables or {}), check, timeout)
+            given: JSON = {"playbook": playbook, "inventory": path, "variables": dict(variables or {}),
+                           "check": check, "timeout": timeout}  # fmt: skip
+            self._runner = self._far(via, given) if via is not None else self._near(given)
         except BaseException:
             shutil.rmtree(self._folder)
             raise
@@ -120,33 +132,29 @@ class Run:
             raise self._error
         return self.result
 
-    def _prepare(self, playbook: str, inventory: str, variables: JSON, check: bool, timeout: float | None) -> Any:
+    def _near(self, given: JSON) -> Any:
         from ansible_runner import interface  # takes as long to import as the other commands take to run
 
-        cwd = os.getcwd()
-        given = environment.of(os.environ, cwd, self._folder)
-        given |= {_events.WANTED: "1", _events.STOP: str(self._folder / "stop")}
+        made = job(**given, cwd=os.getcwd(), folder=self._folder)
         runner = interface.init_runner(
-            private_data_dir=str(self._folder),
-            project_dir=cwd,  # paths of the inventory are relative to where the user is
-            playbook=str(environment.COLLECTION / "playbooks" / f"{playbook}.yml"),
-            inventory=inventory,
-            extravars=variables,
-            envvars=given,
-            settings={"pexpect_timeout": 0.2, "job_timeout": timeout or 0},
-            cmdline="--check" if check else None,
-            quiet=True,
-            event_handler=self._heard,
-            cancel_callback=lambda: self._canceled,
+            **made, quiet=True, event_handler=self._heard, cancel_callback=lambda: self._canceled
         )
         # The runner hands the caller's environment on, and writes it into a file.
-        runner.config.env = environment.without_strangers(runner.config.env, os.environ, given)
+        runner.config.env = environment.without_strangers(runner.config.env, os.environ, made["envvars"])
         return runner
+
+    def _far(self, target: str, given: JSON) -> Any:
+        from .via import Far
+
+        return Far(target, given, folder=self._folder, heard=self._heard, canceled=lambda: self._canceled)
 
     def _go(self) -> None:
         try:
             self._runner.run()
             self._conclude()
+        except Lost as error:
+            self.result.status = "failed"
+            self.result.failures.append(str(error))
         except BaseException as error:
             self._error = self._error or error
         finally:
@@ -174,6 +182,7 @@ class Run:
             with runner.stdout as text:
                 result.failures.append(_last_words(text.read()))
         result.status = runner.status
+        result.elsewhere = getattr(runner, "elsewhere", "")
         if runner.status == "failed" and (self._folder / "stop").exists():
             result.status = "stopped"
 
@@ -186,13 +195,15 @@ def run(
     check: bool = False,
     on_event: Hearer | None = None,
     timeout: float | None = None,
+    via: str | None = None,
 ) -> Result:
     """Run playbooks/<playbook>.yml to its end.
 
     variables: those of docs/variables.md; secrets are given as files. on_event: is called with each `events.Event`, in
-    a thread of its own. RequorumError for what cannot be run at all; what fails while it runs stands in the result.
+    a thread of its own. via: `user@bastion`, the machine that plays it. RequorumError for what cannot be run at all;
+    what fails while it runs stands in the result.
     """
-    with started(playbook, inventory, variables, check=check, on_event=on_event, timeout=timeout) as going:
+    with started(playbook, inventory, variables, check=check, on_event=on_event, timeout=timeout, via=via) as going:
         while (result := going.wait(0.5)) is None:
             pass
         return result
@@ -208,6 +219,23 @@ def started(playbook: str, inventory: str | os.PathLike[str], *arguments: Any, *
         if going.running:
             going.cancel()
             going._thread.join(30)
+
+
+def job(
+    playbook: str, inventory: str, variables: JSON, check: bool, timeout: float | None, *, cwd: str, folder: Path
+) -> JSON:
+    """What ansible-runner is told. folder: private; a file `stop` in it ends the run after the current action."""
+    given = environment.of(os.environ, cwd, folder)
+    return {
+        "private_data_dir": str(folder),
+        "project_dir": cwd,  # paths of the inventory are relative to where the user is
+        "playbook": str(environment.COLLECTION / "playbooks" / f"{playbook}.yml"),
+        "inventory": inventory,
+        "extravars": variables,
+        "envvars": given | {_events.WANTED: "1", _events.STOP: str(folder / "stop")},
+        "settings": {"pexpect_timeout": 0.2, "job_timeout": timeout or 0},
+        "cmdline": "--check" if check else None,
+    }
 
 
 def _note(result: Result, raw: JSON) -> None:

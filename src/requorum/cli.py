@@ -13,6 +13,7 @@ import os
 import sqlite3
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
@@ -98,7 +99,19 @@ def parser() -> argparse.ArgumentParser:
     init.add(commands)
     runs.add(commands)
     completion.add(commands)
+    _worker(commands)
     return top
+
+
+def _worker(commands: Any) -> None:
+    """`worker`, of which no help tells; only its own run needs the time of its imports."""
+
+    def work(arguments: argparse.Namespace) -> output.Result:
+        from . import worker
+
+        return worker.work(arguments)
+
+    commands.add_parser("worker", allow_abbrev=False).set_defaults(run=work)
 
 
 def _run(argv: Sequence[str] | None) -> int:

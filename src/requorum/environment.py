@@ -43,7 +43,7 @@ def of(given: Mapping[str, str], cwd: str, folder: Path) -> dict[str, str]:
     return {
         **needed,
         **kept,
-        **_keys(given, folder),
+        **keys(given, folder),
         "ANSIBLE_COLLECTIONS_PATH": ":".join(filter(None, paths)),
         # ansible-playbook of the environment that this command is installed in
         "PATH": f"{os.path.dirname(sys.executable)}:{given.get('PATH', os.defpath)}",
@@ -61,7 +61,7 @@ def _harmless(name: str, value: str) -> bool:
     return bool(_KEPT.fullmatch(name)) and not _timeline.is_secret(name) and not _PASSWORD.search(value)
 
 
-def _keys(given: Mapping[str, str], folder: Path) -> dict[str, str]:
+def keys(given: Mapping[str, str], folder: Path) -> dict[str, str]:
     """Keys of S3 in a file of their own, which the environment names."""
     lines = [f"{name}={given[name]}\n" for name in _s3_settings.IN_ENVIRONMENT if given.get(name)]
     if not lines:

@@ -26,6 +26,7 @@ def add(commands: Any) -> None:
     made.add_argument("--passphrase-file", metavar="F",
                       help="passphrase of ansible-vault; without it secrets are left out and counted")
     made.add_argument("--token-file", metavar="F", help="the cluster's token: opens what a snapshot has encrypted")
+    inputs.add_via(made)
     inputs.add_variables(made)
     made.add_argument("--json", action="store_true", help="the same as JSON")
     made.set_defaults(run=export)

@@ -37,6 +37,7 @@ def add(commands: Any) -> None:
     made.add_argument("--key", metavar="FILE", help="private key of ssh; else what ssh takes")
     made.add_argument("--accept-new-host-keys", action="store_true",
                       help="take the host keys of hosts that ssh has never seen for right, now")  # fmt: skip
+    inputs.add_via(made)
     made.add_argument("-e", "--extra-var", metavar="VAR=VALUE", type=inputs.variable, action="append", default=[],
                       help="written into the file too: ansible_port=2222")  # fmt: skip
     made.add_argument("--json", action="store_true", help="the result as JSON")

@@ -77,7 +77,13 @@ def count(text: str) -> int:
 def add_cluster(command: argparse.ArgumentParser) -> None:
     """The options that say which cluster is meant."""
     command.add_argument("-i", "--inventory", metavar="INV", required=True, help="inventory of the cluster")
+    add_via(command)
     add_variables(command)
+
+
+def add_via(command: argparse.ArgumentParser) -> None:
+    """The machine that plays it."""
+    command.add_argument("--via", metavar="USER@HOST", help="a bastion with requorum plays it (docs/bastion.md)")
 
 
 def add_variables(command: argparse.ArgumentParser) -> None:

@@ -35,10 +35,12 @@ def play(
         face.hear(event)
 
     try:
-        begun = api.started(name, arguments.inventory, variables, check=check, on_event=hear)
+        begun = api.started(name, arguments.inventory, variables, check=check, on_event=hear, via=arguments.via)
         with begun as run, _interrupts(run, face):
             while (outcome := run.wait(0.25)) is None:
                 face.tick()
+        if outcome.elsewhere:
+            face.say(f"{outcome.folder} lies there too: {outcome.elsewhere}")
     finally:
         face.end()
     if outcome.status == "canceled":

@@ -44,11 +44,12 @@ def run(playbook: str, arguments: argparse.Namespace, options: JSON) -> Result:
     variables: JSON = {**dict(arguments.extra_var), **{f"requorum_{name}": value for name, value in given.items()}}
     outcome = remote.play(playbook, arguments, variables)
     made = outcome.results.get("recovery_plan")
-    if made is None or "requorum_run_dir" not in made:
+    folder = str((made or {}).get("requorum_run_dir") or "")
+    path = os.path.join(folder, "report.json")
+    if not folder or (outcome.failures and not os.path.exists(path)):  # as where the line to a bastion is lost
         notes = outcome.failures or ["No plan came back."]
         return Result([], {"schema": 1, "errors": notes}, notes, FAILED)
-    folder = str(made["requorum_run_dir"])
-    with open(os.path.join(folder, "report.json"), encoding="utf-8") as file:
+    with open(path, encoding="utf-8") as file:
         report: JSON = json.load(file)
     code = CODES.get(report["verdict"]["outcome"], FAILED)
     if outcome.failures and not code:  # it was planned, and a gate did not let it pass
