@@ -69,7 +69,7 @@ def test_a_workflow_recovers_by_the_plan_that_was_approved(rke2: Lab, tmp_path: 
 
 def test_a_backup_that_goes_with_the_container_is_refused(rke2: Lab, tmp_path: Path) -> None:
     """A plan that needs one fails, so that no approval is asked for it."""
-    away = {"requorum_output": "/home/runner/recoveries"}
+    away = {"requorum_output": "/runner/recoveries"}
     passing = awx.job(rke2, tmp_path, "playbooks/backup.yml", away, check=True)
     assert passing.rc != 0
     assert "goes with the container of this job" in " ".join(passing.out.split())
