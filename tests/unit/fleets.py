@@ -38,9 +38,11 @@ def hosts(name: str) -> JSON:
     return {f"{name}x{number}": {} for number in (1, 2, 3)}
 
 
-def play(name: str, source: Path, output: Path, **variables: Any) -> subprocess.CompletedProcess[str]:
-    """ansible-playbook, with its output."""
-    given = json.dumps({"requorum_output": str(output), **variables})
+def play(
+    name: str, source: Path, output: Path, *, told: bool = True, **variables: Any
+) -> subprocess.CompletedProcess[str]:
+    """ansible-playbook, with its output. told: the folder is given here, and not by the inventory."""
+    given = json.dumps({**({"requorum_output": str(output)} if told else {}), **variables})
     words = ["ansible-playbook", str(ROOT / "playbooks" / f"{name}.yml"), "-i", str(source), "-e", given]
     return subprocess.run(words, env=os.environ | ENVIRONMENT, text=True, capture_output=True, check=False,
                           cwd=output.parent)  # fmt: skip
