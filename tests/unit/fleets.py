@@ -60,4 +60,5 @@ def timeless(path: Path, output: Path) -> str:
     text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z|\d{8}T\d{6}Z|\d\d \w{3} \d{4}, \d\d:\d\d UTC", "TIME", text)
     text = re.sub(r'("(?:\w+_)?age_s"|"certificate_days"): [\d.-]+', r"\1: AGE", text)
     text = re.sub(r"^(requorum_collect_timestamp_seconds\{.*\}) .*", r"\1 TIME", text, flags=re.M)
-    return re.sub(r"\b\d+ (s|min)\b", "AGE", text)
+    text = re.sub(r"\b\d+ (s|min)\b", "AGE", text)
+    return " ".join(text.split()) if path.suffix == ".txt" else text  # columns are as wide as the longest age
