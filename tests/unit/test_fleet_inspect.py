@@ -189,6 +189,13 @@ def test_a_run_that_was_killed_leaves_what_it_has_seen(place: Path) -> None:
     assert len(list((place / "killed" / "alfa").iterdir())) == 2
 
 
+def test_a_limit_is_refused(place: Path) -> None:
+    words = ["ansible-playbook", str(fleets.ROOT / "playbooks" / "fleet_inspect.yml"), "-i", f"{place}/fleet.json"]
+    done = subprocess.run([*words, "--limit", "alfa"], env=os.environ | fleets.ENVIRONMENT, cwd=place, text=True,
+                          capture_output=True, check=False)  # fmt: skip
+    assert done.returncode != 0 and "Leave --limit out" in done.stdout + done.stderr
+
+
 def test_the_command(
     place: Path, whole: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
