@@ -54,8 +54,7 @@ class ActionModule(NodeAction):
         write(os.path.join(folder, "report.html"), _report_html.render(report))
         Display().display(_report_text.summary(report, folder))
         verdict = {key: report["verdict"][key] for key in ("outcome", "sentence", "next")}
-        purpose = str(record.plan.get("purpose") or "recover")
-        told = _told.of_report(report, purpose, folder, check=self._task.check_mode, final=record.final)
+        told = _told.of_report(report, record.plan, folder, check=self._task.check_mode, final=record.final)
         failed = {"failed": True, "msg": verdict["sentence"]} if verdict["outcome"] == "failed" else {}
         return {"changed": False, **verdict, **failed, **told}
 

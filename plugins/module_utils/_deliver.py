@@ -74,4 +74,4 @@ def lasts(path: str, mounts: str, passing: t.Sequence[str] = ("/runner", "/tmp")
     above = [point for point in points if point == "/" or path == point or path.startswith(f"{point}/")]
     point = max(above, key=len, default="/")
     away = point == "/" or any(point == each or point.startswith(f"{each}/") for each in passing)
-    return not away and points[point] not in ("tmpfs", "overlay")
+    return not away and points[point] != "tmpfs"

@@ -20,20 +20,21 @@ def stats(**data: t.Any) -> JSON:
     return {"ansible_stats": {"data": data, "per_host": False, "aggregate": False}}
 
 
-def of_report(report: JSON, purpose: str, folder: str, *, check: bool, final: bool) -> JSON:
+def of_report(report: JSON, plan: JSON, folder: str, *, check: bool, final: bool) -> JSON:
     """A plan pins its id for whoever carries it out; any other run takes the pin away: what it found is used up."""
-    outcome = report["verdict"]["outcome"]
-    pinned = report["plan"]["plan_id"] if check and outcome == "planned" else ""
-    if not (check or final):  # it only begins
-        return stats(requorum_plan_id="")
+    outcome, purpose = report["verdict"]["outcome"], str(plan.get("purpose") or "recover")
+    pinned = plan["plan_id"] if check and outcome == "planned" else ""
+    if not (check or final):  # it only begins; a rollback that is asked for after it shall undo no older run
+        undone = {} if purpose == "rollback" else {"requorum_run": folder.rstrip("/").rsplit("/", 1)[-1]}
+        return stats(requorum_plan_id="", **undone)
     told = {
         "purpose": purpose,
         "ok": outcome in WELL,
         "outcome": outcome,
         "verdict": report["verdict"]["sentence"],
         "loss": report["loss"]["sentence"],
-        "survivor": (report.get("survivor") or {}).get("name"),
-        "plan_id": report["plan"]["plan_id"],
+        "survivor": plan["survivor"],
+        "plan_id": plan["plan_id"],
         "refused": [refusal["what"] for refusal in report["refusals"]],
         "run": folder,
     }

@@ -288,17 +288,40 @@ NOT_ASKED = {
     "requorum_timeouts": "stands in the inventory",
     "requorum_token_file": "a credential",
     "requorum_kubeconfig": "a credential",
+    "requorum_releases": "a file beside the inventory",
+    "requorum_ca_days": "of playbooks/rotate_ca.yml, which has no template",
+    "requorum_defragment_mb": "of playbooks/repair.yml, which has no template",
+    "requorum_compare": "asked by Requorum verify",
+    "requorum_pace": "for tests",
+    "requorum_hook": "of playbooks/upgrade_nudge.yml, which has no template",
+    "requorum_node": "of playbooks/upgrade_nudge.yml, which has no template",
+}
+SECTIONS = {
+    "For every run": "Requorum recover",
+    "For work on single hosts": "Requorum rejoin",
+    "Backups": "Requorum backup",
+    "Certificates": "Requorum rotate certificates",
+    "Repairs and rollback": "Requorum rollback",
+    "Pre-check of an upgrade": "Requorum precheck",
+    "Upgrade of a Harvester": "Requorum upgrade",
+    "Bundles of Fleet": "Requorum force sync",
 }
 
 
-def test_every_variable_that_decides_a_recovery_is_asked() -> None:
-    """The first table of docs/variables.md: a survey has it, or it has a place of its own."""
+@pytest.mark.parametrize(("section", "template"), SECTIONS.items())
+def test_every_variable_that_a_user_needs_is_asked(section: str, template: str) -> None:
+    """Each row of the table of docs/variables.md: the survey has it, or it has a place of its own."""
     text = (ROOT / "docs" / "variables.md").read_text("utf-8")
-    table = text.split("## For every run", 1)[1].split("\n## ", 1)[0]
-    every = set(re.findall(r"^\| `(requorum_\w+)`", table, re.MULTILINE))
-    assert every - set(NOT_ASKED) <= set(asked("Requorum recover"))
-    assert set(asked("Requorum plan")) == set(asked("Requorum recover")) - {"requorum_confirm", "requorum_plan_id"}
-    assert set(asked("Recover a cluster")) == set(asked("Requorum recover")) - {"requorum_plan_id"}
+    table = text.split(f"## {section}\n", 1)[1].split("\n## ", 1)[0]
+    rows = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `requorum_")]
+    every = {name for row in rows for name in re.findall(r"`(requorum_\w+)`", row)}
+    assert every - set(NOT_ASKED) <= set(asked(template))
+
+
+def test_plan_recovery_and_workflow_ask_the_same() -> None:
+    recover = set(asked("Requorum recover"))
+    assert set(asked("Requorum plan")) == recover - {"requorum_confirm", "requorum_plan_id"}
+    assert set(asked("Recover a cluster")) == recover - {"requorum_plan_id"}
 
 
 @pytest.mark.parametrize("kind", DEFINED["controller_credential_types"], ids=lambda each: str(each["name"]))

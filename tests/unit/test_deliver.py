@@ -12,7 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
+import boto3
 import pytest
+from moto.server import ThreadedMotoServer
 
 from ansible_collections.requorum.cluster.plugins.action import run_deliver
 from ansible_collections.requorum.cluster.plugins.module_utils import _deliver
@@ -37,10 +39,14 @@ class Acting(run_deliver.ActionModule):
         self._task = type("Task", (), {"args": args})()
         self.vars: dict[str, Any] = {}
         self.host = "localhost"
+        self.given: dict[str, Any] = {}
 
     @property
     def settings(self) -> dict[str, Any]:
-        return {}
+        return dict(self.given)
+
+    def say(self, text: str) -> None:
+        pass
 
 
 @pytest.fixture
@@ -136,6 +142,30 @@ def test_a_git_repository_takes_it_twice(run: Path, tmp_path: Path) -> None:
     assert below(copy / "prod" / run.name) == SENT
     log = subprocess.check_output(["git", "log", "--format=%an %s"], cwd=copy, text=True)
     assert log == f"Requorum Run prod/{run.name}\n"
+
+
+def test_a_bucket_takes_it(run: Path, tmp_path: Path) -> None:
+    """With the endpoint and keys of the backups, and never where their table looks."""
+    server = ThreadedMotoServer("127.0.0.1", 0, verbose=False)
+    server.start()
+    try:
+        address = "http://{}:{}".format(*server.get_host_and_port())
+        keys = {"aws_access_key_id": "key", "aws_secret_access_key": "secret"}
+        client = boto3.client("s3", endpoint_url=address, region_name="us-east-1", **keys)
+        client.create_bucket(Bucket="deliver-test")
+        acting = Acting(run_dir=str(run), targets="s3://deliver-test/reports")
+        acting.given = {"requorum_s3_bucket": "deliver-test", "requorum_s3_folder": "rke2"}
+        acting.given["requorum_s3_endpoint"] = address
+        for name in ("access", "secret"):
+            (tmp_path / name).write_text({"access": "key", "secret": "secret"}[name])
+            acting.given[f"requorum_s3_{name}_key_file"] = str(tmp_path / name)
+        assert acting.act()["msg"] == ""
+        listed = client.list_objects_v2(Bucket="deliver-test")["Contents"]
+        assert [each["Key"] for each in listed] == [f"reports/prod/{run.name}/{name}" for name in SENT]
+        acting.given["requorum_s3_folder"] = ""
+        assert "where snapshots are looked for" in acting.act()["msg"]
+    finally:
+        server.stop()
 
 
 @pytest.fixture

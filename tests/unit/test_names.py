@@ -7,8 +7,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible.plugins.action import ActionBase
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _names
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 
 @pytest.mark.parametrize(
@@ -67,3 +69,19 @@ def test_options_of_a_plan_are_read_too() -> None:
         "options": {"replace": {"n2": "n5"}, "remove": [], "cert_all": False, "cert_days": 30, "run": ""},
     }
     assert _names.read({"only": None, "options": {}}) == {"only": None, "options": {}}
+
+
+def test_every_action_gets_lists(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ActionBase, "run", lambda self, tmp, task_vars: {})
+
+    class Acting(NodeAction):
+        VALID = ("powered_off", "cluster")
+
+        def __init__(self) -> None:
+            self._connection = self._templar = None
+            self._task = type("Task", (), {"args": {"powered_off": "s2 s3", "cluster": "a b"}, "delegate_to": None})()
+
+        def act(self) -> dict[str, Any]:
+            return {"args": self._task.args}
+
+    assert Acting().run(None, {})["args"] == {"powered_off": ["s2", "s3"], "cluster": "a b"}
