@@ -8,7 +8,7 @@ import json
 import os
 from dataclasses import replace
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _clusters, _overview
+from ansible_collections.requorum.cluster.plugins.module_utils import _clusters, _names, _overview
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _one_of_many, _rows
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, display, now
 
@@ -25,7 +25,8 @@ class ActionModule(NodeAction):
         row = _overview.unread(cluster.name, now(), why) if why else self._look(cluster, output)
         _rows.write(output, row)
         display.display(_overview.line(row))
-        return {"changed": False, "row": _rows.path(output, cluster.name), "state": row["state"]}
+        told = {"report": row["report"], "state": row["state"]}
+        return {"changed": False, "row": _rows.path(output, cluster.name), **told}
 
     def _alone(self, cluster: _clusters.Cluster, output: str) -> str:
         """An inventory of this cluster alone, for the commands of its report; in a job of AWX nobody types any."""
@@ -44,8 +45,8 @@ class ActionModule(NodeAction):
         first = hosts[cluster.servers[0]]
         args = {
             "cluster": cluster.name,
-            "output": output,
-            "powered_off": first.get("requorum_powered_off") or [],
+            "output": first.get("requorum_output") or output,
+            "powered_off": _names.names(first.get("requorum_powered_off")),
             "survivor": first.get("requorum_survivor") or "",
             "rules": first.get("requorum_rules") or [],
         }

@@ -61,6 +61,11 @@ row:
   returned: success
   type: str
   sample: /var/lib/requorum/_fleet/rows/prod.json
+report:
+  description: Folder with its diagnosis and state; null where it was not judged.
+  returned: success
+  type: str
+  sample: /var/lib/requorum/prod/20261128T020000Z
 state:
   description: V(healthy), V(warning), V(error), V(unknown) or V(blocker).
   returned: success

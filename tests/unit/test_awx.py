@@ -400,6 +400,6 @@ def test_apply_twice_and_remove(api: tuple[awx_api.Api, str], environment: JSON,
 
     assert play("remove")[0] > 0
     left = {kind: awx.names(kind) for kind, each in awx.kinds.items() if each and "node" not in kind}
-    # AWX takes these away with their inventory.
-    assert left.pop("inventory_sources") == ["Requorum file", "Requorum fleet file"]
+    sources = left.pop("inventory_sources")  # AWX takes them away with their inventory
+    assert sources == ["Requorum file", "Requorum fleet file"]
     assert left == {"organizations": ["Default"], "instance_groups": ["default"], "credential_types": ["Machine"]}

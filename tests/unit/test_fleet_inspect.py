@@ -146,13 +146,21 @@ def test_a_member_that_hangs_and_a_worker_that_breaks(place: Path) -> None:
     groups = made["all"]["children"]["clusters"]["children"]
     groups["slow"]["children"]["slow_servers"]["hosts"]["slowx2"] = {"simulated": "slow"}
     groups["broken"]["vars"]["requorum_rules"] = ["/nowhere"]
+    groups["slow"]["vars"]["requorum_output"] = f"{place}/own"
+    made["all"]["vars"]["requorum_output"] = f"{place}/slow"
     (place / "slow.json").write_text(json.dumps(made))
+    away = place / "away"
     begun = time.monotonic()
-    done = fleets.play("fleet_inspect", place / "slow.json", place / "slow", requorum_timeouts={"fleet": 2})
+    done = fleets.play("fleet_inspect", place / "slow.json", place / "slow", requorum_timeouts={"fleet": 2}, told=False,
+                       requorum_deliver=str(away))  # fmt: skip
     assert time.monotonic() - begun < 20
     found = fleets.rows(place / "slow")
     assert done.returncode == 2 and "/nowhere is no folder" in found["broken"]["sentence"]
     assert found["broken"]["state"] == "unknown" and found["well"]["nodes_read"] == 3
+    assert Path(found["slow"]["report"]).is_relative_to(place / "own" / "slow")
+    report = Path(found["well"]["report"])
+    assert (away / "well" / report.name / "diagnosis.html").is_file()  # it leaves the container of a job
+    assert (away / "slow" / "_fleet" / "overview.html").is_file() and not (away / "broken").exists()
     assert found["slow"]["nodes_read"] == 2 and "within 2 s" in json.dumps(
         json.loads(Path(found["slow"]["report"], "state.json").read_text())
     )
@@ -179,6 +187,13 @@ def test_a_run_that_was_killed_leaves_what_it_has_seen(place: Path) -> None:
     (place / "killed.json").write_text(json.dumps(made))
     assert fleets.play("fleet_inspect", place / "killed.json", place / "killed").returncode == 0
     assert len(list((place / "killed" / "alfa").iterdir())) == 2
+
+
+def test_a_limit_is_refused(place: Path) -> None:
+    words = ["ansible-playbook", str(fleets.ROOT / "playbooks" / "fleet_inspect.yml"), "-i", f"{place}/fleet.json"]
+    done = subprocess.run([*words, "--limit", "alfa"], env=os.environ | fleets.ENVIRONMENT, cwd=place, text=True,
+                          capture_output=True, check=False)  # fmt: skip
+    assert done.returncode != 0 and "Leave --limit out" in done.stdout + done.stderr
 
 
 def test_the_command(
