@@ -19,7 +19,7 @@ both = $(foreach lane,"rke2" "not(rke2)",$(call pytest,$(1),$(LIVE) $(2) -k $(la
 
 .DEFAULT_GOAL := help
 .PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-slow test-molecule test-oracle test-promtool \
-	lint ruff yamllint shellcheck ansible-lint changelog types collection lab-parts clean setup-dev setup-test
+	lint ruff yamllint shellcheck ansible-lint changelog types collection lock airgap ee-context lab-parts clean setup-dev setup-test
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,18 @@ types: setup-dev ## mypy --strict on the brain, the command and the lab
 
 collection: setup-dev ## build collection and wheel, read the documentation of every plugin
 	$(PYTHON) tools/check_collection.py
+
+lock: setup-dev ## pin all dependencies anew, after a change of them in pyproject.toml
+	$(PYTHON) -m pip install --quiet --disable-pip-version-check uv
+	$(PYTHON) -m tools.lock
+
+airgap: setup-dev ## dist/requorum-*-airgap-*.tar: installs Requorum where there is no network
+	$(PYTHON) -m tools.airgap
+
+ee-context: setup-dev ## build/execution-environment: all that `podman build` needs for the image of AWX, but the base image
+	$(PYTHON) -m tools.wheels build/wheels
+	rm -rf build/execution-environment
+	ansible-builder create --context build/execution-environment --output-filename Containerfile --verbosity 1
 
 setup-dev setup-test: setup-%:
 	@command -v python3 >/dev/null || { apt-get update -q && apt-get install -y -q --no-install-recommends python3; }

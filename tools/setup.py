@@ -24,7 +24,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / "requorum-setup"
 
 # What shows that a package is there -> its name. The packages of lab hosts are lab/packages.py's business.
-TEST = {"git": "git", "shellcheck": "shellcheck"}
+TEST = {"git": "git", "shellcheck": "shellcheck", "groff": "groff-base", "zsh": "zsh", "fish": "fish"}
 if "ID=ubuntu" not in Path("/etc/os-release").read_text().splitlines():  # there it is a snap: bring your own browser
     TEST["chromium"] = "chromium"
 NEEDS = {"dev": {}, "test": TEST}
@@ -39,6 +39,9 @@ sys.exit(sys.version_info < (3, 11))
 
 def main() -> int:
     """Install what is missing; say what to type where that needs root."""
+    if VENV.is_symlink():  # it is another checkout's, and would be emptied
+        print(f"{VENV} is a link. Remove it: this checkout makes its own.")
+        return 1
     needs = NEEDS[sys.argv[1] if len(sys.argv) > 1 else "dev"]
     # The Makefile puts .venv first on the PATH; an interpreter in there cannot make it anew.
     own = str(VENV / "bin")

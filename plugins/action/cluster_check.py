@@ -13,6 +13,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _harvester_checks,
     _server,
     _state,
+    _told,
     _verify,
 )
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _survey
@@ -45,6 +46,8 @@ class ActionModule(NodeAction):
         checks = [{**vars(check), "ok": check.ok, "next": self.typed(check.next)} for check in found]
         for check in checks:
             self.say(_line(check))
+        wrong = ", ".join(check.name for check in found if not check.ok)
+        verdict = f"Not as it should be: {wrong}." if wrong else "All checks hold."
         return {
             "changed": False,
             "checks": checks,
@@ -52,6 +55,7 @@ class ActionModule(NodeAction):
             "harvester": harvester,
             "asked": read.where,
             "compared_with": folder or None,
+            **_told.of_look("verify", not wrong, verdict, None),
         }
 
     def _is_harvester(self, entries: t.Sequence[JSON], read: _survey.Reader) -> bool:

@@ -19,6 +19,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _rules,
     _scan,
     _seen,
+    _told,
 )
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _survey, _upkept
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
@@ -52,7 +53,9 @@ class ActionModule(NodeAction):
         if args.get("upkeep"):
             result["upkeep"] = self._upkeep(state, diagnosis, self.shelf)
         display.display(result["upkeep"]["text"] if "upkeep" in result else _diagnosis_text.summary(diagnosis))
-        return result | (self.record(state, diagnosis) if args.get("record", True) else {})
+        result |= self.record(state, diagnosis) if args.get("record", True) else {}
+        sentence = diagnosis["verdict"]["sentence"]
+        return result | _told.of_look("inspect", True, sentence, result.get("requorum_run_dir"))
 
     @property
     def shelf(self) -> str:

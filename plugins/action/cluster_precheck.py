@@ -15,6 +15,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _hops,
     _precheck,
     _target,
+    _told,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _release_server
@@ -47,7 +48,9 @@ class ActionModule(cluster_diagnose.ActionModule):  # type: ignore[misc]
         display.display(_diagnosis_text.summary(checked))
         verdict = checked["precheck"]["verdict"]
         result = {"changed": False, "precheck": checked, "ready": verdict == _precheck.READY, "target": target}
-        return result | (self.record(state, checked) if args.get("record", True) else {})
+        result |= self.record(state, checked) if args.get("record", True) else {}
+        sentence = checked["verdict"]["sentence"]
+        return result | _told.of_look("precheck", result["ready"], sentence, result.get("requorum_run_dir"))
 
     def _wish(self) -> _target.Wish:
         args = self._task.args

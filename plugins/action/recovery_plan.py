@@ -16,6 +16,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _cas,
     _catalog,
     _classify,
+    _deliver,
     _distro,
     _harvester,
     _machines,
@@ -121,7 +122,12 @@ class ActionModule(NodeAction):
             self._show(plan, ask)
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
         run_dir = os.path.join(args["output"], args["cluster"], stamp)
-        os.makedirs(run_dir, mode=0o700)
+        try:
+            os.makedirs(run_dir, mode=0o700)
+        except OSError as error:
+            raise RequorumError(
+                f"{run_dir} cannot be made: {error.strerror}.", "Set requorum_output to a folder that you may write to."
+            ) from error
         document = {
             **plan.document(),
             "purpose": purpose,
@@ -140,7 +146,16 @@ class ActionModule(NodeAction):
             document["back"] = [asdict(back) for back in _rollback.backs(record, entries)]
         for name, content in (("plan.json", document), ("state-before.json", state)):
             write(os.path.join(run_dir, name), content)
-        return {"changed": False, "plan": document, "requorum_run_dir": run_dir}
+        passing = self._passing(plan, run_dir)
+        return {"changed": False, "plan": document, "requorum_run_dir": run_dir, "passing": passing}
+
+    def _passing(self, plan: _plan.Plan, run_dir: str) -> bool:
+        """Whether a backup would go with the container of this job, as AWX makes one for each."""
+        backs_up = any(action.phase == 3 for action in plan.actions)
+        if not backs_up or "awx_job_id" not in self.vars or self.settings.get("requorum_s3_bucket"):
+            return False
+        with open("/proc/self/mountinfo", encoding="utf-8") as file:
+            return not _deliver.lasts(os.path.realpath(run_dir), file.read())
 
     def _recovery(
         self,

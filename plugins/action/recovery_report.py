@@ -9,7 +9,13 @@ import typing as t
 
 from ansible.utils.display import Display
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _report, _report_html, _report_text, _timeline
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _report,
+    _report_html,
+    _report_text,
+    _timeline,
+    _told,
+)
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
     NodeAction,
@@ -50,9 +56,10 @@ class ActionModule(NodeAction):
         write(os.path.join(folder, "report.html"), _report_html.render(report))
         Display().display(_report_text.summary(report, folder))
         verdict = {key: report["verdict"][key] for key in ("outcome", "sentence", "next")}
+        told = _told.of_report(report, record.plan, folder, check=self._task.check_mode, final=record.final)
         failed = {"failed": True, "msg": verdict["sentence"]} if verdict["outcome"] == "failed" else {}
         found = [{key: each[key] for key in FOUND} for each in report["findings"]]
-        return {"changed": False, **verdict, "findings": found, **failed}
+        return {"changed": False, **verdict, "findings": found, **failed, **told}
 
     @staticmethod
     def _newest(folder: str) -> dict[str, t.Any] | None:

@@ -17,16 +17,18 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, has_failed
 
 
 class ActionModule(NodeAction):
     """Hashes of every token of a host, and the names of the bootstrap keys in its datastore."""
 
-    VALID = ("wait",)
+    VALID = ("wait", "run_dir")
 
     def act(self) -> dict[str, t.Any]:
-        until = time.monotonic() + float(self._task.args.get("wait") or 0)
+        run_dir = self._task.args.get("run_dir")
+        seconds = 0.0 if run_dir and has_failed(run_dir) else float(self._task.args.get("wait") or 0)
+        until = time.monotonic() + seconds
         found = self._read()
         while not found["passwords"] and time.monotonic() < until:
             time.sleep(2)

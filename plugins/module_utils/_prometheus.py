@@ -42,6 +42,7 @@ HELP = {
     "requorum_findings": "What was found, by severity; check upkeep: by this look, rules: by the rules of a diagnosis.",
     "requorum_rules_not_checked": "Rules of the diagnosis that could not be checked.",
     "requorum_unread": "What could not be read.",
+    "requorum_case": "The case of the cluster by its last look; 1 with the label of it. Of a fleet only.",
 }
 """Name -> its meaning. All are gauges: a look starts from nothing each time."""
 ALARMS = ("CORRUPT", "NOSPACE")
@@ -49,10 +50,19 @@ ALARMS = ("CORRUPT", "NOSPACE")
 
 def text(document: JSON, diagnosis: JSON | None = None) -> str:
     """The file for a document of `_upkeep.upkeep`; diagnosis: that of `_diagnose.diagnose`, where rules were asked."""
+    return _written((document["cluster"], each) for each in _samples(document, diagnosis))
+
+
+def fleet(overview: JSON) -> str:
+    """The file for an overview of `_overview.overview`: of each cluster what concerns it as a whole."""
+    return _written((each["cluster"], sample) for each in overview["clusters"] for sample in _of_cluster(each))
+
+
+def _written(samples: t.Iterable[tuple[str, Sample]]) -> str:
     rows: dict[str, list[str]] = {}
-    for name, labels, value in _samples(document, diagnosis):
+    for cluster, (name, labels, value) in samples:
         if value is not None:
-            pairs = {"cluster": document["cluster"], **labels}
+            pairs = {"cluster": cluster, **labels}
             inner = ",".join(f'{key}="{escaped(word)}"' for key, word in pairs.items())
             rows.setdefault(name, []).append(f"{name}{{{inner}}} {_number(value)}")
     lines = list[str]()
@@ -112,6 +122,26 @@ def _samples(document: JSON, diagnosis: JSON | None) -> t.Iterator[Sample]:
     for each in document["unknown"]:
         labels = {"node": each["node"] or "", "what": each["what"], "optional": str(each["optional"]).lower()}
         yield "requorum_unread", labels, 1
+
+
+def _of_cluster(row: JSON) -> t.Iterator[Sample]:
+    """Of what nobody has seen there is no sample but that it was not read."""
+    yield "requorum_up", {}, bool(row["nodes_read"])
+    yield "requorum_collect_timestamp_seconds", {}, _jmes.seconds(row["time"])
+    yield "requorum_case", {"case": row["case"] if row["state"] != "unknown" else "unknown"}, 1
+    if row["state"] == "unknown":
+        yield "requorum_unread", {"node": "", "what": "cluster", "optional": "false"}, 1
+    if row["report"]:
+        for severity in _rules.SEVERITIES:
+            yield "requorum_findings", {"check": "rules", "severity": severity}, row["findings"][severity]
+        yield "requorum_rules_not_checked", {}, row["not_checked"]
+    if not row["backup"]["known"] and row["report"]:
+        yield "requorum_unread", {"node": "", "what": "backups", "optional": "false"}, 1
+    yield "requorum_backup_timestamp_seconds", {}, row["backup"]["time"]
+    if row["certificate"]:
+        found = row["certificate"]
+        labels = {"node": found["node"], "name": found["name"], "authority": str(found["authority"]).lower()}
+        yield "requorum_certificate_expiry_timestamp_seconds", labels, _jmes.seconds(found["ends"])
 
 
 def _etcd(row: JSON, now: float | None) -> t.Iterator[Sample]:

@@ -233,6 +233,10 @@ plan:
         none could be told, and what was seen of its datastore.
       type: list
       elements: dict
+passing:
+  description: Whether this is a job of AWX and the backup would go with its container.
+  returned: success
+  type: bool
 requorum_run_dir:
   description: Folder of this run on the controller.
   returned: success

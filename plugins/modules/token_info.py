@@ -40,6 +40,9 @@ options:
         Then what was read counts, with them or without.
     type: float
     default: 0
+  run_dir:
+    description: Folder of the run on the controller. Where an action of it has failed, nothing is waited for.
+    type: path
 notes:
   - The settings C(requorum_distro) and C(requorum_data_dir) of the inventory are taken into account; see
     P(requorum.cluster.inspect#role).

@@ -25,6 +25,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _events,
     _look,
     _machines,
+    _names,
     _node,
     _s3,
     _upkeep_judge,
@@ -84,6 +85,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         unknown = set(self._task.args) - set(self.VALID)
         if unknown:
             return outcome | {"failed": True, "msg": f"Unknown option {', '.join(sorted(unknown))}."}
+        self._task.args = _names.read(self._task.args)  # a form gives lists as text
         try:
             return outcome | self.act()
         except RequorumError as error:
@@ -104,7 +106,10 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         if self.host != self.turn:  # delegated: what the acting host itself sets comes first
             given = {**self.vars, **self.vars["hostvars"][self.host]}
         names = [name for name in given if name in SETTINGS or name.startswith("requorum_s3_")]
-        return {name: self._templar.template(given[name]) for name in names}
+        told = {name: self._templar.template(given[name]) for name in names}
+        if _machines.OPTION in told:
+            told[_machines.OPTION] = _names.accepted(told[_machines.OPTION])
+        return told
 
     def timeout(self, name: str, default: float) -> float:
         """A deadline of `requorum_timeouts`, in seconds."""
@@ -262,7 +267,7 @@ class PlanAction(NodeAction):
 
     def _execute(self, actions: t.Iterable[JSON]) -> t.Iterator[JSON]:
         for action in actions:
-            if self.orphaned or any(entry["result"].startswith("failed") for entry in recorded(self.run_dir)):
+            if self.orphaned or has_failed(self.run_dir):
                 return
             self.action, started, clock = action, now(), time.monotonic()
             try:
@@ -366,6 +371,11 @@ def append(path: str, entry: JSON) -> None:
 def recorded(run_dir: str) -> list[JSON]:
     """The actions of this run so far, on all hosts."""
     return lines(os.path.join(run_dir, "actions.jsonl"))
+
+
+def has_failed(run_dir: str) -> bool:
+    """Whether an action of this run has: then no later one is done, on any host."""
+    return any(entry["result"].startswith("failed") for entry in recorded(run_dir))
 
 
 def lines(path: str) -> list[JSON]:

@@ -24,7 +24,7 @@ from typing import Any
 from ansible_collections.requorum.cluster.plugins.module_utils import _events, _timeline
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
-from . import environment, events
+from . import environment, events, family
 
 JSON = dict[str, Any]
 Hearer = Callable[[events.Event], object]
@@ -158,6 +158,8 @@ class Run:
         except BaseException as error:
             self._error = self._error or error
         finally:
+            if self.result.status in ("canceled", "timeout") or self._error:
+                family.kill(_events.STOP, str(self._folder / "stop"))
             with contextlib.suppress(OSError):
                 shutil.rmtree(self._folder)
 

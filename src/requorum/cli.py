@@ -20,9 +20,12 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from . import (
     __version__,
     await_join,
+    completion,
     diagnose,
     export,
+    fleet,
     force_sync,
+    init,
     inspect,
     join_config,
     orphans,
@@ -31,8 +34,10 @@ from . import (
     recover,
     reinstall,
     rejoin,
+    resume,
     rotate,
     rules,
+    runs,
     snapshot,
     token,
     upgrade,
@@ -73,6 +78,7 @@ def parser() -> argparse.ArgumentParser:
     top.add_argument("--version", action="version", version=f"requorum {__version__}")
     commands = top.add_subparsers(metavar="COMMAND", required=True)
     recover.add(commands)
+    resume.add(commands)
     snapshot.add(commands)
     rejoin.add(commands)
     rotate.add(commands)
@@ -85,10 +91,14 @@ def parser() -> argparse.ArgumentParser:
     reinstall.add(commands)
     verify.add(commands)
     inspect.add(commands)
+    fleet.add(commands)
     upgrade.add(commands)
     precheck.add(commands)
     diagnose.add(commands)
     rules.add(commands)
+    init.add(commands)
+    runs.add(commands)
+    completion.add(commands)
     _worker(commands)
     return top
 

@@ -9,8 +9,6 @@ import json
 import os
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _export
-
 from . import inputs, remote
 from .inputs import Usage
 from .output import Result
@@ -51,7 +49,7 @@ def export(arguments: argparse.Namespace) -> Result:
         passphrase_file=arguments.passphrase_file or "",
         token=inputs.tokens([arguments.token_file])[0] if arguments.token_file else "",
     )
-    return Result(["\n".join(_export.summary(done)) + "\n"], done)
+    return _summary(done)
 
 
 def _cluster(arguments: argparse.Namespace) -> Result:
@@ -66,4 +64,10 @@ def _cluster(arguments: argparse.Namespace) -> Result:
     # Ansible keeps the warnings of a result for itself.
     with open(os.path.join(done["folder"], "export.json"), encoding="utf-8") as file:
         document = {**json.load(file), "folder": done["folder"]}
+    return _summary(document)
+
+
+def _summary(document: dict[str, Any]) -> Result:
+    from ansible_collections.requorum.cluster.plugins.module_utils import _export
+
     return Result(["\n".join(_export.summary(document)) + "\n"], document)

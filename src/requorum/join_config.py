@@ -9,16 +9,17 @@ import os
 import ssl
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _join_files
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 from . import inputs, remote
 from .inputs import Usage
-from .oneshot import OneShot, certified, self_signed
 from .output import Result, Table
+
+if TYPE_CHECKING:
+    from .oneshot import OneShot
 
 JSON = dict[str, Any]
 FAILED = 1
@@ -78,6 +79,8 @@ def join_config(arguments: argparse.Namespace) -> Result:
 
 
 def _blocks(made: JSON, *, check: bool) -> list[str | Table]:
+    from ansible_collections.requorum.cluster.plugins.module_utils import _join_files
+
     blocks: list[str | Table] = []
     for name, host in made["hosts"].items():
         word = "would be written to" if check else "is in"
@@ -102,6 +105,8 @@ def _variables(arguments: argparse.Namespace, server: OneShot | None) -> JSON:
 
 def _server(arguments: argparse.Namespace) -> OneShot:
     """Bound at once: a port that is taken is known before anything is written."""
+    from .oneshot import OneShot, certified, self_signed
+
     try:
         at = urlsplit(f"//{arguments.serve}")
         host, port = at.hostname or "", at.port or 0
@@ -126,6 +131,8 @@ def _server(arguments: argparse.Namespace) -> OneShot:
 
 def _serve(server: OneShot, made: JSON, arguments: argparse.Namespace) -> bool:
     """The log goes to stderr, as it comes."""
+    from ansible_collections.requorum.cluster.plugins.module_utils import _join_files
+
     texts, needed = {}, []
     for name, host in made["hosts"].items():
         for file in (_join_files.CONFIG, _join_files.IPXE):

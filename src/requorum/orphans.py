@@ -7,8 +7,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _orphans
-
 from . import output, remote, turns
 from .inputs import Usage
 from .output import Result
@@ -34,6 +32,8 @@ def add(commands: Any) -> None:
 
 def purge(arguments: argparse.Namespace) -> Result:
     """The actions that were done, or would be. 3 when something forbids it or nobody has confirmed it."""
+    from ansible_collections.requorum.cluster.plugins.module_utils import _orphans
+
     given: JSON = dict(arguments.extra_var)
     if not (arguments.dead or arguments.leftovers or given.keys() & {"requorum_dead", "requorum_powered_off"}):
         raise Usage("Name the dead servers: --dead NAME. That a Node is not Ready is no reason to purge it.")

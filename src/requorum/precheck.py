@@ -9,8 +9,6 @@ import os
 from dataclasses import replace
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _precheck
-
 from . import diagnose, inputs, remote
 from .output import Result
 
@@ -30,6 +28,8 @@ def add(commands: Any) -> None:
 
 def precheck(arguments: argparse.Namespace) -> Result:
     """0: ready. 4: an item forbids an upgrade. 3: something could not be checked. 1: it could not be asked at all."""
+    from ansible_collections.requorum.cluster.plugins.module_utils import _precheck
+
     variables: JSON = dict(arguments.extra_var)
     if arguments.to:
         variables["requorum_to"] = arguments.to

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 from typing import IO, Any, Protocol
 
 from . import events
-from .output import WIDTH, printable
+from .output import WIDTH, printable, wrapped
 
 CUT = WIDTH - 1
 ROOM = 14
@@ -193,9 +193,9 @@ class Screen(Lines):
     def say(self, text: str) -> None:
         """Above the picture."""
         with contextlib.suppress(OSError):
-            line = f"{clock(self._clock() - self._began)}  {printable(text)}"
-            style = "bold red" if " failed: " in line else ""
-            self._live.console.print(self._text(line, style=style), soft_wrap=True)
+            lines = wrapped(f"{clock(self._clock() - self._began)}  {text}", 6)
+            style = "bold red" if " failed: " in text else ""
+            self._live.console.print(self._text("\n      ".join(lines), style=style), soft_wrap=True)
 
     def tick(self) -> None:
         """Draw it anew."""

@@ -7,8 +7,6 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _orphans
-
 from . import output, remote, turns
 from .output import Result
 
@@ -34,6 +32,8 @@ def add(commands: Any) -> None:
 
 def reinstall(arguments: argparse.Namespace) -> Result:
     """The actions that were done, or would be. 3 when something forbids it or nobody has confirmed it."""
+    from ansible_collections.requorum.cluster.plugins.module_utils import _orphans
+
     stop: Any = "all" if "all" in arguments.accept_vm_stop else arguments.accept_vm_stop
     options = {"anyway": arguments.anyway, "undo": arguments.undo}
     given: JSON = dict(arguments.extra_var) | {"requorum_reinstall": arguments.node}

@@ -6,21 +6,17 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import json
 import os
 import signal
-import socket
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from . import api, documents, events, progress
+from . import api, command, events, progress
 from .api import Result as Outcome
 from .inputs import Usage
 
-__all__ = ["COMMAND", "Outcome", "play"]
-COMMAND = "command.json"
+__all__ = ["Outcome", "play"]
 
 
 def play(
@@ -35,7 +31,7 @@ def play(
 
     def hear(event: events.Event) -> None:
         if isinstance(event, events.Plan):
-            _remember(event.folder, arguments)
+            command.save(event.folder, getattr(arguments, "argv", ()))
         face.hear(event)
 
     try:
@@ -76,12 +72,3 @@ def _interrupts(run: api.Run, face: progress.Face) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _remember(folder: str, arguments: argparse.Namespace) -> None:
-    """Keep in the run's folder who runs it and by which command, for `requorum status` and `resume`."""
-    if not os.path.isdir(folder):
-        return
-    record = {"argv": getattr(arguments, "argv", []), "cwd": os.getcwd(), "host": socket.gethostname(),
-              "pid": os.getpid(), "began": time.time()}  # fmt: skip
-    documents.save(os.path.join(folder, COMMAND), json.dumps(record) + "\n")

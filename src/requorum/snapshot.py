@@ -51,8 +51,8 @@ def add(commands: Any) -> None:
     extract.add_argument("file", metavar="FILE", help=FILE)
     extract.add_argument("--resource", required=True, metavar="R",
                          help="virtualmachines or virtualmachines.kubevirt.io")
-    extract.add_argument("--namespace", metavar="N")
-    extract.add_argument("--name", metavar="N")
+    extract.add_argument("--namespace", metavar="N", help="only those of this namespace")
+    extract.add_argument("--name", metavar="N", help="only the one of this name")
     extract.add_argument("--output", metavar="DIR", help="a file per object, readable by its owner only")
     extract.add_argument("--raw", action="store_true", help="with status and the metadata that a server sets")
     diff = _command(family, diff_, "what was written between two datastores: what restoring OLD loses")

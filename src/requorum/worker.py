@@ -25,9 +25,9 @@ from typing import IO, Any
 
 from ansible_runner import streaming
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _s3_settings, _timeline
+from ansible_collections.requorum.cluster.plugins.module_utils import _events, _s3_settings, _timeline
 
-from . import __version__, api, events
+from . import __version__, api, events, family
 from .output import Result
 
 JSON = dict[str, Any]
@@ -50,6 +50,8 @@ def work(_arguments: argparse.Namespace) -> Result:
         worker = Worker(sys.stdin.buffer, out, folder, home)
         worker.run()
         worker.bring()
+        if worker.canceled:
+            family.kill(_events.STOP, str(folder / "stop"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     return Result([], {})
@@ -100,7 +102,7 @@ class Worker(streaming.Worker):  # type: ignore[misc]
         super().__init__(source, out, keepalive_seconds=SIGN, private_data_dir=str(folder), cancel_callback=self._ends)
         self._source, self._out, self._folder, self._home = source, out, folder, home
         self._stop = folder / "stop"
-        self._begun = self._canceled = False
+        self._begun = self.canceled = False
         self._heard_at = time.monotonic()
         self._reader = events.Reader()
         self._brings: dict[str, None] = {}
@@ -150,7 +152,7 @@ class Worker(streaming.Worker):  # type: ignore[misc]
         for line in self._source:
             self._heard_at = time.monotonic()
             if line == b"cancel\n":
-                self._canceled = True
+                self.canceled = True
             elif line == b"stop\n":
                 self._stop.touch()
         self._heard_at = float("-inf")  # it hung up
@@ -160,8 +162,8 @@ class Worker(streaming.Worker):  # type: ignore[misc]
         if self._out.broken or time.monotonic() - self._heard_at > LOST:
             self._out.broken = True
             self._stop.touch()
-            self._canceled = self._canceled or not self._begun
-        return self._canceled
+            self.canceled = self.canceled or not self._begun
+        return self.canceled
 
 
 class _Job:

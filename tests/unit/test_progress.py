@@ -1,149 +1,121 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""What is shown of a run while it goes on: what is left, lines of 79 columns, which face goes where."""
+"""Where an upgrade is, and whether it stands still: on upgrades that the lab plays, through all phases and stalls."""
 
 from __future__ import annotations
 
-import io
-import json
-from typing import Any
-
 import pytest
 
-from requorum import events, progress
-from requorum.progress import Picture
+from ansible_collections.requorum.cluster.plugins.module_utils import _progress, _stall
+from lab.harvester.upgrade import STALLS
+from lab.harvester.upgrade.films import NAME
+from tests.unit import upgrades
 
-JSON = dict[str, Any]
-
-
-def action(phase: int, node: str, seconds: int, turn: str = "") -> JSON:
-    return {"phase": phase, "node": node, "what": f"{phase} {node}", "expect_s": seconds, "turn": turn}
-
-
-def plan(*actions: JSON) -> events.Plan:
-    return events.Plan("abc", "prod", "quorum_lost", "r1", "", 60, (), tuple(actions), "/r")
-
-
-def told(state: str, phase: int, node: str, **fields: Any) -> events.Action:
-    return events.Action(state, f"{phase} {node}", "reset", node, f"{phase}.1", phase, **fields)
-
-
-@pytest.mark.parametrize(
-    ("plan_of", "heard", "left"),
-    [
-        ((), (), None),
-        ((action(5, "r1", 20), action(7, "r2", 30), action(7, "r3", 10)), (), 50),
-        ((action(5, "r1", 20), action(7, "r2", 30)), ((0, told("begun", 5, "r1")),), 42),
-        ((action(5, "r1", 2), action(7, "r2", 30)), ((0, told("begun", 5, "r1")),), 30),  # it takes longer
-        ((action(5, "r1", 20), action(7, "r2", 30)), ((0, told("done", 5, "r1")),), 30),
-        ((action(7, "r2", 30, "r2"), action(7, "r3", 30, "r3")), (), 60),  # turns
-        ((action(5, "r1", 20),), ((0, told("failed", 5, "r1")),), 0),
-    ],
-)
-def test_what_is_left(plan_of: tuple[JSON, ...], heard: tuple[tuple[float, events.Event], ...], left: Any) -> None:
-    picture = Picture("recover prod.yml", 0)
-    picture.hear(plan(*plan_of), 0)
-    for at, event in heard:
-        picture.hear(event, at)
-    assert picture.left(8) == left
+NAMED = {
+    "log-not-ready": ("", 5401, "upgrade_log_waits"),
+    "image-stuck": ("", 5401, "upgrade_image_waits"),
+    "repo-not-ready": ("", 1801, "upgrade_repo_waits"),
+    "suc-applying": ("", 5401, "upgrade_plan_applying"),
+    "prepare-slow": ("", 5401, "upgrade_prepare_waits"),
+    "prepare-deadline": ("", 0, "upgrade_prepare_deadline"),
+    "capi-provisioning": ("", 1801, "upgrade_waits_capi"),
+    "apply-bundle": ("", 1801, "upgrade_waits_bundle"),
+    "planner-silent": ("", 3601, "upgrade_stuck_maybe_restarted"),
+    "restarted": ("n2", 0, "upgrade_restarted"),
+    "predrain-volume": ("n2", 5401, "upgrade_waits_volume"),
+    "predrain-vms": ("n2", 5401, "upgrade_waits_machines"),
+    "predrain-pdb": ("n2", 5401, "upgrade_waits_evacuation"),
+    "node-failed": ("n2", 0, "upgrade_failed_late"),
+    "two-plan-secrets": ("n1", 1801, "machine_plan_secrets"),
+    "pre-hook-unanswered": ("n2", 1801, "upgrade_hook_unanswered"),
+    "drain-pdb": ("n2", 1801, "upgrade_drain_failed"),
+    "postdrain-rke2": ("n2", 1801, "upgrade_waits_rke2"),
+    "postdrain-elemental": ("n2", 1801, "upgrade_os_failed"),
+    "reboot-old-image": ("n2", 5401, "upgrade_waiting_reboot"),
+    "reboot-silent": ("n2", 5401, "upgrade_waiting_reboot"),
+    "post-hook-unanswered": ("n2", 1801, "upgrade_hook_unanswered"),
+    "node-removed": ("", 1801, "upgrade_waits_for_gone"),
+}
+"""Stall -> (what it is about, seconds without a change after which it is named, by which rule)."""
 
 
-def test_a_terminal_of_80_by_24_has_room_for_it() -> None:
-    picture = Picture("recover prod.yml", 0)
-    picture.hear(events.Phase(7, 9, "REJOIN", "Bring the other servers back as voters " * 3), 1)
-    picture.hear(plan(*(action(7, f"r{n}", 30) for n in range(40))), 1)
-    picture.hear(events.Node("r99", "silent", "no route"), 2)
-    for number in range(40):
-        picture.hear(told("begun", 7, f"r{number}", expect_s=30.0), 3)
-    lines = list(picture.lines(12))
-    assert len(lines) <= 20 and max(map(len, lines)) <= 79
-    assert lines[0].startswith("recover prod.yml  (7/9) REJOIN | ") and lines[0].endswith("...")
-    assert lines[1].startswith("  0:12 gone, 1:00 expected, about 0:21 left: done at ")
-    assert lines[2] == "  r0  9 s of about 30 s: 7 r0"
-    assert "and 26 more" in lines[-3] and "r99" in lines[-2] and "Ctrl-C" in lines[-1]
+def phases(shown: list[upgrades.Shown]) -> list[str]:
+    """Phases and states in their order, each once."""
+    seen: list[str] = []
+    for each in shown:
+        at = _progress.look(each, NAME, now=0)
+        if at:
+            state = f" {at.node} {at.states[at.node]}" if at.states.get(at.node) else ""
+            now = f"{at.phase.number} {at.phase.name}{state}"
+            seen += [now] if now not in seen[-1:] else []
+    return seen
 
 
-def test_a_wait_says_what_was_seen_last_until_its_action_ends() -> None:
-    picture = Picture("recover", 0)
-    picture.hear(told("begun", 6, "r1"), 0)
-    picture.hear(events.Wait("r1", "its supervisor to answer /ping", 5, 600, "connection\x1b refused"), 5)
-    assert list(picture.lines(6))[3:5] == [
-        "    waits 5 of 600 s: its supervisor to answer /ping", "    seen last: connection\\x1b refused",
-    ]  # fmt: skip
-    picture.hear(told("done", 6, "r1"), 7)
-    assert not [line for line in picture.lines(8) if "r1" in line]
-    picture.hear(events.Wait("r2", "x", 10, 60, "y"), 20)  # of a task that is no action
-    assert "  r2  11 s: x" in list(picture.lines(21))
-    picture.hear(events.Phase(8, 9, "RESYNC", "Agents"), 22)
-    assert not picture.rows
+def test_all_phases_are_told_in_their_order() -> None:
+    shown = upgrades.film(nodes=("n1", "n2"))
+    told = phases(shown)
+    loading = [f"2 prepare {n} Images preloading" for n in ("n1", "n2")]
+    states = ("Pre-draining", "Pre-drained", "Post-draining", "Waiting Reboot")
+    wanted = ["0 log", "1 image", "1 repository", *loading, "3 services", *(f"4 nodes {n} {s}" for n in ("n1", "n2")
+              for s in states), "5 cleanup"]  # fmt: skip
+    assert [each for each in dict.fromkeys(told) if each in wanted] == wanted
+    last = _progress.look(shown[-1], NAME, now=0)
+    assert last and (last.ended, last.done, last.waits) == ("succeeded", ["n1", "n2"], "")
 
 
-LINES = [
-    (told("begun", 5, "r1"), "0:00  (5/9) RESET r1 5.1  5 r1: begun"),
-    (told("done", 5, "r1", seconds=2.0, result="moved"), "0:00  (5/9) RESET r1 5.1  5 r1: done (2.0 s)"),
-    (told("failed", 5, "r1", result="failed: no\nroom"), "0:00  (5/9) RESET r1 5.1  5 r1: failed: no\\nroom"),
-    (events.Wait("r1", "x", 5, 60, "y"), "0:00  r1: waits 5 of 60 s: x; seen last: y"),
-    (told("planned", 5, "r1"), ""),
-    (events.Task("x"), ""),
-    (events.Finding("x", "error", None, "y"), ""),
-    (events.Node("r1", "silent"), ""),
-]
+def test_a_single_node_goes_its_own_way() -> None:
+    last = _progress.look(upgrades.film(nodes=("n1",))[-1], NAME, now=0)
+    assert last and (last.ended, last.done) == ("succeeded", ["n1"])
 
 
-@pytest.mark.parametrize(("event", "line"), LINES)
-def test_lines_tell_what_is_done_and_waited_for(event: events.Event, line: str) -> None:
-    out = io.StringIO()
-    face = progress.Lines(out, clock=lambda: 7.0)
-    face.hear(events.Phase(5, 9, "RESET", "Make it"))
-    face.hear(event)
-    assert out.getvalue() == (f"{line}\n" if line else "")
+def test_every_change_is_one_and_nothing_else_is() -> None:
+    marks = [at.mark for each in upgrades.film() if (at := _progress.look(each, NAME, now=0))]
+    assert len(set(marks)) > 40
+    shown = upgrades.film()[20]
+    assert _progress.look(shown, NAME, now=1) == _progress.look(shown, NAME, now=2)
 
 
-def test_json_has_a_line_for_each_event() -> None:
-    out = io.StringIO()
-    face = progress.Json(out)
-    face.hear(events.Phase(5, 9, "RESET", "Make it"))
-    face.say("It ends.")
-    first, second = map(json.loads, out.getvalue().splitlines())
-    assert first.pop("time") > 1e9 and first == {
-        "event": "phase", "number": 5, "of": 9, "name": "RESET", "text": "Make it",
-    }  # fmt: skip
-    assert (second["event"], second["text"]) == ("note", "It ends.")
+def test_what_is_left_is_told_by_the_nodes_that_are_done() -> None:
+    left: dict[int, float] = {}
+    for each in upgrades.film():
+        at = _progress.look(each, NAME, now=0)
+        at = at and _progress.look(each, NAME, now=at.since or 0)
+        if at and at.phase.number == 4:
+            assert (at.left_s is None) == (not at.done)
+            left.setdefault(len(at.done), at.left_s or 0.0)
+    assert left[0] == 0.0 and left[1] > left[2] > 60
 
 
-class Terminal(io.StringIO):
-    def isatty(self) -> bool:
-        return True
+def test_each_stall_of_the_lab_has_its_row() -> None:
+    assert NAMED.keys() == STALLS.keys()
 
 
-@pytest.mark.parametrize(
-    ("out", "term", "as_json", "kind"),
-    [
-        (io.StringIO(), "xterm", False, progress.Lines),
-        (Terminal(), "dumb", False, progress.Lines),
-        (Terminal(), "xterm", True, progress.Json),
-        (Terminal(), "xterm", False, progress.Screen),
-    ],
-)
-def test_faces(out: Any, term: str, as_json: bool, kind: type, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("TERM", term)
-    face = progress.face("recover", as_json=as_json, out=out)
-    face.hear(events.Phase(1, 9, "INSPECT", "Look"))
-    face.tick()
-    face.end()
-    assert type(face) is kind
+@pytest.mark.parametrize("stall", NAMED)
+def test_a_stall_is_named_at_its_threshold_and_not_before(stall: str) -> None:
+    about, quiet, rule = NAMED[stall]
+    shown = upgrades.film(**{stall.replace("-", "_"): about})[-1]
+    found = upgrades.judged(shown, quiet)
+    assert found and found.ends and found.rule == rule and found.next, found
+    early = upgrades.judged(shown, quiet / 3.1) if quiet else None
+    assert early is None or not early.ends, early
 
 
-def test_a_reader_that_is_gone_ends_no_run(monkeypatch: pytest.MonkeyPatch) -> None:
-    class Gone(Terminal):
-        def write(self, _text: str) -> int:
-            raise BrokenPipeError
-
-    monkeypatch.setenv("TERM", "xterm")
-    progress.Lines(Gone()).say("x")
-    progress.Json(Gone()).say("x")
+@pytest.mark.parametrize("about", ["n1", "n2", "n3"])
+def test_an_upgrade_that_goes_on_never_stands_still(about: str) -> None:
+    for shown in upgrades.film(nodes=("n1", "n2", "n3") if about != "n1" else ("n1",)):
+        if _progress.look(shown, NAME, now=0) and _progress.latest(shown):
+            assert upgrades.judged(shown, 60) is None
 
 
-@pytest.mark.parametrize(("seconds", "text"), [(-1, "0:00"), (42.9, "0:42"), (3723, "1:02:03")])
-def test_clock(seconds: float, text: str) -> None:
-    assert progress.clock(seconds) == text
+def test_what_no_rule_knows_is_said_to_be_unknown() -> None:
+    shown = next(each for each in upgrades.film() if (at := _progress.look(each, NAME, now=0)) and at.phase.number == 4)
+    at = _progress.look(shown, NAME, now=0)
+    assert at and _stall.judge(at, [], _stall.UNKNOWN_S - 1) is None
+    found = _stall.judge(at, [], _stall.UNKNOWN_S)
+    assert found and not found.rule and "90 minutes" in found.what and "do not begin" in found.next
+
+
+def test_a_log_that_nobody_wants_is_no_failure() -> None:
+    disabled = {"type": "LogReady", "status": "False", "reason": "Disabled"}
+    item = {"metadata": {"name": "u"}, "status": {"conditions": [disabled]}}
+    assert _progress.phase_of(item).name == "image" and _progress.going(item)

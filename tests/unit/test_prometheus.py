@@ -69,7 +69,7 @@ def one(samples: Samples, name: str, /, **labels: str) -> float | None:
 
 def test_a_healthy_cluster() -> None:
     found = values(look(state(hits=[hit(SLOW, *[TODAY] * 2)])))
-    assert set(found) == set(_prometheus.HELP) - {"requorum_rules_not_checked", "requorum_unread"}
+    assert set(found) == set(_prometheus.HELP) - {"requorum_rules_not_checked", "requorum_unread", "requorum_case"}
     leaf = {"name": "server/tls/serving-kube-apiserver.crt", "authority": "false"}
     for name, labels, value in (
         ("requorum_up", {}, 1),
@@ -243,7 +243,7 @@ def test_alerts_ask_for_what_is_written() -> None:
             asked.add(name)
             assert set(re.findall(r'(\w+)\s*[=!]~?\s*"', braces)) <= labels[name], rule["alert"]
     only_shown = {"requorum_etcd_leader", "requorum_etcd_log_window_seconds", "requorum_backup_revision",
-                  "requorum_snapshot_timestamp_seconds", "requorum_rules_not_checked"}  # fmt: skip
+                  "requorum_snapshot_timestamp_seconds", "requorum_rules_not_checked", "requorum_case"}  # fmt: skip
     assert set(_prometheus.HELP) - asked == only_shown
 
 

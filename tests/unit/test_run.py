@@ -70,6 +70,17 @@ def played(tmp_path: Path, inventory: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return start
 
 
+def alive(run: api.Run) -> list[str]:
+    """Processes that know of this run."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/environ"):
+        try:
+            found += [path.parent.name] if str(run._folder).encode() in path.read_bytes() else []
+        except OSError:
+            continue
+    return found
+
+
 # What it gets
 
 
@@ -151,18 +162,20 @@ def test_a_failed_task(played: Callable[..., api.Run]) -> None:
 
 def test_a_deadline(played: Callable[..., api.Run]) -> None:
     begun = time.monotonic()
-    result = played("{ansible.builtin.pause: {seconds: 60}}", timeout=2).wait()
+    run = played("{ansible.builtin.pause: {seconds: 60}}", timeout=2)
+    result = run.wait()
     assert result and result.status == "timeout" and time.monotonic() - begun < 15
+    assert not alive(run) and not run._folder.exists()
 
 
 @pytest.mark.parametrize("how", ["stop", "cancel"])
 def test_while_nothing_is_changed_both_end_it_at_once(how: str, played: Callable[..., api.Run]) -> None:
     going = threading.Event()
     run = played("{ansible.builtin.pause: {seconds: 60}}", on_event=lambda _event: going.set())
-    assert going.wait(20) and run.running and run.wait(0.1) is None
+    assert going.wait(20) and run.running and run.wait(0.1) is None and alive(run)
     getattr(run, how)()
     result = run.wait(20)
-    assert result and result.status == "canceled" and not run.running
+    assert result and result.status == "canceled" and not run.running and not alive(run)
 
 
 BEGUN = {"id": "1.1", "phase": 1, "node": "r1", "verb": "reset", "what": "reset", "expect_s": 5}

@@ -1,0 +1,56 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""See plugins/modules/fleet_inspect.py for the documentation."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _clusters, _overview
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _one_of_many, _rows
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, display, now
+
+
+class ActionModule(NodeAction):
+    """Read and judge one cluster; what was seen goes to files, and a few lines come back."""
+
+    VALID = ("cluster", "output", "failed")
+
+    def act(self) -> JSON:
+        about = dict(self._task.args["cluster"])
+        cluster = _clusters.Cluster(**{key: tuple(v) if isinstance(v, list) else v for key, v in about.items()})
+        output, why = os.path.abspath(self._task.args["output"]), str(self._task.args.get("failed") or "")
+        row = _overview.unread(cluster.name, now(), why) if why else self._look(cluster, output)
+        _rows.write(output, row)
+        display.display(_overview.line(row))
+        return {"changed": False, "row": _rows.path(output, cluster.name), "state": row["state"]}
+
+    def _alone(self, cluster: _clusters.Cluster, output: str) -> str:
+        """An inventory of this cluster alone, for the commands of its report; in a job of AWX nobody types any."""
+        sources = self.vars.get("ansible_inventory_sources") or ()
+        if cluster.inventory or not sources or any(name in self.vars for name in _clusters.AWX):
+            return cluster.inventory
+        about = {"plugin": "requorum.cluster.fleet", "sources": list(map(str, sources)), "cluster": cluster.name}
+        where = os.path.join(output, _rows.FOLDER, "inventories", f"{cluster.name}.requorum.yml")
+        _rows.put(where, json.dumps(about, indent=1) + "\n")
+        return where
+
+    def _look(self, cluster: _clusters.Cluster, output: str) -> JSON:
+        cluster = replace(cluster, inventory=self._alone(cluster, output))
+        hosts = _one_of_many.members(self, cluster)
+        hosts = _one_of_many.read(self, cluster, hosts, self.timeout("fleet", 300))
+        first = hosts[cluster.servers[0]]
+        args = {
+            "cluster": cluster.name,
+            "output": output,
+            "powered_off": first.get("requorum_powered_off") or [],
+            "survivor": first.get("requorum_survivor") or "",
+            "rules": first.get("requorum_rules") or [],
+        }
+        try:
+            result = _one_of_many.judge(self, cluster, hosts, args)
+        finally:
+            _one_of_many.leave(self, cluster, hosts)
+        return _overview.row(result["diagnosis"], result["backups"], result["requorum_run_dir"])

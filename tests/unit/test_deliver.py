@@ -1,0 +1,183 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What leaves the controller, and that it arrives: a folder, a git repository, an upload."""
+
+from __future__ import annotations
+
+import base64
+import subprocess
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ansible_collections.requorum.cluster.plugins.action import run_deliver
+from ansible_collections.requorum.cluster.plugins.module_utils import _deliver
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+
+RUN = {
+    "report.html": "<p>report</p>",
+    "plan.json": "{}",
+    "timeline.jsonl": "{}",
+    "evidence/s1.log": "log",
+    "backup/s1/files.tar": "the token in clear",
+    "join/n4/config.yaml": "password",
+    "secret.tar": "?",
+}
+SENT = ["evidence/s1.log", "plan.json", "report.html", "timeline.jsonl"]
+
+
+class Acting(run_deliver.ActionModule):
+    """Without Ansible around it."""
+
+    def __init__(self, **args: Any) -> None:
+        self._task = type("Task", (), {"args": args})()
+        self.vars: dict[str, Any] = {}
+        self.host = "localhost"
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        return {}
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    folder = tmp_path / "recoveries" / "prod" / "20261125T023012Z"
+    for name, content in RUN.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(content)
+    return folder
+
+
+def test_only_masked_documents_go_unless_the_backup_was_asked_for() -> None:
+    assert _deliver.chosen(RUN, backup=False) == SENT
+    assert _deliver.chosen(RUN, backup=True) == sorted([*SENT, "backup/s1/files.tar"])
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("/mnt/reports", _deliver.Target("folder", "/mnt/reports")),
+        ("s3://reports/requorum/", _deliver.Target("s3", "reports", "requorum")),
+        ("git+git@host:ops/reports.git#runs", _deliver.Target("git", "git@host:ops/reports.git", "runs")),
+        ("git+https://host/reports.git", _deliver.Target("git", "https://host/reports.git", "main")),
+        ("https://host/upload/", _deliver.Target("http", "https://host/upload")),
+    ],
+)
+def test_a_word_names_a_place(text: str, wanted: _deliver.Target) -> None:
+    assert _deliver.target(text) == wanted
+
+
+@pytest.mark.parametrize("text", ["reports", "s3://bucket", "ftp://host", "git+--upload-pack=x", "https://me:pw@host/x"])
+def test_a_word_that_is_no_place_is_refused(text: str) -> None:
+    with pytest.raises(RequorumError):
+        _deliver.target(text)
+
+
+@pytest.mark.parametrize(
+    ("folder", "backups", "wanted"),
+    [
+        ("reports", ("b", ""), True),
+        ("rke2/reports", ("b", "rke2"), True),
+        ("rke2-reports", ("b", "rke2"), False),
+        ("reports", ("other", ""), False),
+    ],
+)
+def test_reports_do_not_lie_among_snapshots(folder: str, backups: tuple[str, str], wanted: bool) -> None:
+    assert _deliver.clash("b", folder, backups) is wanted
+
+
+MOUNTS = """\
+1 0 0:1 / / rw - overlay overlay rw
+2 1 0:2 / /runner rw - ext4 /dev/sda1 rw
+3 1 0:3 / /var/lib/requorum rw - ext4 /dev/sda1 rw
+4 1 0:4 / /dev/shm rw - tmpfs tmpfs rw
+"""
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("/runner/project/recoveries/prod/1", False),
+        ("/home/runner/recoveries", False),
+        ("/var/lib/requorum", True),
+        ("/var/lib/requorum/prod/1", True),
+        ("/var/lib/requorum-2/prod/1", False),
+        ("/dev/shm/prod", False),
+    ],
+)
+def test_a_folder_lasts_on_a_mount_of_its_own(path: str, wanted: bool) -> None:
+    assert _deliver.lasts(path, MOUNTS) is wanted
+
+
+def below(folder: Path) -> list[str]:
+    return sorted(str(p.relative_to(folder)) for p in folder.rglob("*") if p.is_file() and ".git" not in p.parts)
+
+
+def test_a_folder_takes_it_for_its_owner_only(run: Path, tmp_path: Path) -> None:
+    there = tmp_path / "mnt"
+    result = Acting(run_dir=str(run), targets=str(there)).act()
+    assert result["delivered"] == [f"{there}/prod/{run.name}"]
+    assert result["ansible_stats"]["data"] == {"requorum_delivered": result["delivered"]}
+    assert below(there / "prod" / run.name) == SENT
+    assert all(path.stat().st_mode & 0o077 == 0 for path in (there / "prod").rglob("*"))
+
+
+def test_a_git_repository_takes_it_twice(run: Path, tmp_path: Path) -> None:
+    bare = tmp_path / "bare.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(bare)], check=True)
+    for _time in range(2):
+        assert not Acting(run_dir=str(run), targets=[f"git+{bare}#runs"]).act().get("failed")
+    copy = tmp_path / "seen"
+    subprocess.run(["git", "clone", "--quiet", "--branch", "runs", str(bare), str(copy)], check=True)
+    assert below(copy / "prod" / run.name) == SENT
+    log = subprocess.check_output(["git", "log", "--format=%an %s"], cwd=copy, text=True)
+    assert log == f"Requorum Run prod/{run.name}\n"
+
+
+@pytest.fixture
+def upload() -> Iterator[tuple[str, dict[str, str], list[str]]]:
+    taken, authorities = dict[str, str](), list[str]()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_PUT(self) -> None:
+            authorities.append(self.headers.get("Authorization", ""))
+            content = self.rfile.read(int(self.headers["Content-Length"])).decode()
+            if authorities[-1]:
+                taken[self.path] = content
+            self.send_response(201 if authorities[-1] else 401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}/up", taken, authorities
+    server.shutdown()
+    server.server_close()
+
+
+def test_an_upload_takes_it(run: Path, tmp_path: Path, upload: tuple[str, dict[str, str], list[str]]) -> None:
+    address, taken, authorities = upload
+    password = tmp_path / "password"
+    password.write_text("me:word\n")
+    result = Acting(run_dir=str(run), targets=[address], password_file=str(password)).act()
+    assert taken == {f"/up/prod/{run.name}/{name}": RUN[name] for name in SENT}
+    assert set(authorities) == {f"Basic {base64.b64encode(b'me:word').decode()}"}
+    assert "word" not in str(result)
+
+
+def test_a_place_that_is_away_is_told_and_the_others_take_it(
+    run: Path, tmp_path: Path, upload: tuple[str, dict[str, str], list[str]]
+) -> None:
+    address = upload[0]
+    result = Acting(run_dir=str(run), targets=[address, str(tmp_path / "mnt")], must=False).act()
+    assert "answers 401" in result["msg"]
+    assert not result.get("failed")
+    assert len(result["delivered"]) == 1
+    assert Acting(run_dir=str(run), targets=[address]).act()["failed"] is True
