@@ -42,10 +42,10 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[Command]:
     for family in families:
         for child in family.choices.values():
             yield from commands(child)
-    if not families:
+    if not families and parser.description:  # what has none is not for people
         actions = [action for action in parser._actions if action.help != argparse.SUPPRESS]
         shown = [action for action in actions if not isinstance(action, argparse._HelpAction)]
-        yield Command(parser.prog, parser.description or "", _synopsis(parser.prog, shown), tuple(map(_row, shown)))
+        yield Command(parser.prog, parser.description, _synopsis(parser.prog, shown), tuple(map(_row, shown)))
 
 
 def _synopsis(name: str, actions: list[argparse.Action]) -> str:

@@ -193,8 +193,11 @@ def test_what_is_wrong_before_any_task_is_told(bastion: Bastion) -> None:
 
 
 DOCS = (ROOT / "docs/variables.md").read_text()
-ELSEWHERE = {"requorum_output", "requorum_data_dir", "requorum_rancherd_token_file"}
-"""A folder of the bastion; of the nodes; ends with _file."""
+ELSEWHERE = {
+    *("requorum_output", "requorum_data_dir", "requorum_rancherd_token_file"),
+    *("requorum_run_folder", "requorum_inventory"),
+}
+"""Of the bastion or of the nodes; ends with _file; only shown."""
 
 
 def test_each_variable_that_is_a_path_is_known() -> None:
