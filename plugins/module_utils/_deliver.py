@@ -13,6 +13,8 @@ from ._errors import RequorumError
 DOCUMENTS = (".json", ".jsonl", ".html", ".xml", ".txt", ".prom")
 EVIDENCE = "evidence"
 BACKUP = "backup"
+OWN = "command.json"
+"""By which command the run was started, as it was typed: for this controller alone."""
 FORMS = "It is /folder, s3://bucket/folder, git+URL#branch, or http(s)://address."
 
 
@@ -56,7 +58,7 @@ def chosen(paths: t.Iterable[str], *, backup: bool) -> list[str]:
     def goes(path: str) -> bool:
         top, _slash, below = path.partition("/")
         if not below:
-            return path.endswith(DOCUMENTS)
+            return path.endswith(DOCUMENTS) and path != OWN
         return top == EVIDENCE or (backup and top == BACKUP)
 
     return sorted(path for path in paths if goes(path))

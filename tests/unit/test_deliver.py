@@ -24,6 +24,7 @@ RUN = {
     "report.html": "<p>report</p>",
     "plan.json": "{}",
     "timeline.jsonl": "{}",
+    "command.json": "{}",
     "evidence/s1.log": "log",
     "backup/s1/files.tar": "the token in clear",
     "join/n4/config.yaml": "password",
