@@ -63,7 +63,7 @@ class Result:
 
 
 class Lost(RequorumError):
-    """The line to a bastion broke, and nobody here knows how it ended."""
+    """What a bastion did is not known here, or not all of it came back."""
 
 
 class Run:

@@ -20,7 +20,8 @@ from . import environment
 
 JSON = dict[str, Any]
 SNAPSHOT = "requorum_snapshot"
-READ = (SNAPSHOT, "requorum_kubeconfig", "requorum_rules", "requorum_releases", "requorum_export")
+READ = (SNAPSHOT, "requorum_kubeconfig", "requorum_rules", "requorum_releases", "requorum_export",
+        "requorum_run_folder")  # fmt: skip
 """Variables that name what is read on the controller, beside those that end with `_file`."""
 WRITTEN = ("requorum_bundle", "requorum_prometheus", "requorum_join_folder", "requorum_folder")
 """Variables that name what is written there. `requorum_output` is a folder of the bastion that stays."""

@@ -11,7 +11,9 @@ import contextlib
 import io
 import json
 import os
+import signal
 import subprocess
+import tarfile
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -69,8 +71,9 @@ class Far:
         except BaseException:
             self._hang_up()
             raise
-        output = job["variables"].get("requorum_output") or "recoveries"
-        self._root = (os.path.join(greeting["home"], output), os.path.join(os.getcwd(), output))
+        output = str(job["variables"].get("requorum_output") or "recoveries")
+        there = os.path.join(greeting["home"], output.removeprefix("~/"))
+        self._root = (there, os.path.abspath(os.path.expanduser(output)))
         self.places |= bags.places
         self._job = {**job, "inventory": bags.inventory, "variables": bags.variables, "brings": bags.brings,
                      "keys": bags.keys}  # fmt: skip
@@ -93,8 +96,7 @@ class Far:
             ).run()
             if not self._from.ended:
                 self._take()
-        except (OSError, ValueError, EOFError) as error:  # of a line that broke in the midst of files
-            self._said.append(str(error))
+        except (ValueError, tarfile.ReadError):  # the line broke in the midst of a word or a file
             self._from.ended = True
         finally:
             self._hang_up()
@@ -105,7 +107,7 @@ class Far:
 
     def _greeting(self) -> JSON:
         """Who is there: what a shell says before it is not for us."""
-        timer = threading.Timer(_GREETING, self._ssh.kill)
+        timer = threading.Timer(_GREETING, self._kill)
         timer.start()
         try:
             found: JSON = {}
@@ -141,7 +143,7 @@ class Far:
                 word = b"\n"
             dead = now - self._from.heard_at > worker.LOST or (asked and now - asked > _AT_ONCE)
             if dead or (asked and not self._sent):
-                self._ssh.kill()
+                self._kill()
                 return
             if not self._sent:
                 told = False
@@ -179,7 +181,11 @@ class Far:
     def _take(self) -> None:
         """Put what comes back into its places."""
         brings = list(json.loads(self._from.readline())["brings"])
-        luggage.unpack(self._from, [self.places[path] for path in brings])
+        try:
+            luggage.unpack(self._from, [self.places[path] for path in brings])
+        except OSError as error:
+            where = f"It lies on the bastion: {self.elsewhere or self._target}"
+            raise Lost(f"It ended, and what it wrote could not be kept here: {error}.", where) from error
         for path in set(self.places) - set(brings):
             with contextlib.suppress(OSError):  # nothing was written into it
                 os.rmdir(self.places[path])
@@ -199,6 +205,10 @@ class Far:
         lines = [line.strip() for line in text[-2000:].splitlines() if line.strip()]
         return lines[-1].rstrip(".") if lines else ""
 
+    def _kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._ssh.pid, signal.SIGKILL)  # with what it has started
+
     def _hang_up(self) -> None:
         self._over = True
         with contextlib.suppress(OSError):
@@ -206,7 +216,7 @@ class Far:
         try:
             self._ssh.wait(5)
         except subprocess.TimeoutExpired:
-            self._ssh.kill()
+            self._kill()
             self._ssh.wait()
         self._from.stream.close()
 

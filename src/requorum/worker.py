@@ -50,7 +50,7 @@ def work(_arguments: argparse.Namespace) -> Result:
         worker = Worker(sys.stdin.buffer, out, folder, home)
         worker.run()
         worker.bring()
-        if worker.canceled:
+        if worker.status in ("canceled", "timeout"):
             family.kill(_events.STOP, str(folder / "stop"))
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -193,11 +193,8 @@ def test_what_is_wrong_before_any_task_is_told(bastion: Bastion) -> None:
 
 
 DOCS = (ROOT / "docs/variables.md").read_text()
-ELSEWHERE = {
-    *("requorum_output", "requorum_data_dir", "requorum_rancherd_token_file"),
-    *("requorum_run_folder", "requorum_inventory"),
-}
-"""Of the bastion or of the nodes; ends with _file; only shown."""
+ELSEWHERE = {"requorum_output", "requorum_data_dir", "requorum_inventory"}
+"""A folder of the bastion; of the nodes; a word in the commands of a report."""
 
 
 def test_each_variable_that_is_a_path_is_known() -> None:
@@ -325,7 +322,7 @@ def test_a_line_that_breaks_ends_it_there_after_the_current_action(bastion: Bast
     """ssh is a process between two pipes, so its end is what an sshd makes of a connection that is gone."""
     bastion.ssh(
         f"mkfifo {bastion.folder}/in {bastion.folder}/out; cat {bastion.folder}/out & "
-        f'/bin/sh -c "$last" <{bastion.folder}/in >{bastion.folder}/out & exec cat >{bastion.folder}/in'
+        f'setsid /bin/sh -c "$last" <{bastion.folder}/in >{bastion.folder}/out & exec cat >{bastion.folder}/in'
     )
     bastion.play("requorum.cluster.recovery_plan: {}", "requorum.cluster.node_start: {seconds: 2}",
                  "requorum.cluster.node_start: {}")  # fmt: skip
@@ -339,6 +336,22 @@ def test_a_line_that_breaks_ends_it_there_after_the_current_action(bastion: Bast
     assert f"me@bastion:{bastion.home}/recoveries/prod/20261129T000000Z" in result.failures[-1]
     until(lambda: bastion.left == [])
     assert (bastion.home / "acted").read_text() == "x"
+
+
+def test_what_does_not_fit_here_is_said_and_lies_there(bastion: Bastion) -> None:
+    Path("recoveries/prod/20261129T000000Z").mkdir(parents=True)
+    Path("recoveries/prod/20261129T000000Z/backup").touch()  # a folder cannot be put there
+    result = start().wait(60)
+    assert result and result.status == "failed"
+    assert re.search("could not be kept here: .*It lies on the bastion: me@bastion:/", result.failures[-1])
+
+
+def test_a_line_that_breaks_while_files_come_back(bastion: Bastion) -> None:
+    """What comes ends within the tar; the playbook itself had ended."""
+    bastion.ssh("/bin/sh -c \"$last\" | sed -u '/brings/q'")
+    result = start().wait(60)
+    assert result and (result.status, len(result.failures)) == ("failed", 1)
+    assert "line to me@bastion was lost" in result.failures[0]
 
 
 @pytest.mark.parametrize(("begun", "canceled"), [(True, False), (False, True)])
