@@ -92,7 +92,8 @@ class Run:
                 raise RequorumError(f"{name} is a secret, and would be kept in a file.", f"Put it there: {name}_file.")
         self.result, self.began = Result(), time.monotonic()
         self._reader, self._hear = events.Reader(), on_event or (lambda _event: None)
-        self._begun = self._canceled = self._ended = False
+        self._acts = self._canceled = False
+        self._check = check
         self._error: BaseException | None = None
         self._folder = Path(tempfile.mkdtemp(prefix="requorum-"))  # 0700
         try:
@@ -105,11 +106,12 @@ class Run:
         self._thread = threading.Thread(target=self._go, name=f"requorum {playbook}", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """End it after the current action, if one was begun; else at once, since nothing was changed."""
+    def stop(self) -> bool:
+        """End it after the current action; at once (False) where none can have begun, so that nothing was changed."""
         (self._folder / "stop").touch()
-        if not self._begun:
+        if not self._acts:
             self.cancel()
+        return self._acts
 
     def cancel(self) -> None:
         """End it at once. What runs on a node may go on there; running it again looks first."""
@@ -167,7 +169,7 @@ class Run:
         _note(self.result, raw)
         try:
             for event in self._reader.read(raw):
-                self._begun = self._begun or (isinstance(event, events.Action) and event.state == "begun")
+                self._acts = self._acts or acts(event, check=self._check)
                 self._hear(event)
         except BaseException as error:  # the runner would take it for a fault of its own
             self._error = self._error or error
@@ -236,6 +238,12 @@ def job(
         "settings": {"pexpect_timeout": 0.2, "job_timeout": timeout or 0},
         "cmdline": "--check" if check else None,
     }
+
+
+def acts(event: events.Event, *, check: bool) -> bool:
+    """Whether something may be changed from now on: an action has begun, or there is a plan whose actions may begin."""
+    begun = isinstance(event, events.Action) and event.state == "begun"
+    return begun or (not check and isinstance(event, events.Plan) and bool(event.actions) and not event.refused)
 
 
 def _note(result: Result, raw: JSON) -> None:

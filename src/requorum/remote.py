@@ -62,8 +62,8 @@ def _interrupts(run: api.Run, face: progress.Face) -> Iterator[None]:
             run.cancel()
         else:
             asked = True
-            face.say("It ends after the current action. Ctrl-C once more ends it at once.")
-            run.stop()
+            if run.stop():
+                face.say("It ends after the current action. Ctrl-C once more ends it at once.")
 
     handlers: dict[int, Any] = {signal.SIGINT: interrupt, signal.SIGTERM: interrupt, signal.SIGHUP: signal.SIG_IGN}
     before = {number: signal.signal(number, handler) for number, handler in handlers.items()}

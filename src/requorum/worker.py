@@ -102,13 +102,14 @@ class Worker(streaming.Worker):  # type: ignore[misc]
         super().__init__(source, out, keepalive_seconds=SIGN, private_data_dir=str(folder), cancel_callback=self._ends)
         self._source, self._out, self._folder, self._home = source, out, folder, home
         self._stop = folder / "stop"
-        self._begun = self.canceled = False
+        self._acts = self._check = self.canceled = False
         self._heard_at = time.monotonic()
         self._reader = events.Reader()
         self._brings: dict[str, None] = {}
 
     def update_paths(self, kwargs: JSON) -> JSON:
         """The job as this machine plays it."""
+        self._check = bool(kwargs["check"])
         self._brings |= dict.fromkeys(kwargs.pop("brings"))
         keys = {_s3_settings.KEYS_FILE: str(self._folder / "s3-keys")} if kwargs.pop("keys") else {}
         job = api.job(**kwargs, cwd=self._home, folder=self._folder)
@@ -139,7 +140,7 @@ class Worker(streaming.Worker):  # type: ignore[misc]
         super().event_handler(event_data)
         self._brings |= {path: None for path, _is_run in brought(event_data)}
         for event in self._reader.read(event_data):
-            self._begun = self._begun or (isinstance(event, events.Action) and event.state == "begun")
+            self._acts = self._acts or api.acts(event, check=self._check)
 
     def artifacts_handler(self, artifact_dir: str) -> None:
         """All of it was told by events."""
@@ -162,7 +163,7 @@ class Worker(streaming.Worker):  # type: ignore[misc]
         if self._out.broken or time.monotonic() - self._heard_at > LOST:
             self._out.broken = True
             self._stop.touch()
-            self.canceled = self.canceled or not self._begun
+            self.canceled = self.canceled or not self._acts
         return self.canceled
 
 

@@ -13,6 +13,7 @@ from lab.drill import lose_quorum
 from lab.labs import Lab
 from tests.lab import awx, story
 
+SLOW = ("*failed_recovery*",)
 # An unanswered form: AWX gives empty texts, and the choices that it shows.
 FORM: dict[str, Any] = {
     **dict.fromkeys(("requorum_powered_off", "requorum_survivor", "requorum_snapshot", "requorum_accept_vm_stop"), ""),
@@ -73,3 +74,37 @@ def test_a_backup_that_goes_with_the_container_is_refused(rke2: Lab, tmp_path: P
     passing = awx.job(rke2, tmp_path, "playbooks/backup.yml", away, check=True)
     assert passing.rc != 0
     assert "goes with the container of this job" in " ".join(passing.out.split())
+
+
+def test_a_failed_recovery_is_rolled_back_when_a_person_approves(rke2: Lab, tmp_path: Path) -> None:
+    """The other branch of the workflow: evidence, the plan of the way back, an approval, the way back, the report."""
+    lab, kept = rke2, tmp_path
+    lose_quorum(lab)
+    answers = {**FORM, "requorum_confirm": lab.name}
+    so_far = awx.job(lab, kept, "recover.yml", answers, check=True).artifacts
+
+    # Its deadline passes before anything can have started.
+    late = {**answers, "requorum_timeouts": {"start": 0.1}}
+    recover = awx.job(lab, kept, "recover.yml", {**so_far, **late})
+    assert recover.rc != 0, recover.out
+    assert recover.artifacts["requorum_told_recover"]["outcome"] == "failed"
+    so_far |= recover.artifacts
+    evidence = awx.job(lab, kept, "playbooks/inspect.yml", {**so_far, **answers})
+    assert evidence.rc == 0, evidence.out
+    so_far |= evidence.artifacts
+
+    plan = awx.job(lab, kept, "playbooks/rollback.yml", {**so_far, **answers}, check=True)
+    assert plan.rc == 0, plan.out
+    so_far |= plan.artifacts
+    assert so_far["requorum_plan_id"] == so_far["requorum_told_plan"]["plan_id"]
+    assert so_far["requorum_told_plan"]["purpose"] == "rollback"
+    rollback = awx.job(lab, kept, "playbooks/rollback.yml", {**so_far, **answers})
+    assert rollback.rc == 0, rollback.out
+    so_far |= rollback.artifacts
+    report = awx.job(lab, kept, "playbooks/deliver.yml", {**so_far, **answers})
+    assert report.rc != 0, "a workflow that ends with a rollback has not ended well"
+    assert "recover: NOT WELL" in report.out
+
+    again = awx.job(lab, kept, "recover.yml", answers)
+    assert again.rc == 0, again.out
+    assert story.voters(lab) == lab.servers

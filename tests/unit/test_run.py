@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,25 @@ def test_a_deadline(played: Callable[..., api.Run]) -> None:
     result = run.wait()
     assert result and result.status == "timeout" and time.monotonic() - begun < 15
     assert not alive(run) and not run._folder.exists()
+
+
+NO_PLAN = events.Plan("abc", "prod", "healthy", "", "", 0, (), (), "/r")
+
+
+@pytest.mark.parametrize(
+    ("event", "check", "acts"),
+    [
+        (events.Action("begun", "x", "reset"), False, True),
+        (events.Action("planned", "x", "reset"), True, False),
+        (NO_PLAN, False, False),
+        (replace(NO_PLAN, actions=({},)), False, True),
+        (replace(NO_PLAN, actions=({},)), True, False),
+        (replace(NO_PLAN, actions=({},), refused=("no",)), False, False),
+        (events.Task("x"), False, False),
+    ],
+)
+def test_from_when_on_a_stop_waits(event: events.Event, check: bool, acts: bool) -> None:
+    assert api.acts(event, check=check) is acts
 
 
 @pytest.mark.parametrize("how", ["stop", "cancel"])

@@ -359,7 +359,7 @@ def test_no_sign_of_life_is_a_lost_line(begun: bool, canceled: bool, tmp_path: P
                                         monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     out = worker.Out(io.BytesIO())
     played = worker.Worker(io.BytesIO(), out, tmp_path, "/")
-    played._begun = begun
+    played._acts = begun
     assert played._ends() is False and not (tmp_path / "stop").exists()
     played._heard_at -= worker.LOST + 1
     assert played._ends() is canceled and (tmp_path / "stop").exists() and out.broken
