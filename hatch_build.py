@@ -10,8 +10,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 COLLECTION = "ansible_collections/requorum/cluster"
-PARTS = ("galaxy.yml", "README.md", "CHANGELOG.md", "LICENSE", "meta", "plugins", "roles", "playbooks", "rules",
-         "docs/variables.md")
+PARTS = ("galaxy.yml", "README.md", "CHANGELOG.md", "LICENSE", "ansible.cfg", "meta", "plugins", "roles", "playbooks",
+         "rules", "docs/variables.md")
 
 
 class CollectionHook(BuildHookInterface):  # type: ignore[type-arg]

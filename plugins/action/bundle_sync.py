@@ -42,8 +42,8 @@ class ActionModule(NodeAction):
     def _sync(self, bundles: Bundles, found: t.Sequence[Bundle], changes: Changes) -> list[JSON]:
         seconds = float((self.settings.get("requorum_timeouts") or {}).get("sync", 600))
         for bundle in (bundle for bundle in found if bundle.steps):
-            self.begin({"verb": "sync", "name": bundle.seen.name, "what": f"bring {bundle.seen.name} on"}, "")
-            bundles.bring_on(bundle, changes, seconds=seconds, say=self.say)
+            with self.acting("sync", f"Bring {bundle.seen.name} on until it is synced"):
+                bundles.bring_on(bundle, changes, seconds=seconds, say=self.say)
             self.say(_told(bundle))
         return changes.done
 

@@ -46,9 +46,8 @@ class ActionModule(NodeAction):
         done: list[JSON] = []
         try:
             for action in plan.actions:
-                self.begin(action, "")
-                self._do(action, plan)
-                self.end(action, "done", 0.0)
+                with self.acting(action["verb"], action["what"]):
+                    self._do(action, plan)
                 done.append(action)
         except RequorumError as error:
             return {"failed": True, "msg": str(error), **self._result(plan, done), **shown}

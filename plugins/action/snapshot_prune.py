@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import time
 import typing as t
@@ -26,7 +27,9 @@ class ActionModule(NodeAction):
         shelf = os.path.abspath(os.path.join(args["output"], args["cluster"]))
         store = self.bucket() if self.settings.get("requorum_s3_bucket") else None
         dry = bool(self._task.check_mode)
-        result = prune(shelf, args["cluster"], number(args["keep"]), store=store, now=time.time(), dry=dry)
+        keep = number(args["keep"])
+        with contextlib.nullcontext() if dry else self.acting("prune", f"Remove all but {keep} proved backups"):
+            result = prune(shelf, args["cluster"], keep, store=store, now=time.time(), dry=dry)
         for what in result["removed"]:
             Display().display(f"  {'would be removed' if dry else 'removed'}: {what}")
         return result

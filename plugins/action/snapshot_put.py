@@ -48,7 +48,7 @@ class ActionModule(NodeAction):
         if not proof.ok:
             return result | {"failed": True, "msg": f"{path} is not proved ({proof.faults}). {HINT}"}
         made = _shelf.written(path)
-        with tempfile.TemporaryDirectory(prefix="requorum-") as folder:
+        with self.acting("put", f"Put {path} to {target}"), tempfile.TemporaryDirectory(prefix="requorum-") as folder:
             source = _shelf.unpacked(path, os.path.join(folder, "snapshot.db"), HINT)
             if store:
                 return result | self._into_s3(store, source, made, proof, wanted)

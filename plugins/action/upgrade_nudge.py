@@ -31,8 +31,9 @@ class ActionModule(NodeAction):
         done = {"verb": "patch", "kind": kind.name, "namespace": where, "name": found.secret, "what": found.what}
         changes = Changes(args["output"], args["cluster"])
         if not self._task.check_mode:
-            changes.save(kind, next(item for item in seen["secrets"] if _orphans.name_of(item) == found.secret))
-            _node_api.of(self).patch(kind, found.secret, found.body, where)
-            changes.record(done)
+            with self.acting("patch", found.what):
+                changes.save(kind, next(item for item in seen["secrets"] if _orphans.name_of(item) == found.secret))
+                _node_api.of(self).patch(kind, found.secret, found.body, where)
+                changes.record(done)
             self.say(f"{found.secret}: {found.what}")
         return {"changed": True, "requorum_actions": [done], "saved": changes.saved}

@@ -32,7 +32,7 @@ class ActionModule(NodeAction):
         wish = {"iso_url": (target.get("iso") or {}).get("url"), "iso_checksum": target.get("checksum"),
                 "named": boolean(args.get("named", False)), "log": boolean(args.get("log", True))}  # fmt: skip
         api = _node_api.of(self)
-        with _upgrades.Lock(api) as lock:
+        with self.acting("upgrade", f"Upgrade {plan['upgrade'] or 'to ' + plan['to']}"), _upgrades.Lock(api) as lock:
             name = plan["upgrade"] or _upgrades.begin(api, plan, wish, changes)
             self.say(f"{name}: {'it goes on, and is watched' if plan['upgrade'] else 'begun'}")
             folder = _upgrading.folder_of(os.path.dirname(changes.folder), name)

@@ -24,7 +24,8 @@ class ActionModule(NodeAction):
             return {"changed": True, "requorum_actions": done, "saved": []}
         changes = Changes(args["output"], args["cluster"])
         api = _node_api.of(self)
-        name = _upgrades.stop(api, seen, changes)
+        with self.acting("delete", f"Delete {name_of(item)}"):
+            name = _upgrades.stop(api, seen, changes)
         self.say(f"{name} is deleted; it was saved to {changes.saved[0]}")
 
         def probe() -> tuple[bool, str]:

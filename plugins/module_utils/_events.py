@@ -18,7 +18,7 @@ WANTED = "REQUORUM_EVENTS"
 """Environment: somebody listens, and people do not read this output."""
 STOP = "REQUORUM_STOP"
 """Environment: path of a file. While it is there, no further action begins."""
-STOPPED = "stopped on request before this began"
+STOPPED = "stopped on request"
 GO_ON = "What was done stays. Run the same command again: it goes on from here."
 _MARK = "requorum-event "
 

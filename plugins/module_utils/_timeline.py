@@ -84,7 +84,7 @@ _MASKS = (
 )
 
 
-_NAMED = re.compile(r"(?i)[\w.-]{0,60}" + _NAMES)
+_NAMED = re.compile(r"(?i)[\w.-]{0,60}" + _NAMES + r"|(?:[\w.-]{0,60}[_.-]|ssh)?pass")
 
 
 @functools.lru_cache(4096)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import dataclasses
 import datetime
 import hashlib
@@ -152,6 +153,18 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         whole = textwrap.TextWrapper(79, "  ", "    ", break_on_hyphens=False, break_long_words=False)
         display.display(whole.fill(f"{self.host}: {text}"))
 
+    @contextlib.contextmanager
+    def acting(self, verb: str, what: str) -> t.Iterator[None]:
+        """What is changed within is an action: it does not begin where this run shall end, and Ctrl-C waits for it."""
+        action, clock = {"verb": verb, "node": self.host, "what": what}, time.monotonic()
+        self.begin(action, "")
+        result = "failed"
+        try:
+            yield
+            result = "done"
+        finally:
+            self.end(action, result, round(time.monotonic() - clock, 2))
+
     @staticmethod
     def tell(event: str, **fields: t.Any) -> bool:
         """The same to a program, where one listens."""
@@ -162,7 +175,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     def begin(self, action: JSON, text: str) -> None:
         """An action begins, unless this run shall end: RequorumError. text: what people read of it, if anything."""
         if _events.stopping():
-            raise RequorumError(f"{_events.STOPPED}: {action['what']}.", _events.GO_ON)
+            raise RequorumError(f"{_events.STOPPED} before this began: {action['what']}.", _events.GO_ON)
         if not self.tell("action", state="begun", **_told(action)) and text:
             self.say(text)
 

@@ -22,6 +22,7 @@ from ansible.errors import AnsibleConnectionFailure
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _diagnose,
+    _events,
     _jmes,
     _progress,
     _rules,
@@ -96,6 +97,9 @@ class Watch:
         while True:
             if self._action.orphaned:
                 raise RequorumError("ansible-playbook has ended.", "The same command watches on.")
+            if _events.stopping():
+                what = f"{_events.STOPPED} while it was watched. It goes on."
+                raise RequorumError(what, "The same command watches on.")
             seen, why = self._read()
             if not why:
                 silent = self._clock()

@@ -40,6 +40,8 @@ class Result:
     """`host: what is wrong`."""
     silent: dict[str, str] = field(default_factory=dict)
     """Hosts that did not answer, and why; only where they were needed that fails a run."""
+    answered: set[str] = field(default_factory=set)
+    """Hosts on which a module of ours has run."""
     status: str = "successful"
     """successful, failed, stopped (on request, between two actions), canceled or timeout."""
     elsewhere: str = ""
@@ -169,6 +171,8 @@ class Run:
         _note(self.result, raw)
         try:
             for event in self._reader.read(raw):
+                if isinstance(event, events.Node) and event.state == "answers":
+                    self.result.answered.add(event.name)
                 self._acts = self._acts or acts(event, check=self._check)
                 self._hear(event)
         except BaseException as error:  # the runner would take it for a fault of its own
@@ -185,7 +189,7 @@ class Run:
                 result.failures.append(_last_words(text.read()))
         result.status = runner.status
         result.elsewhere = getattr(runner, "elsewhere", "")
-        if runner.status == "failed" and (self._folder / "stop").exists():
+        if runner.status == "failed" and any(_events.STOPPED in why for why in result.failures):
             result.status = "stopped"
 
 

@@ -163,7 +163,7 @@ class Reader:
             yield Node(host, "silent", why(data))
         elif kind == "runner_on_failed" and not data.get("ignore_errors"):
             yield Node(host, "failed", why(data))
-        elif host != "localhost" and host not in self._answered and kind == "runner_on_ok":
+        elif host != "localhost" and host not in self._answered and action_of(data):  # others run on the controller
             self._answered.add(host)
             yield Node(host, "answers")
 

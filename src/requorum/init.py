@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _timeline
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 from . import inputs, inventory, remote
@@ -69,7 +70,7 @@ def init(arguments: argparse.Namespace) -> Result:
 def _variables(arguments: argparse.Namespace, user: str, cluster: str) -> JSON:
     """Those of the file: no secret, since others may read it."""
     given = dict(arguments.extra_var)
-    if secret := next((name for name in given if "pass" in name or ("token" in name and "file" not in name)), None):
+    if secret := next(filter(_timeline.is_secret, given), None):
         raise Usage(f"-e {secret}: a secret does not belong into an inventory in clear. Encrypt it by ansible-vault.")
     found: JSON = {"requorum_cluster": cluster}
     if user:
@@ -120,7 +121,8 @@ def _login(address: str, variables: JSON) -> str:
 
 def _tested(host: inventory.Host, outcome: remote.Outcome, variables: JSON, general: str) -> JSON:
     said = [line for line in outcome.failures if line.startswith(f"{host.name}: ")]
-    raw = outcome.silent.get(host.name) or next(iter(said), general)
+    unasked = "" if host.name in outcome.answered else "ansible-playbook ended before it was asked"
+    raw = outcome.silent.get(host.name) or next(iter(said), general or unasked)
     why = inventory.reason(raw, host.name)
     row: JSON = {"name": host.name, "group": host.group, "address": host.address, "state": "ok", "why": why, "next": ""}
     if why:

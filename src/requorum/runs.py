@@ -132,8 +132,9 @@ def read(folder: Path, now: datetime) -> Run | None:
     outcome = str((made.get("verdict") or {}).get("outcome") or "unfinished")
     if outcome == "planned" and (made.get("run") or {}).get("mode") != "check":  # the last report is not written yet
         ended = any(event["event"] == "stats" for event in events)
-        begun = "unfinished" if actions else "not confirmed"
         record = command.load(folder)
+        confirmed = not ended and record is not None and "--confirm" in record["argv"]  # it was killed before the first
+        begun = "unfinished" if actions or confirmed else "not confirmed"
         lives = command.running(record) if record and not ended else None
         maybe = "perhaps running" if lives is None and not ended and _recent(events, now) else begun
         outcome = "running" if lives else maybe

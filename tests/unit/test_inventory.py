@@ -106,14 +106,17 @@ def test_trouble(why: str, state: str, next: str) -> None:
 @pytest.fixture
 def played(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> JSON:
     """What the playbook was given; the first time the server is read, then all hosts."""
-    seen: JSON = {"entry": entry(running=True, nodes=NODES), "calls": [], "first": {}, "silent": {}, "failures": []}
+    seen: JSON = {"entry": entry(running=True, nodes=NODES), "calls": [], "first": {}, "silent": {}, "failures": [],
+                  "unasked": []}
 
     def play(name: str, arguments: argparse.Namespace, variables: JSON, **_options: bool) -> remote.Outcome:
         alone = not seen["calls"]
         seen["calls"].append((name, yaml.safe_load(Path(arguments.inventory).read_text()), variables))
         if alone:
             return remote.Outcome({"node_info": {"requorum_node": seen["entry"]}}, [], seen["first"])
-        return remote.Outcome({}, seen["failures"], seen["silent"])
+        listed = yaml.safe_load(Path(arguments.inventory).read_text())["all"]["children"].values()
+        answered = {name for group in listed for name in group["hosts"]} - set(seen["unasked"])
+        return remote.Outcome({}, seen["failures"], seen["silent"], answered)
 
     monkeypatch.setattr(init.remote, "play", play)
     monkeypatch.chdir(tmp_path)
@@ -188,3 +191,12 @@ def test_a_server_that_tells_nothing_leaves_no_file(
     played.update(change)
     assert cli.main(["init", "192.0.2.2"]) == 1
     assert said in capsys.readouterr().err and not Path("prod.yml").exists()
+
+
+def test_a_host_that_was_never_asked_is_not_well(played: JSON, capsys: pytest.CaptureFixture[str]) -> None:
+    """ansible-playbook ended in the midst, after it had told of another host that it is silent."""
+    played["silent"], played["unasked"] = {"s2": "No route to host"}, ["s3"]
+    played["failures"] = ["s2: No route to host"]
+    assert cli.main(["init", "192.0.2.2", "--json"]) == 4
+    states = {row["name"]: row["state"] for row in json.loads(capsys.readouterr().out)["hosts"]}
+    assert states["s3"] != "ok" and states["plane"] == "ok"

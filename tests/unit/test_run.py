@@ -107,7 +107,8 @@ def test_variables_go_through_a_file_of_the_owner_that_is_gone_afterwards(
 def test_nothing_secret_of_the_callers_environment_is_handed_on_or_written_but_keys_of_s3(
     recorded: Callable[[], JSON], inventory: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    secret = {"DATABASE": SECRET, "ANSIBLE_BECOME_PASSWORD": SECRET, "REQUORUM_TOKEN": SECRET,
+    secret = {"DATABASE": SECRET, "ANSIBLE_BECOME_PASSWORD": SECRET, "REQUORUM_TOKEN": SECRET, "SSHPASS": SECRET,
+              "ANSIBLE_BECOME_PASS": SECRET,
               "https_proxy": f"http://me:{SECRET}@proxy", "AWS_PROFILE": SECRET}  # fmt: skip
     harmless = {"SSH_AUTH_SOCK": "/run/agent", "ANSIBLE_BECOME_PASSWORD_FILE": "/p", "http_proxy": "http://proxy:3128"}
     keys = {"AWS_ACCESS_KEY_ID": "access-key", "AWS_SECRET_ACCESS_KEY": "secret-key"}
@@ -135,7 +136,7 @@ def test_what_the_caller_has_set_stays(tmp_path: Path) -> None:
     assert environment.of({"ANSIBLE_CONFIG": "/my.cfg"}, "/", tmp_path)["ANSIBLE_CONFIG"] == "/my.cfg"
 
 
-@pytest.mark.parametrize("name", ["ansible_become_password", "requorum_token", "s3_secret_key"])
+@pytest.mark.parametrize("name", ["ansible_become_password", "ansible_become_pass", "ansible_ssh_pass", "my_token"])
 def test_a_secret_is_no_variable(name: str, inventory: Path) -> None:
     with pytest.raises(RequorumError, match=f"{name} is a secret.*{name}_file"):
         requorum.run("inspect", inventory, {name: "x"})
@@ -206,7 +207,8 @@ def test_a_stop_lets_the_current_action_end(played: Callable[..., api.Run]) -> N
     begun = threading.Event()
     tasks = (
         "{ansible.builtin.pause: {seconds: 3}},"
-        "{ansible.builtin.fail: {msg: stopped}, when: \"lookup('env', 'REQUORUM_STOP') is exists\"}"
+        "{ansible.builtin.fail: {msg: stopped on request before this began},"
+        " when: \"lookup('env', 'REQUORUM_STOP') is exists\"}"
     )
 
     def hear(event: events.Event) -> None:
@@ -218,7 +220,15 @@ def test_a_stop_lets_the_current_action_end(played: Callable[..., api.Run]) -> N
     assert begun.wait(5)
     run.stop()
     result = run.wait(30)
-    assert result and (result.status, result.failures) == ("stopped", ["stopped"])
+    assert result and (result.status, result.failures) == ("stopped", ["stopped on request before this began"])
+
+
+def test_a_run_that_fails_by_itself_was_not_stopped(played: Callable[..., api.Run]) -> None:
+    run = played("{ansible.builtin.pause: {seconds: 2}}, {ansible.builtin.fail: {msg: no room}}")
+    run._acts = True
+    run.stop()
+    result = run.wait(30)
+    assert result and (result.status, result.failures) == ("failed", ["no room"])
 
 
 def test_what_the_listener_raises_ends_the_run(played: Callable[..., api.Run]) -> None:
@@ -255,7 +265,8 @@ READ = [
     (raw("playbook_on_play_start", name="(4/9) FENCE | Take it away"), [events.Phase(4, 9, "FENCE", "Take it away")]),
     (raw("playbook_on_play_start", name="Build"), []),
     (raw("playbook_on_task_start", play="P", task="T"), [events.Task("P: T")]),
-    (raw("runner_on_ok", host="r1", res={}), [events.Node("r1", "answers")]),
+    (raw("runner_on_ok", host="r1", task_action=f"{events.OURS}node_info", res={}), [events.Node("r1", "answers")]),
+    (raw("runner_on_ok", host="r1", task_action="ansible.builtin.assert", res={}), []),
     (raw("runner_on_ok", host="localhost", res={}), []),
     (raw("runner_on_unreachable", host="r2", res={"msg": "Task failed: No\nroute"}),
      [events.Node("r2", "silent", "No route")]),

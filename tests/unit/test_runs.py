@@ -193,6 +193,15 @@ def test_a_run_whose_process_lives_is_left_alone(
     assert runs.read(path, NOW).outcome == "unfinished"  # type: ignore[union-attr]
 
 
+@pytest.mark.parametrize(("argv", "outcome"), [(ARGV, "unfinished"), (ARGV[:3], "not confirmed")])
+def test_a_confirmed_run_that_was_killed_before_its_first_action(
+    argv: tuple[str, ...], outcome: str, tmp_path: Path
+) -> None:
+    path = folder(tmp_path, "planned")
+    recorded(path, *argv, pid=2**30)
+    assert runs.read(path, NOW).outcome == outcome  # type: ignore[union-attr]
+
+
 @pytest.mark.parametrize(
     ("outcomes", "words", "said"),
     [
