@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import glob
+import http.client
 import os
 import shutil
 import subprocess
@@ -28,7 +29,8 @@ SECONDS, TRIES = 60, 3
 class ActionModule(NodeAction):
     """Copy what a run left to places that outlive it."""
 
-    VALID = ("run_dir", "cluster", "output", "targets", "backup", "password_file", "key_file", "must", "story")
+    VALID = ("run_dir", "cluster", "output", "targets", "backup", "password_file", "key_file", "known_hosts_file",
+             "must", "story")  # fmt: skip
 
     def act(self) -> dict[str, t.Any]:
         args = self._task.args
@@ -52,7 +54,10 @@ class ActionModule(NodeAction):
         """The folder of this run, else the newest of the cluster."""
         if given := str(self._task.args.get("run_dir") or ""):
             return given
-        shelf = os.path.join(str(self._task.args.get("output") or ""), str(self._task.args.get("cluster") or ""))
+        output, cluster = (str(self._task.args.get(name) or "") for name in ("output", "cluster"))
+        if not (output and cluster):
+            return ""
+        shelf = os.path.join(output, cluster)
         return max(glob.glob(os.path.join(glob.escape(shelf), "*T*Z")), default="")
 
     def _deliver(self, folder: str, targets: list[str]) -> dict[str, t.Any]:
@@ -62,7 +67,11 @@ class ActionModule(NodeAction):
         name = "/".join(folder.rstrip("/").split("/")[-2:])
         if self._task.args.get("story") and not paths:  # the folder went with the container that made it
             return {"changed": False, "delivered": [], "msg": ""}
-        done, wrong = [], []
+        done, wrong = list[str](), list[str]()
+        if not paths:
+            nothing = f"There is no run to deliver{f' in {folder}' if folder else ''}."
+            next_step = "Set requorum_run_folder, or requorum_cluster and requorum_output of a run that is there."
+            wrong, targets = [str(RequorumError(nothing, next_step))], []
         for text in targets:
             try:
                 place = _deliver.target(text)
@@ -70,6 +79,8 @@ class ActionModule(NodeAction):
                 done.append(f"{text.split('#')[0].rstrip('/')}/{name}")
             except RequorumError as error:
                 wrong.append(str(error))
+            except (http.client.HTTPException, ValueError) as error:  # their text may have the password
+                wrong.append(f"{text}: {type(error).__name__}. Look at requorum_deliver and at what answers there.")
             except (OSError, subprocess.SubprocessError) as error:
                 reason = getattr(error, "stderr", "") or getattr(error, "strerror", "") or str(error)
                 wrong.append(f"{text}: {str(reason).strip()[-300:]}")
@@ -125,19 +136,30 @@ class ActionModule(NodeAction):
         path = str(self._task.args.get("password_file") or "")
         if not path:
             return ""
-        with open(path, encoding="utf-8") as file:
-            return file.read().strip()
+        with open(path, encoding="utf-8", errors="surrogateescape") as file:
+            secret = file.read().strip()
+        if not secret.isprintable() or not (secret.isascii() or ":" in secret):
+            raise RequorumError(
+                f"{path} is not one line with user:password, or with a token.",
+                "Look at requorum_deliver_password_file.",
+            )
+        return secret
 
     def _to_git(self, place: _deliver.Target, folder: str, name: str, paths: list[str]) -> None:
-        key = str(self._task.args.get("key_file") or "")
-        ssh = f"ssh -o BatchMode=yes{f' -o IdentitiesOnly=yes -i {key}' if key else ''}"
-        # No hooks, no prompts, no settings of the machine.
+        given = (str(self._task.args.get(name) or "") for name in ("key_file", "known_hosts_file"))
+        key, hosts = (os.path.abspath(os.path.expanduser(path)) if path else "" for path in given)
+        ssh = _deliver.ssh(key, hosts)
+        if not (key or hosts):
+            ssh = os.environ.get("GIT_SSH_COMMAND") or ssh
+        # No prompts, no hooks and no signatures; proxies, certificates and the like stay as the machine has them.
+        plain = ("core.hooksPath=/dev/null", "commit.gpgSign=false", "push.gpgSign=false")
+        start = ["git", *(word for setting in plain for word in ("-c", setting))]
         who = {f"GIT_{role}_{part}": word for role in ("AUTHOR", "COMMITTER") for part, word in AUTHOR.items()}
         environment = {**os.environ, "GIT_SSH_COMMAND": ssh, "GIT_TERMINAL_PROMPT": "0", **who}
 
         def git(*words: str, at: str) -> subprocess.CompletedProcess[str]:
             return subprocess.run(
-                ["git", *words], cwd=at, env=environment, capture_output=True, text=True, timeout=SECONDS, check=True
+                [*start, *words], cwd=at, env=environment, capture_output=True, text=True, timeout=SECONDS, check=True
             )
 
         with tempfile.TemporaryDirectory(prefix="requorum-") as work:
@@ -154,7 +176,7 @@ class ActionModule(NodeAction):
                     git("add", "--all", "--force", ".", at=copy)
                     if git("status", "--porcelain", at=copy).stdout.strip():
                         git("commit", "--quiet", "--no-verify", "--message", f"Run {name}", at=copy)
-                        git("push", "--quiet", "origin", f"HEAD:refs/heads/{place.detail}", at=copy)
+                    git("push", "--quiet", "--no-verify", "origin", f"HEAD:refs/heads/{place.detail}", at=copy)
                     return
                 except subprocess.CalledProcessError:
                     if attempt == TRIES:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import shlex
 import typing as t
 from dataclasses import dataclass
 
@@ -31,6 +32,13 @@ def target(text: str) -> Target:
     """What a word of `requorum_deliver` means."""
     if text.startswith("/"):
         return Target("folder", text)
+    kind, _slashes, rest = text.partition("://")
+    user, at, _host = rest.partition("/")[0].rpartition("@")
+    if at and (":" in user or kind.lower().endswith(("http", "https"))):  # there a user alone may be a token
+        raise RequorumError(
+            "requorum_deliver has an address with a password in it.",
+            "For an upload, name a file in requorum_deliver_password_file; for git, in requorum_deliver_key_file.",
+        )
     if text.startswith("s3://"):
         bucket, _slash, folder = text.removeprefix("s3://").partition("/")
         if bucket and folder.strip("/"):
@@ -40,11 +48,6 @@ def target(text: str) -> Target:
         if url and not url.startswith("-"):
             return Target("git", url, branch or "main")
     if text.startswith(("https://", "http://")):
-        if "@" in text.split("/")[2]:
-            raise RequorumError(
-                "requorum_deliver has an address with a password in it.",
-                "Name a file in requorum_deliver_password_file.",
-            )
         return Target("http", text.rstrip("/"))
     raise RequorumError(f"requorum_deliver: {text!r} is no place that is known.", FORMS)
 
@@ -62,6 +65,14 @@ def chosen(paths: t.Iterable[str], *, backup: bool) -> list[str]:
         return top == EVIDENCE or (backup and top == BACKUP)
 
     return sorted(path for path in paths if goes(path))
+
+
+def ssh(key: str, hosts: str) -> str:
+    """How git calls ssh: it asks nobody, and knows hosts by their file where one is given."""
+    words = ["ssh", "-o", "BatchMode=yes"]
+    words += ["-o", "IdentitiesOnly=yes", "-i", key] if key else []
+    words += ["-o", f'UserKnownHostsFile="{hosts}"'] if hosts else []  # ssh itself splits it at spaces
+    return shlex.join(words)
 
 
 def clash(bucket: str, folder: str, backups: tuple[str, str]) -> bool:

@@ -17,7 +17,7 @@ extends_documentation_fragment:
   - requorum.cluster._attributes
 options:
   run_dir:
-    description: Folder of the run. Empty takes the newest below O(output) and O(cluster).
+    description: Folder of the run. Empty takes the newest below O(output) and O(cluster), which are both needed then.
     type: path
     default: ""
   cluster:
@@ -45,6 +45,11 @@ options:
     default: ""
   key_file:
     description: SSH key without a passphrase for the git repository.
+    type: path
+    default: ""
+  known_hosts_file:
+    description:
+      - File with the host key of the git server, in the form of C(known_hosts). Empty takes what ssh itself knows.
     type: path
     default: ""
   must:

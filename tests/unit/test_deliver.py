@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import base64
+import http.client
+import shlex
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -71,6 +73,7 @@ def test_only_masked_documents_go_unless_the_backup_was_asked_for() -> None:
         ("s3://reports/requorum/", _deliver.Target("s3", "reports", "requorum")),
         ("git+git@host:ops/reports.git#runs", _deliver.Target("git", "git@host:ops/reports.git", "runs")),
         ("git+https://host/reports.git", _deliver.Target("git", "https://host/reports.git", "main")),
+        ("git+ssh://git@host/x.git", _deliver.Target("git", "ssh://git@host/x.git", "main")),
         ("https://host/upload/", _deliver.Target("http", "https://host/upload")),
     ],
 )
@@ -82,6 +85,37 @@ def test_a_word_names_a_place(text: str, wanted: _deliver.Target) -> None:
 def test_a_word_that_is_no_place_is_refused(text: str) -> None:
     with pytest.raises(RequorumError):
         _deliver.target(text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "https://me:tok-9@host/x",
+        "git+https://me:tok-9@host/x.git",
+        "git+https://me:tok#tok-9@host/x.git",
+        "git+HTTPS://tok-9@host/x.git",
+        "git+ssh://me:tok-9@host/x.git",
+        "s3://me:tok-9@bucket/x",
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_told(text: str, run: Path) -> None:
+    result = Acting(run_dir=str(run), targets=[text]).act()
+    assert result["failed"] is True and result["delivered"] == []
+    assert "with a password in it" in result["msg"]
+    assert "tok-9" not in str(result)
+
+
+@pytest.mark.parametrize(
+    ("key", "hosts", "wanted"),
+    [
+        ("", "", []),
+        ("/a b/key", "", ["-o", "IdentitiesOnly=yes", "-i", "/a b/key"]),
+        ("", "/a b/known", ["-o", 'UserKnownHostsFile="/a b/known"']),
+        ("/k", "/h", ["-o", "IdentitiesOnly=yes", "-i", "/k", "-o", 'UserKnownHostsFile="/h"']),
+    ],
+)
+def test_ssh_is_called_with_what_was_given(key: str, hosts: str, wanted: list[str]) -> None:
+    assert shlex.split(_deliver.ssh(key, hosts)) == ["ssh", "-o", "BatchMode=yes", *wanted]
 
 
 @pytest.mark.parametrize(
@@ -143,6 +177,54 @@ def test_a_git_repository_takes_it_twice(run: Path, tmp_path: Path) -> None:
     assert below(copy / "prod" / run.name) == SENT
     log = subprocess.check_output(["git", "log", "--format=%an %s"], cwd=copy, text=True)
     assert log == f"Requorum Run prod/{run.name}\n"
+
+
+def test_a_push_that_is_refused_is_no_delivery(run: Path, tmp_path: Path) -> None:
+    """Into a branch that is not there yet: the next try finds the commit of the last one, and nothing to add."""
+    bare = tmp_path / "bare.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(bare)], check=True)
+    (bare / "hooks" / "pre-receive").write_text("#!/bin/sh\nexit 1\n")
+    (bare / "hooks" / "pre-receive").chmod(0o755)
+    result = Acting(run_dir=str(run), targets=[f"git+{bare}#runs"]).act()
+    assert (result["failed"], result["delivered"]) == (True, [])
+
+
+def test_git_runs_no_hook_and_signs_nothing(run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the machine is set to."""
+    hooks, ran = tmp_path / "hooks", tmp_path / "ran"
+    hooks.mkdir()
+    for name in ("pre-commit", "post-commit", "pre-push"):
+        (hooks / name).write_text(f"#!/bin/sh\necho {name} >>{ran}\n")
+        (hooks / name).chmod(0o755)
+    settings = tmp_path / "gitconfig"
+    signing = "[commit]\ngpgSign = true\n[push]\ngpgSign = true\n[gpg]\nprogram = /bin/false\n"
+    settings.write_text(f"[core]\nhooksPath = {hooks}\n{signing}")
+    bare = tmp_path / "bare.git"
+    subprocess.run(["git", "init", "--quiet", "--bare", str(bare)], check=True)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(settings))
+    result = Acting(run_dir=str(run), targets=[f"git+{bare}#runs"]).act()
+    assert (result["msg"], ran.exists()) == ("", False)
+
+
+@pytest.mark.parametrize(
+    ("args", "wanted"),
+    [
+        ({}, "own -o X=y git@host"),
+        ({"key_file": "/k"}, "ssh -o BatchMode=yes -o IdentitiesOnly=yes -i /k git@host"),
+        ({"known_hosts_file": "/h"}, 'ssh -o BatchMode=yes -o UserKnownHostsFile="/h" git@host'),
+    ],
+)
+def test_git_takes_the_ssh_of_the_user_unless_one_was_asked_for(
+    args: dict[str, str], wanted: str, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("ssh", "own"):
+        (tmp_path / name).write_text(f'#!/bin/sh\necho {name} "$@" >{tmp_path}/ran\nexit 1\n')
+        (tmp_path / name).chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=":")
+    monkeypatch.setenv("GIT_SSH_COMMAND", "own -o X=y")
+    assert Acting(run_dir=str(run), targets=["git+git@host:x.git"], **args).act()["failed"] is True
+    said = (tmp_path / "ran").read_text().replace(" -o SendEnv=GIT_PROTOCOL", "")
+    assert said.startswith(wanted)
 
 
 def test_a_bucket_takes_it(run: Path, tmp_path: Path) -> None:
@@ -212,3 +294,45 @@ def test_a_place_that_is_away_is_told_and_the_others_take_it(
     assert not result.get("failed")
     assert len(result["delivered"]) == 1
     assert Acting(run_dir=str(run), targets=[address]).act()["failed"] is True
+
+
+@pytest.mark.parametrize("content", ["tok-9\nmore", "me:word\rtok-9", "tok-9\u20ac", b"tok-9\xff"])
+def test_a_password_that_is_no_header_is_refused_and_not_told(
+    content: str | bytes, run: Path, tmp_path: Path, upload: tuple[str, dict[str, str], list[str]]
+) -> None:
+    password = tmp_path / "password"
+    password.write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = Acting(run_dir=str(run), targets=[upload[0]], password_file=str(password), must=False).act()
+    assert "password" in result["msg"] and "failed" not in result
+    assert "tok-9" not in str(result)
+    assert upload[2] == []
+
+
+@pytest.mark.parametrize("error", [http.client.BadStatusLine("Bearer tok-9"), ValueError("b'Bearer tok-9'")])
+def test_a_place_that_talks_nonsense_fails_nothing_and_is_not_quoted(
+    error: Exception, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def answering(*_args: Any, **_options: Any) -> None:
+        raise error
+
+    monkeypatch.setattr("urllib.request.urlopen", answering)
+    result = Acting(run_dir=str(run), targets=["http://host/up"], must=False).act()
+    assert type(error).__name__ in result["msg"] and "failed" not in result
+    assert "tok-9" not in str(result)
+
+
+@pytest.mark.parametrize("cluster", ["prod", ""])
+def test_no_run_is_told_and_nothing_is_called_delivered(
+    cluster: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that only looks like a run, where nobody has named a place of runs, is none."""
+    there = tmp_path / "mnt"
+    for stray in ("20261125T023012Z", "prod/20261125T023012Z"):
+        (tmp_path / stray).mkdir(parents=True)
+        (tmp_path / stray / "report.json").write_text("{}")
+    monkeypatch.chdir(tmp_path)
+    for output in ("", str(tmp_path / "nowhere")):
+        result = Acting(cluster=cluster, output=output, targets=str(there)).act()
+        assert (result["failed"], result["changed"], result["delivered"]) == (True, False, [])
+        assert "no run to deliver" in result["msg"] and "requorum_run_folder" in result["msg"]
+        assert not there.exists()
