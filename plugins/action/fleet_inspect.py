@@ -30,10 +30,9 @@ class ActionModule(NodeAction):
 
     def _alone(self, cluster: _clusters.Cluster, output: str) -> str:
         """An inventory of this cluster alone, for the commands of its report; in a job of AWX nobody types any."""
-        sources = self.vars.get("ansible_inventory_sources") or ()
-        if cluster.inventory or not sources or any(name in self.vars for name in _clusters.AWX):
+        if cluster.inventory or not self.sources or any(name in self.vars for name in _clusters.AWX):
             return cluster.inventory
-        about = {"plugin": "requorum.cluster.fleet", "sources": list(map(str, sources)), "cluster": cluster.name}
+        about = {"plugin": "requorum.cluster.fleet", "sources": self.sources, "cluster": cluster.name}
         where = os.path.join(output, _rows.FOLDER, "inventories", f"{cluster.name}.requorum.yml")
         _rows.put(where, json.dumps(about, indent=1) + "\n")
         return where

@@ -18,6 +18,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _classify,
     _deliver,
     _distro,
+    _events,
     _harvester,
     _machines,
     _plan,
@@ -237,9 +238,8 @@ class ActionModule(NodeAction):
     def _command(self) -> str:
         """What was typed, as far as it decides what is done: for the lines that say what to type next."""
         options = dict(self._task.args.get("options") or {})
-        sources = self.vars.get("ansible_inventory_sources") or ()
         playbook = PLAYBOOKS[self._task.args.get("purpose") or "recover"]
-        words = [f"ansible-playbook {playbook}", *(f"-i {shlex.quote(str(source))}" for source in sources)]
+        words = [f"ansible-playbook {playbook}", *(f"-i {shlex.quote(source)}" for source in self.sources)]
         if repairs := options.pop("repairs", ()):
             words.append(f"--tags {','.join(repairs)}")
         typed = {name: self.settings.get(f"requorum_{name}") for name in TYPED}
@@ -247,7 +247,7 @@ class ActionModule(NodeAction):
         for name in ("survivor", "method", "snapshot", *TYPED, "powered_off", "only", *options):
             value = given.get(name)
             if value and value != "auto":
-                words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': value}))}")
+                words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': _events.typed(value)}))}")
         return " ".join(words)
 
     def _record(self) -> _rollback.Record | None:

@@ -18,6 +18,8 @@ WANTED = "REQUORUM_EVENTS"
 """Environment: somebody listens, and people do not read this output."""
 STOP = "REQUORUM_STOP"
 """Environment: path of a file. While it is there, no further action begins."""
+PLACES = "REQUORUM_PLACES"
+"""Environment: JSON of paths here -> where the command was typed, for what comes back from a bastion."""
 STOPPED = "stopped on request"
 GO_ON = "What was done stays. Run the same command again: it goes on from here."
 _MARK = "requorum-event "
@@ -32,6 +34,23 @@ def stopping(environ: t.Mapping[str, str] = os.environ) -> bool:
     """Whether this run shall end after the current action."""
     path = environ.get(STOP)
     return bool(path) and os.path.exists(str(path))
+
+
+def typed(value: t.Any, environ: t.Mapping[str, str] = os.environ) -> t.Any:
+    """Text, or a document, with the paths that were typed."""
+    return renamed(value, json.loads(environ.get(PLACES) or "{}"))
+
+
+def renamed(value: t.Any, places: t.Mapping[str, str]) -> t.Any:
+    """The same with other paths. places: old -> new."""
+    if isinstance(value, str):
+        for old, new in places.items():
+            value = value.replace(old, new)
+    elif isinstance(value, dict):
+        return {name: renamed(each, places) for name, each in value.items()}
+    elif isinstance(value, (list, tuple)):
+        return [renamed(each, places) for each in value]
+    return value
 
 
 def line(event: str, **fields: t.Any) -> str:

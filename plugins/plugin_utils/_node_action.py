@@ -143,8 +143,15 @@ class NodeAction(ActionBase):  # type: ignore[misc]
             return {key: self.typed(entry) for key, entry in value.items()}
         if isinstance(value, list):
             return [self.typed(entry) for entry in value]
-        sources = " ".join(shlex.quote(str(source)) for source in self.vars.get("ansible_inventory_sources") or ())
-        return value.replace("-i INV", f"-i {sources}") if sources and isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        sources = " ".join(shlex.quote(source) for source in self.sources)
+        return _events.typed(value.replace("-i INV", f"-i {sources}") if sources else value)
+
+    @property
+    def sources(self) -> list[str]:
+        """The inventory as it was typed."""
+        return t.cast("list[str]", _events.typed([str(s) for s in self.vars.get("ansible_inventory_sources") or ()]))
 
     def say(self, text: str) -> None:
         """Progress in Ansible's own output, for terminals of 80 columns; names and commands stay whole."""

@@ -16,12 +16,13 @@ import subprocess
 import tarfile
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
 from ansible_runner import streaming
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _events
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 from . import __version__, luggage, worker
@@ -76,7 +77,7 @@ class Far:
         self._root = (there, os.path.abspath(os.path.expanduser(output)))
         self.places |= bags.places
         self._job = {**job, "inventory": bags.inventory, "variables": bags.variables, "brings": bags.brings,
-                     "keys": bags.keys}  # fmt: skip
+                     "keys": bags.keys, "places": bags.places}  # fmt: skip
 
     @property
     def stdout(self) -> IO[str]:
@@ -159,7 +160,7 @@ class Far:
             self._said = [*self._said[-50:], str(raw.get("stdout") or "")]
         for path, is_run in worker.brought(raw):
             self._place(path, is_run)
-        self._heard(_renamed(raw, self.places))
+        self._heard(_events.renamed(raw, self.places))
         return False
 
     def _fault(self, status: JSON, runner_config: object) -> None:
@@ -239,15 +240,3 @@ class _Source:
 
     def _note(self, came: bool) -> None:
         self.heard_at, self.ended = time.monotonic(), self.ended or not came
-
-
-def _renamed(value: Any, places: Mapping[str, str]) -> Any:
-    """The same with paths of this machine."""
-    if isinstance(value, str):
-        for there, here in places.items():
-            value = value.replace(there, here)
-    elif isinstance(value, dict):
-        return {name: _renamed(each, places) for name, each in value.items()}
-    elif isinstance(value, list):
-        return [_renamed(each, places) for each in value]
-    return value

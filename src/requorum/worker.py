@@ -112,8 +112,9 @@ class Worker(streaming.Worker):  # type: ignore[misc]
         self._check = bool(kwargs["check"])
         self._brings |= dict.fromkeys(kwargs.pop("brings"))
         keys = {_s3_settings.KEYS_FILE: str(self._folder / "s3-keys")} if kwargs.pop("keys") else {}
+        places = {_events.PLACES: json.dumps(kwargs.pop("places"))}
         job = api.job(**kwargs, cwd=self._home, folder=self._folder)
-        job["envvars"] |= keys
+        job["envvars"] |= keys | places
         os.environ.clear()  # else the runner hands it on, and writes it into a file
         os.environ.update(job["envvars"])
         return job

@@ -28,7 +28,8 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def unpacked(archive: Path, tmp_path: Path) -> Path:
     with tarfile.open(archive) as tar:
-        tar.extractall(tmp_path, filter="data")
+        # Python before 3.11.4 has no filters.
+        tar.extractall(tmp_path, **({"filter": "data"} if hasattr(tarfile, "data_filter") else {}))
     [folder] = tmp_path.iterdir()
     return folder
 

@@ -16,11 +16,13 @@ import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 import requorum
+from ansible_collections.requorum.cluster.plugins.action import recovery_plan
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from requorum import api, cli, events, luggage, via, worker
 
@@ -29,7 +31,7 @@ ROOT = Path(__file__).resolve().parents[2]
 PROBE = '''
 import glob, json, os, time
 from ansible.plugins.action import ActionBase
-from ansible_collections.requorum.cluster.plugins.module_utils import _events
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 class ActionModule(ActionBase):
     """A stand-in for a module of ours: it writes a run's folder, and tells how it was played."""
@@ -40,9 +42,12 @@ class ActionModule(ActionBase):
         paths = [os.path.join(at, name) for at, _f, names in os.walk(folder) for name in names]
         run = os.path.join(os.environ["PWD"], "recoveries", "prod", "20261129T000000Z")
         os.makedirs(os.path.join(run, "backup"), 0o755)
-        for name in ("report.json", "backup/snapshot.db"):
+        asks = NodeAction.__new__(NodeAction)
+        asks.vars = task_vars
+        typed = asks.typed("inspect -i INV")
+        for name, text in (("report.json", typed), ("backup/snapshot.db", "backup/snapshot.db")):
             with open(os.path.join(run, name), "w") as file:
-                file.write(name)
+                file.write(text)
             os.chmod(os.path.join(run, name), 0o644)
         os.symlink("/etc/passwd", os.path.join(run, "link"))
         if bundle := task_vars.get("requorum_bundle"):
@@ -89,7 +94,8 @@ class Bastion:
         (collection / "plugins/action/node_start.py").write_text(ACT)
         self.playbook = collection / "playbooks" / "test.yml"
         self.play("requorum.cluster.recovery_plan: {}")
-        (collection / "plugins/module_utils").symlink_to(ROOT / "plugins/module_utils")
+        for path in ("module_utils", "plugin_utils"):
+            (collection / "plugins" / path).symlink_to(ROOT / "plugins" / path)
         work = f"""import sys; from pathlib import Path; from requorum import cli, environment
 environment.COLLECTION = Path({str(collection)!r}); sys.exit(cli.main(sys.argv[1:]))"""
         self.install(f'exec {sys.executable} -c {shlex.quote(work)} "$@"')
@@ -173,6 +179,7 @@ def test_a_run(bastion: Bastion, monkeypatch: pytest.MonkeyPatch) -> None:
     kept = {str(p.relative_to(here)): stat.S_IMODE(p.stat().st_mode) for p in here.rglob("*")}
     assert kept == {"report.json": 0o600, "backup": 0o700, "backup/snapshot.db": 0o600}
     assert (here / "backup/snapshot.db").read_text() == "backup/snapshot.db"
+    assert (here / "report.json").read_text() == f"inspect -i {shlex.quote(str(Path.cwd() / 'hosts.yml'))}"
     assert stat.S_IMODE(here.stat().st_mode) == 0o700
     assert (Path("out/b.zip").read_text(), stat.S_IMODE(os.stat("out/b.zip").st_mode)) == ("bundle", 0o600)
     assert (bastion.home / "recoveries/prod/20261129T000000Z/report.json").exists() and bastion.left == []
@@ -243,15 +250,67 @@ def test_what_travels(name: str, value: Any, travels: str | None, tmp_path: Path
     assert not any(path.endswith("report.json") for path in sent)
 
 
-def test_nothing_comes_back_to_another_place(tmp_path: Path) -> None:
+def sent(*members: tuple[str, bytes, int]) -> io.BytesIO:
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for name in ("0/fine", "0/../../escaped"):
-            tar.addfile(tarfile.TarInfo(name))
+        for name, kind, mode in members:
+            member = tarfile.TarInfo(name)
+            member.type, member.mode, member.linkname = kind, mode, "/etc/passwd"
+            member.size = 3 if kind == tarfile.REGTYPE else 0
+            tar.addfile(member, io.BytesIO(b"new"))
     buffer.seek(0)
-    with pytest.raises(tarfile.OutsideDestinationError):
-        luggage.unpack(buffer, [str(tmp_path / "a" / "b")])
+    return buffer
+
+
+@pytest.fixture
+def old(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Python 3.11.2, that of Debian 12."""
+    for owner, name in ((tarfile, "data_filter"), (tarfile, "FilterError"), (tarfile, "OutsideDestinationError"),
+                        (tarfile.TarInfo, "replace"), (tarfile.TarFile, "extraction_filter"),
+                        (tarfile.TarFile, "extract"), (tarfile.TarFile, "extractall")):  # fmt: skip
+        monkeypatch.delattr(owner, name, raising=False)
+
+
+@pytest.mark.usefixtures("old")
+def test_files_come_back_for_the_owner_alone(tmp_path: Path) -> None:
+    place, single = tmp_path / "run", tmp_path / "out/b.zip"
+    single.parent.mkdir()
+    single.write_text("an older and longer one")
+    single.chmod(0o644)
+    luggage.unpack(
+        sent(("0", tarfile.DIRTYPE, 0o777), ("0/a", tarfile.DIRTYPE, 0o777), ("0/a/f", tarfile.REGTYPE, 0o4777),
+             ("0/l", tarfile.SYMTYPE, 0o777), ("0/p", tarfile.FIFOTYPE, 0o777), ("1", tarfile.REGTYPE, 0o666)),
+        [str(place), str(single)],
+    )  # fmt: skip
+    kept = {str(p.relative_to(tmp_path)): stat.S_IMODE(p.lstat().st_mode) for p in place.rglob("*")}
+    assert kept == {"run/a": 0o700, "run/a/f": 0o600} and (place / "a/f").read_text() == "new"
+    assert (single.read_text(), stat.S_IMODE(single.stat().st_mode)) == ("new", 0o600)
+
+
+@pytest.mark.usefixtures("old")
+@pytest.mark.parametrize(
+    "name", ["0/../../escaped", "0/..", "0/a/../../../escaped", "0/{there}/escaped", "0/out/escaped"]
+)
+def test_nothing_comes_back_to_another_place(name: str, tmp_path: Path) -> None:
+    (tmp_path / "a/b").mkdir(parents=True)
+    (tmp_path / "a/b/out").symlink_to(tmp_path)
+    strange = (name.format(there=tmp_path), tarfile.REGTYPE, 0o600)
+    with pytest.raises(OSError, match="would not lie in"):
+        luggage.unpack(sent(("0/fine", tarfile.REGTYPE, 0o600), strange), [str(tmp_path / "a/b")])
     assert (tmp_path / "a/b/fine").exists() and not (tmp_path / "escaped").exists()
+
+
+def test_what_to_type_next_has_paths_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    places = {"/there/inventory/prod.yml": "/my clusters/prod.yml", "/there/read/1/s.db": "/my clusters/s.db"}
+    monkeypatch.setenv("REQUORUM_PLACES", json.dumps(places))
+    monkeypatch.setattr(recovery_plan.ActionModule, "settings", {})
+    action = recovery_plan.ActionModule.__new__(recovery_plan.ActionModule)
+    action.vars = {"ansible_inventory_sources": ["/there/inventory/prod.yml"]}
+    action._task = SimpleNamespace(args={"snapshot": "/there/read/1/s.db"})
+    words = shlex.split(action._command())
+    assert words[2:] == ["-i", "/my clusters/prod.yml", "-e", '{"requorum_snapshot": "/my clusters/s.db"}']
+    assert action.typed({"next": ["requorum inspect -i INV"]}) == {
+        "next": ["requorum inspect -i '/my clusters/prod.yml'"]}  # fmt: skip
 
 
 # Who is there
