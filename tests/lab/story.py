@@ -52,7 +52,8 @@ def with_fleet(name: str) -> Iterator[tuple[Lab, _api.Api]]:
 def stop(lab: Lab, host: str) -> None:
     """Stop a server as a person would who knows that RKE2's static pods outlive its unit; it stays off after a boot."""
     names = "etcd kube-apiserver kube-controller kube-scheduler"
-    kill = f"for name in {names}; do pkill -KILL -x $name; done; true"
+    gone = "for _ in $(seq 50); do pgrep -x etcd >/dev/null || break; sleep 0.2; done"  # a write must end first
+    kill = f"for name in {names}; do pkill -KILL -x $name; done; {gone}"
     lab.sh(host, f"systemctl disable --now {lab.spec.unit(host)}; {kill}", 120).ok(f"stop {host}")
 
 

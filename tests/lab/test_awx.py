@@ -83,8 +83,8 @@ def test_a_failed_recovery_is_rolled_back_when_a_person_approves(rke2: Lab, tmp_
     answers = {**FORM, "requorum_confirm": lab.name}
     so_far = awx.job(lab, kept, "recover.yml", answers, check=True).artifacts
 
-    # Its deadline passes before anything can have started.
-    late = {**answers, "requorum_timeouts": {"start": 0.1}}
+    # Its deadline passes before the reset has ended, which ends all the same.
+    late = {**answers, "requorum_timeouts": {"reset": 0.5}}
     recover = awx.job(lab, kept, "recover.yml", {**so_far, **late})
     assert recover.rc != 0, recover.out
     assert recover.artifacts["requorum_told_recover"]["outcome"] == "failed"
