@@ -71,7 +71,7 @@ class ActionModule(ActionBase):
 
     def run(self, tmp=None, task_vars=None):
         if os.path.exists(os.environ["REQUORUM_STOP"]):
-            return {"failed": True, "msg": "stopped"}
+            return {"failed": True, "msg": "stopped on request"}
         step = {"id": "1.1", "phase": 1, "node": "r1", "verb": "reset", "what": "reset", "expect_s": 3}
         Display().display(_events.line("action", state="begun", **step))
         with open(os.path.expanduser("~/acting"), "w"):
@@ -358,7 +358,7 @@ def test_a_stop_lets_the_current_action_end(bastion: Bastion) -> None:
     assert begun.wait(30)
     run.stop()
     result = run.wait(30)
-    assert result and (result.status, result.failures) == ("stopped", ["r1: stopped"])
+    assert result and (result.status, result.failures) == ("stopped", ["r1: stopped on request"])
     assert (bastion.home / "acted").read_text() == "x" and bastion.left == []
 
 
