@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import time
 import typing as t
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
     JSON,
     NodeAction,
     display,
+    new_folder,
     now,
     write,
 )
@@ -103,8 +103,7 @@ class ActionModule(NodeAction):
 
     def record(self, state: JSON, diagnosis: JSON) -> JSON:
         """What was seen and said, in the folder of this run."""
-        folder = os.path.join(self.shelf, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
-        os.makedirs(folder, mode=0o700)
+        folder = new_folder(os.path.abspath(self._task.args["output"]), self._task.args["cluster"])
         for name, document in (("state.json", state), ("diagnosis.json", diagnosis)):
             write(os.path.join(folder, name), document)
         with open(os.path.join(folder, "diagnosis.html"), "w", encoding="utf-8") as file:

@@ -43,6 +43,7 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
     NodeAction,
     display,
     load,
+    new_folder,
     now,
     recorded,
     write,
@@ -121,18 +122,11 @@ class ActionModule(NodeAction):
         else:
             plan = TURNS[purpose](case, known, ask)
             self._show(plan, ask)
-        stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        run_dir = os.path.join(args["output"], args["cluster"], stamp)
-        try:
-            os.makedirs(run_dir, mode=0o700)
-        except OSError as error:
-            raise RequorumError(
-                f"{run_dir} cannot be made: {error.strerror}.", "Set requorum_output to a folder that you may write to."
-            ) from error
+        run_dir = new_folder(args["output"], args["cluster"])
         document = {
             **plan.document(),
             "purpose": purpose,
-            "stamp": stamp,
+            "stamp": os.path.basename(run_dir),
             "started": now(),
             "distro": distro.name if distro else None,
             "system_uid": (state["kubernetes"] or {}).get("system_uid"),

@@ -139,14 +139,8 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 
     def typed(self, value: t.Any) -> t.Any:
         """Text, or a document, with the inventory that this run was given in place of INV."""
-        if isinstance(value, dict):
-            return {key: self.typed(entry) for key, entry in value.items()}
-        if isinstance(value, list):
-            return [self.typed(entry) for entry in value]
-        if not isinstance(value, str):
-            return value
         sources = " ".join(shlex.quote(source) for source in self.sources)
-        return _events.typed(value.replace("-i INV", f"-i {sources}") if sources else value)
+        return _events.typed(_events.renamed(value, {"-i INV": f"-i {sources}"} if sources else {}))
 
     @property
     def sources(self) -> list[str]:
@@ -164,7 +158,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     def acting(self, verb: str, what: str) -> t.Iterator[None]:
         """What is changed within is an action: it does not begin where this run shall end, and Ctrl-C waits for it."""
         action, clock = {"verb": verb, "node": self.host, "what": what}, time.monotonic()
-        self.begin(action, "")
+        self.begin(action)
         result = "failed"
         try:
             yield
@@ -179,7 +173,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
             display.display(_events.line(event, **fields))
         return listened
 
-    def begin(self, action: JSON, text: str) -> None:
+    def begin(self, action: JSON, text: str = "") -> None:
         """An action begins, unless this run shall end: RequorumError. text: what people read of it, if anything."""
         if _events.stopping():
             raise RequorumError(f"{_events.STOPPED} before this began: {action['what']}.", _events.GO_ON)
@@ -353,8 +347,7 @@ def _read_blocks(path: str) -> t.Iterator[bytes]:
 
 def _told(action: JSON) -> JSON:
     """What a listener is told of an action."""
-    told = {name: action.get(name) for name in ("id", "phase", "node", "verb", "what", "expect_s")}
-    return {**told, "kind": action.get("kind"), "name": action.get("name")}
+    return {name: action.get(name) for name in ("id", "phase", "node", "verb", "what", "expect_s")}
 
 
 def pairs(text: str) -> dict[str, str]:
@@ -380,6 +373,17 @@ def now() -> str:
 def seconds_since(moment: str) -> float:
     """Seconds since a moment of `now()`, by the controller's clock."""
     return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(moment)).total_seconds()
+
+
+def new_folder(output: str, cluster: str) -> str:
+    """The folder of a run that begins now, by UTC; RequorumError where it cannot be made."""
+    folder = os.path.join(output, cluster, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+    try:
+        os.makedirs(folder, mode=0o700)
+    except OSError as error:
+        hint = "Set requorum_output to a folder that you may write to."
+        raise RequorumError(f"{folder} cannot be made: {error.strerror}.", hint) from error
+    return folder
 
 
 def append(path: str, entry: JSON) -> None:

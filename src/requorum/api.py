@@ -15,7 +15,6 @@ import os
 import shutil
 import tempfile
 import threading
-import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -92,7 +91,7 @@ class Run:
         for name in variables or {}:
             if _timeline.is_secret(name):
                 raise RequorumError(f"{name} is a secret, and would be kept in a file.", f"Put it there: {name}_file.")
-        self.result, self.began = Result(), time.monotonic()
+        self.result = Result()
         self._reader, self._hear = events.Reader(), on_event or (lambda _event: None)
         self._acts = self._canceled = False
         self._check = check
@@ -171,8 +170,7 @@ class Run:
         _note(self.result, raw)
         try:
             for event in self._reader.read(raw):
-                if isinstance(event, events.Node) and event.state == "answers":
-                    self.result.answered.add(event.name)
+                _of_host(self.result, event)
                 self._acts = self._acts or acts(event, check=self._check)
                 self._hear(event)
         except BaseException as error:  # the runner would take it for a fault of its own
@@ -251,18 +249,25 @@ def acts(event: events.Event, *, check: bool) -> bool:
 
 
 def _note(result: Result, raw: JSON) -> None:
-    """Take what one of the runner's events says into the result."""
+    """Take what a module of ours has returned into the result."""
     data: JSON = raw.get("event_data") or {}
     kind, found, action = raw.get("event"), data.get("res") or {}, events.action_of(data)
     if kind in ("runner_on_ok", "runner_on_failed") and action:
         failed = {"failed": True} if kind == "runner_on_failed" else {}  # which the event alone says
         result.results[action] = {**found, **failed}
-    if kind == "runner_on_failed" and not data.get("ignore_errors"):
-        host, why = str(data.get("host")), events.why(data)
-        said = host == "localhost" or why.startswith(f"{host}:")
-        result.failures.append(why if said else f"{host}: {why}")
-    elif kind == "runner_on_unreachable":
-        result.silent[str(data.get("host"))] = events.why(data)
+
+
+def _of_host(result: Result, event: events.Event) -> None:
+    """Take what an event says of a host into the result."""
+    if not isinstance(event, events.Node):
+        return
+    if event.state == "answers":
+        result.answered.add(event.name)
+    elif event.state == "silent":
+        result.silent[event.name] = event.text
+    else:
+        said = event.name == "localhost" or event.text.startswith(f"{event.name}:")
+        result.failures.append(event.text if said else f"{event.name}: {event.text}")
 
 
 def _last_words(text: str) -> str:

@@ -315,7 +315,10 @@ def test_a_host_is_named_once_and_silent_ones_fail_nothing_by_themselves() -> No
         ("runner_on_failed", "r3", "ignored", {"ignore_errors": True}),
         ("runner_on_unreachable", "r4", "Task failed: No route\nto host", {}),
     ):
-        api._note(result, raw(kind, host=host, res={"msg": msg}, **more))
+        given = raw(kind, host=host, res={"msg": msg}, **more)
+        api._note(result, given)
+        for event in events.Reader().read(given):
+            api._of_host(result, event)
     assert result.failures == ["r1: no room.", "r2: no room.", "no bucket."]
     assert result.silent == {"r4": "No route to host"}
     assert result.results == {"snapshot_put": {"msg": "r1: no room.", "failed": True}}

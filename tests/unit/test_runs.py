@@ -147,6 +147,12 @@ def test_no_such_folder(tmp_path: Path) -> None:
 # Going on
 
 
+def outcome_of(path: Path) -> str:
+    run = runs.read(path, NOW)
+    assert run
+    return run.outcome
+
+
 def recorded(path: Path, *argv: str, pid: int | None = None) -> None:
     command.save(str(path), argv)
     if pid:
@@ -187,10 +193,10 @@ def test_a_run_whose_process_lives_is_left_alone(
     recorded(path, *ARGV)
     assert cli.main(["resume", "prod"]) == 5 and not played
     assert "still goes on, in process" in capsys.readouterr().err
-    assert runs.read(path, NOW).outcome == "running"  # type: ignore[union-attr]
+    assert outcome_of(path) == "running"
     recorded_at = json.loads((path / command.FILE).read_text())
     (path / command.FILE).write_text(json.dumps(recorded_at | {"host": "other"}))
-    assert runs.read(path, NOW).outcome == "unfinished"  # type: ignore[union-attr]
+    assert outcome_of(path) == "unfinished"
 
 
 @pytest.mark.parametrize(("argv", "outcome"), [(ARGV, "unfinished"), (ARGV[:3], "not confirmed")])
@@ -199,7 +205,7 @@ def test_a_confirmed_run_that_was_killed_before_its_first_action(
 ) -> None:
     path = folder(tmp_path, "planned")
     recorded(path, *argv, pid=2**30)
-    assert runs.read(path, NOW).outcome == outcome  # type: ignore[union-attr]
+    assert outcome_of(path) == outcome
 
 
 @pytest.mark.parametrize(
