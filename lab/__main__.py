@@ -15,6 +15,7 @@ from lab import faketime, faults, spoil
 from lab.harvester import crds
 from lab.labs import Lab, labs, prepare
 from lab.objects import write_objects, write_workloads
+from lab.official import OFFICIAL
 from lab.progress import LabError, say
 from lab.spec import Spec
 
@@ -43,8 +44,9 @@ def _parser() -> argparse.ArgumentParser:
     up.add_argument("--distro", choices=["k3s", "rke2"], default="rke2")
     up.add_argument("--servers", type=int, default=3)
     up.add_argument("--agents", type=int, default=1)
-    up.add_argument("--binary", type=_path, default=None, metavar="FILE", help="real rke2 or k3s, not the stand-in")
-    up.add_argument("--images", type=_path, default=None, metavar="DIR", help="its air-gap images")
+    up.add_argument("--binary", type=_program, metavar="FILE|official",
+                    help="real rke2 or k3s, not the stand-in; `official` downloads a pinned release and its images")
+    up.add_argument("--images", type=_path, metavar="DIR", help="its air-gap images")
     up.add_argument("--pace", action="store_true", help="the stand-in waits as long as the real program")
     up.add_argument("--disk", type=int, default=0, metavar="MB", help="own disk for each host's data (for fill_disk)")
     up.add_argument("--objects", type=int, default=0, metavar="N", help="write N objects and one workload per host")
@@ -67,6 +69,10 @@ def _path(value: str) -> str:
     if not path.exists():
         raise argparse.ArgumentTypeError(f"{value} does not exist")
     return str(path)
+
+
+def _program(value: str) -> str:
+    return value if value == OFFICIAL else _path(value)
 
 
 def _up(args: argparse.Namespace) -> None:

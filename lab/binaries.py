@@ -107,27 +107,44 @@ def _open(url: str) -> IO[bytes]:
     return answer[0]
 
 
-def fetch(release: Release, target: Path) -> None:
-    """Download into folder `target`; raises OSError when it cannot be had, LabError when it is not the pinned file."""
-    seen, size, told = hashlib.new(_HASHES[len(release.pin)]), 0, time.monotonic()
-    with _open(release.url) as reply, tempfile.TemporaryFile() as body:
+def download(url: str, pin: str, body: IO[bytes]) -> None:
+    """Into an open file; raises OSError when it cannot be had, LabError when it is not the pinned file."""
+    seen, size, told = hashlib.new(_HASHES[len(pin)]), 0, time.monotonic()
+    with _open(url) as reply:
         while block := reply.read(1 << 18):
             seen.update(block)
             size += body.write(block)
             if time.monotonic() - told > 5:
                 told = time.monotonic()
-                say(f"downloading {release.name}: {size >> 20} MiB")
-        if seen.hexdigest() != release.pin:
-            raise LabError(f"{release.url}: {seen.name} {seen.hexdigest()} instead of {release.pin}; refused")
-        body.seek(0)
-        with tarfile.open(fileobj=body) as archive:
-            found = {os.path.basename(member.name): member for member in archive if member.isfile()}
-            for name in release.programs:
-                stream = archive.extractfile(found[name]) if name in found else None
-                if stream is None:
-                    raise LabError(f"{release.url}: no {name} in it")
-                (target / name).write_bytes(stream.read())
-                (target / name).chmod(0o755)
+                say(f"downloading {url.rsplit('/', 1)[1]}: {size >> 20} MiB")
+    if seen.hexdigest() != pin:
+        raise LabError(f"{url}: {seen.name} {seen.hexdigest()} instead of {pin}; refused")
+    body.seek(0)
+
+
+def text(url: str) -> str:
+    """A small text; raises OSError when it cannot be had."""
+    with _open(url) as reply:
+        return reply.read(1 << 20).decode()
+
+
+def unpack(archive: IO[bytes], url: str, programs: tuple[str, ...], target: Path) -> None:
+    """Programs out of an archive, in whichever folder of it they lie; LabError when one is missing."""
+    with tarfile.open(fileobj=archive) as tar:
+        found = {os.path.basename(member.name): member for member in tar if member.isfile()}
+        for name in programs:
+            stream = tar.extractfile(found[name]) if name in found else None
+            if stream is None:
+                raise LabError(f"{url}: no {name} in it")
+            (target / name).write_bytes(stream.read())
+            (target / name).chmod(0o755)
+
+
+def fetch(release: Release, target: Path) -> None:
+    """Download into folder `target`; raises OSError when it cannot be had, LabError when it is not the pinned file."""
+    with tempfile.TemporaryFile() as body:
+        download(release.url, release.pin, body)
+        unpack(body, release.url, release.programs, target)
 
 
 def _download(part: Part, target: Path) -> None:

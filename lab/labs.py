@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Callable, Iterable
@@ -13,11 +14,12 @@ from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
-from lab import hosts
+from lab import hosts, official
 from lab.binaries import binaries
 from lab.cache import locked, state_dir
 from lab.cluster import Cluster
 from lab.image import image
+from lab.official import OFFICIAL
 from lab.packages import ensure_packages
 from lab.podman import labelled, podman, remove
 from lab.progress import LabError, run, say
@@ -54,6 +56,8 @@ class Lab(Cluster):
     def __init__(self, name: str, distro: str = "rke2", servers: int = 3, agents: int = 1, **choices: Any) -> None:
         """Describe a lab that is to be made (`choices`: further fields of Spec); nothing is touched yet."""
         choices.setdefault("token", secrets.token_hex(16))
+        for field in ("binary", "images"):  # drill, conformance and every other test on real programs, without a word
+            choices[field] = choices.get(field) or os.environ.get(f"REQUORUM_LAB_{field.upper()}", "")
         self._automatic = "subnet" not in choices
         self.spec = Spec(name, distro, servers, agents, **choices)
 
@@ -76,6 +80,9 @@ class Lab(Cluster):
     def up(self, deadline: float = 420) -> None:
         """Make everything, start the cluster and wait until it is whole."""
         self.check_free()
+        if self.spec.binary == OFFICIAL:
+            program, images = official.release(self.spec.distro)
+            self.spec = replace(self.spec, binary=str(program), images=self.spec.images or str(images))
         parts = prepare(self.spec)
         (self.folder / "saved").mkdir(parents=True, mode=0o700)
         self.folder.chmod(0o700)

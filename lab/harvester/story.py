@@ -119,6 +119,15 @@ def play_version(lab: Lab, name: str, wanted: str) -> None:
 
     wait_for(f"kubelet {wanted} on {name}", probe, 120)
     wait_for("an API server to answer", lambda: _answers(lab), 60)  # the last one may just be replaced
+    wait_for("the static pods to be Ready", lambda: _pods_ready(lab), 120)  # their kubelet says it a while later
+
+
+def _pods_ready(lab: Lab) -> tuple[bool, str]:
+    ready = '{range .items[*]}{.metadata.name}={.status.conditions[?(@.type=="Ready")].status}{"\\n"}{end}'
+    words = ("get", "pods", "-n", "kube-system", "-l", "tier=control-plane", "-o", f"jsonpath={ready}")
+    said = lab.kubectl(lab.servers[0], *words).out.split()
+    late = [each for each in said if not each.endswith("=True")]
+    return bool(said) and not late, " ".join(late) or "no pod"
 
 
 def _answers(lab: Lab) -> tuple[bool, str]:

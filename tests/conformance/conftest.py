@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`pytest tests/conformance [--distro k3s|rke2] [--binary FILE [--images DIR]]`."""
+"""`pytest tests/conformance [--distro k3s|rke2] [--binary FILE|official [--images DIR]]`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import cast
 import pytest
 
 from lab.labs import Lab
+from lab.official import OFFICIAL
 from lab.supervisor.distro import DISTROS
 from tests.conformance import k3s, rke2
 from tests.conformance.deviations import DEVIATIONS
@@ -25,14 +26,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Options of the conformance tests."""
     group = parser.getgroup("conformance")
     group.addoption("--distro", choices=sorted(DISTROS), help="play only this distribution")
-    group.addoption("--binary", type=Path, metavar="FILE", help="real rke2 or k3s program, in place of the stand-in")
-    group.addoption("--images", type=Path, metavar="DIR", help="its air-gap images")
+    group.addoption("--binary", default=os.environ.get("REQUORUM_LAB_BINARY"), metavar="FILE|official",
+                    help="real rke2 or k3s program, in place of the stand-in")
+    group.addoption("--images", metavar="DIR", help="its air-gap images")
 
 
 def _distros(config: pytest.Config) -> list[str]:
     chosen, binary = config.getoption("--distro", None), config.getoption("--binary", None)
-    if chosen is None and binary is not None:
-        chosen = next((name for name in DISTROS if name in binary.name), None)
+    if chosen is None and binary and binary != OFFICIAL:
+        chosen = next((name for name in DISTROS if name in Path(binary).name), None)
         if chosen is None:
             raise pytest.UsageError(f"--binary {binary}: say which it is with --distro")
     return [chosen] if chosen else list(TABLE)
@@ -42,7 +44,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """One test for each thing that must be seen."""
     if "row" not in metafunc.fixturenames:
         return
-    real = metafunc.config.getoption("--binary", None) is not None
+    real = bool(metafunc.config.getoption("--binary", None))
     reasons = {(row.distro, row.check): row.reason for row in DEVIATIONS}
     rows = []
     for distro in _distros(metafunc.config):
@@ -57,10 +59,14 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
     """Against a real program: what is expected of it and not of the stand-in."""
-    if config.getoption("--binary", None) is None:
+    if not config.getoption("--binary", None):
         return []
     return [f"the stand-in fails {row.check}: {row.reason}" for row in DEVIATIONS
             if row.check and row.distro in _distros(config)]
+
+
+def _found(given: str | None) -> str:
+    return given if given == OFFICIAL else str(Path(given).resolve()) if given else ""
 
 
 @pytest.fixture(scope="session")
@@ -73,7 +79,7 @@ def plays(request: pytest.FixtureRequest) -> Iterator[dict[str, Play]]:
     playing: dict[str, Play] = {}
     for distro in dict.fromkeys(distro for distro, *_ in asked):
         lab = Lab(f"conf-{distro}-{os.getpid()}", distro, servers=3, agents=AGENTS[distro],
-                  binary=str(binary.resolve()) if binary else "", images=str(images.resolve()) if images else "")
+                  binary=_found(binary), images=_found(images))
         playing[distro] = Play(lab, TABLE[distro], {row[1:] for row in asked if row[0] == distro},
                                {check for where, check in known if where == distro})
     for play in playing.values():
