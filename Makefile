@@ -12,13 +12,16 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # $(call pytest,folder,options): nothing to do while a folder has no tests.
 pytest = $(if $(shell find $(1) -name 'test_*.py' 2>/dev/null | head -1),$(PYTHON) -m pytest $(1) $(2))
 # Lab tests take minutes and say what they wait for.
-LIVE := --verbose --capture=no
-# $(call both,folder,options): a lab waits most of its time, so RKE2 and the rest go side by side.
-both = $(foreach lane,"rke2" "not(rke2)",$(call pytest,$(1),$(LIVE) $(2) -k $(lane)) & pids="$$pids $$!";) \
+LIVE := --verbose --capture=no --durations=25 --durations-min=10
+# $(call lanes,folder,options,lanes): a lab waits most of its time, so some go side by side.
+lanes = $(foreach lane,$(3),$(call pytest,$(1),$(LIVE) $(2) -k $(lane)) & pids="$$pids $$!";) \
 	for pid in $$pids; do wait $$pid || failed=1; done; test -z "$$failed"
+BOTH := "rke2" "not(rke2)"
+# Those with a lab of their own, most of them a Harvester, go beside those that share one.
+THREE := "rke2" "(k3s)and(not(rke2))" "not(rke2)and(not(k3s))"
 
 .DEFAULT_GOAL := help
-.PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-slow test-molecule test-oracle test-promtool \
+.PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-slow test-molecule test-oracle test-promtool bench \
 	lint ruff yamllint shellcheck ansible-lint changelog types collection lock airgap ee-context lab-parts clean setup-dev setup-test
 
 help: ## show this list
@@ -36,22 +39,27 @@ test-unit: setup-test ## unit tests only
 	$(call pytest,tests/unit)
 
 test-conformance: lab-parts ## does the stand-in behave like the real programs?
-	$(call both,tests/conformance)
+	$(call lanes,tests/conformance,,$(BOTH))
 
 test-recovery: lab-parts ## one whole recovery of each distribution in the lab
-	$(call both,tests/lab,-m recovery)
+	$(call lanes,tests/lab,-m recovery,$(BOTH))
 
 test-faults: lab-parts ## every other ending of a recovery
-	$(call both,tests/lab,-m "not recovery and not slow")
+	$(call lanes,tests/lab,-m "not recovery and not slow",$(THREE))
 
 test-slow: lab-parts ## lab tests that CI has no time for: the other distribution, 50 agents in one run
-	$(call both,tests/lab,-m slow)
+	$(call lanes,tests/lab,-m slow,$(THREE))
 
 test-molecule: lab-parts ## converge, idempotence and verify of all scenarios
 	$(if $(wildcard molecule/*/molecule.yml),NO_COLOR=1 MOLECULE_GLOB='molecule/*/molecule.yml' sh -c 'molecule destroy -s default && molecule test --all')
 
 test-oracle: setup-test ## do our readers of datastores agree with etcdutl, bbolt and etcd-dump-logs?
 	$(call pytest,tests/oracle)
+
+bench: lab-parts ## recoveries by hand against recover.yml, growth with hosts, a large snapshot; with nothing else running
+	$(PYTHON) -m bench.hands
+	$(PYTHON) -m bench.growth
+	$(PYTHON) -m bench.bulk
 
 test-promtool: setup-test ## does promtool take what we write for Prometheus? CI has no time to build it
 	$(call pytest,tests/promtool)

@@ -1,0 +1,108 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Time to inspect 3, 9, 30 and 60 hosts, three of them servers: python -m bench.growth [--hosts 3 9 30 60].
+
+Agents are hosts with sshd whose unit is not started: what is measured is how reading grows with the number of hosts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+from lab.drill import ROOT
+from lab.labs import Lab
+from lab.progress import LabError, say, wait_for
+
+SERVERS = 3
+
+
+class Idle(Lab):
+    """A lab of which only the servers' units are started."""
+
+    def start_cluster(self, deadline: float = 420) -> None:
+        first, *others = self.spec.hosts[:SERVERS]
+        self._start(first)
+        self.wait_ping(first.name, deadline)
+        for host in others:
+            self._start(host)
+
+        def probe() -> tuple[bool, str]:
+            seen = self.members(first.name)
+            return [seen.get(name) for name in self.servers] == ["voter"] * SERVERS, str(seen)
+
+        wait_for("three voters", probe, deadline)
+
+
+def part(lab: Lab, hosts: int, folder: Path) -> Path:
+    """An inventory of so many of the lab's hosts."""
+    whole = json.loads(subprocess.check_output(["ansible-inventory", "-i", str(lab.inventory), "--list"], text=True))
+    known = whole["_meta"]["hostvars"]
+    groups = {
+        name: {"hosts": {host: known[host] for host in members}}
+        for name, members in (("servers", lab.servers), ("agents", lab.agents[: hosts - SERVERS]))
+    }
+    path = folder / f"{hosts}.json"
+    path.write_text(json.dumps({"all": {"children": groups}}))
+    return path
+
+
+def login(lab: Lab) -> float:
+    """Seconds of one command over ssh on a host that was not logged in to: the round trips of one host alone."""
+    begun = time.monotonic()
+    subprocess.run([*lab.ssh_command(lab.agents[0]), "sudo", "true"], check=True, stdin=subprocess.DEVNULL)
+    return time.monotonic() - begun
+
+
+def inspect(inventory: Path) -> float:
+    """Wall clock of playbooks/inspect.yml, first connections included."""
+    begun = time.monotonic()
+    output = ("-e", f"requorum_output={inventory.parent}")
+    sockets = f"/tmp/requorum-growth-{begun:.3f}"  # nobody is logged in yet
+    done = subprocess.run(
+        ["ansible-playbook", "playbooks/inspect.yml", "-i", str(inventory), *output],
+        cwd=ROOT,
+        env={**os.environ, "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"), "ANSIBLE_SSH_CONTROL_PATH_DIR": sockets},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=600,
+    )
+    if "PLAY RECAP" not in done.stdout or "unreachable=1" in done.stdout:
+        raise LabError(f"inspect.yml: exit code {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
+    return time.monotonic() - begun
+
+
+def measure(hosts: list[int], times: int) -> list[dict[str, float]]:
+    """A row for each number of hosts."""
+    lab = Idle("growth", "k3s", SERVERS, max(hosts) - SERVERS)
+    try:
+        lab.up(600)
+        rows: list[dict[str, float]] = []
+        alone = statistics.median(login(lab) for _turn in range(5))
+        for count in hosts:
+            inventory = part(lab, count, lab.folder)
+            seconds = statistics.median(map(lambda _turn, of=inventory: inspect(of), range(times)))
+            added = (seconds - rows[-1]["seconds"]) / (count - rows[-1]["hosts"]) if rows else 0.0
+            rows.append({"hosts": count, "seconds": seconds, "added": added, "login": alone})
+            say(f"{count} hosts: {seconds:.1f} s; {added:.2f} s for each that was added; one login alone {alone:.2f} s")
+        return rows
+    finally:
+        lab.down()
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
+    parser.add_argument("--hosts", type=int, nargs="+", default=[3, 9, 30, 60])
+    parser.add_argument("--times", type=int, default=3)
+    options = parser.parse_args()
+    print(json.dumps(measure(options.hosts, options.times), indent=1))
+
+
+if __name__ == "__main__":
+    main()
