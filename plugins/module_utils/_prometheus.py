@@ -10,11 +10,10 @@ refuses those. HELP is the same in every file, or the collector would refuse the
 from __future__ import annotations
 
 import os
-import tempfile
 import typing as t
 from collections import Counter
 
-from . import _jmes, _rules
+from . import _files, _jmes, _rules
 from ._errors import RequorumError
 
 JSON = dict[str, t.Any]
@@ -82,21 +81,11 @@ def write(path: str, content: str) -> None:
 
     RequorumError where it cannot be written; what was there stays then.
     """
-    path, temporary = os.path.abspath(path), ""
     try:
-        # Not `*.prom`, or the exporter would read this one too.
-        handle, temporary = tempfile.mkstemp(".tmp", f".{os.path.basename(path)}.", os.path.dirname(path))
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(content)
-            os.fchmod(file.fileno(), 0o644)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        _files.put(path, content, 0o644)
     except OSError as error:
-        if temporary and os.path.exists(temporary):
-            os.unlink(temporary)
         hint = "Name a file in a folder that this user may write to."
-        raise RequorumError(f"{path} cannot be written: {error.strerror}.", hint) from error
+        raise RequorumError(f"{os.path.abspath(path)} cannot be written: {error.strerror}.", hint) from error
 
 
 def _number(value: float) -> str:

@@ -24,6 +24,7 @@ from ansible.utils.display import Display
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _bbolt,
     _events,
+    _files,
     _look,
     _machines,
     _names,
@@ -403,18 +404,17 @@ def has_failed(run_dir: str) -> bool:
 
 
 def lines(path: str) -> list[JSON]:
-    """What `append` has written into a file; nothing where there is none."""
+    """What `append` has written into a file, without a last line that was cut off; nothing where there is none."""
     try:
         with open(path, encoding="utf-8") as file:
-            return [json.loads(line) for line in file]
+            return [json.loads(line) for line in file if line.endswith("\n")]
     except FileNotFoundError:
         return []
 
 
 def write(path: str, content: t.Any) -> None:
     """A JSON file that only its owner reads; a text is written as it is."""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="utf-8") as file:
-        file.write(content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
+    _files.put(path, content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
 
 
 def load(run_dir: str, name: str, missing: t.Any) -> t.Any:

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 import typing as t
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _files
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 JSON = dict[str, t.Any]
@@ -28,13 +28,10 @@ def write(output: str, row: JSON) -> None:
 
 
 def put(where: str, text: str) -> None:
-    """A file that only its owner reads, beside and then in place; RequorumError where it cannot be written."""
+    """A file that only its owner reads; RequorumError where it cannot be written."""
     try:
         os.makedirs(os.path.dirname(where), mode=0o700, exist_ok=True)
-        handle, beside = tempfile.mkstemp(".part", "", os.path.dirname(where))
-        with open(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-        os.replace(beside, where)
+        _files.put(where, text)
     except OSError as error:
         hint = "Name a folder that this user may write to in requorum_output, and make room in it."
         raise RequorumError(f"{where} cannot be written: {error.strerror}.", hint) from error

@@ -17,9 +17,10 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _diagnosis_junit,
     _diagnosis_text,
     _diagnosis_words,
+    _files,
 )
 
-from . import documents, rules
+from . import rules
 from .output import Line, Result, Table
 
 if TYPE_CHECKING:
@@ -80,7 +81,7 @@ def result(document: JSON, arguments: argparse.Namespace) -> Result:
 
     for path, render in ((arguments.html, _diagnosis_html.render), (arguments.junit, _diagnosis_junit.render)):
         if path:
-            documents.replace(path, render(document))
+            _files.put(path, render(document))
     blocks = [
         block if isinstance(block, str) else Table(*block)
         for block in _diagnosis_text.blocks(document, everything=arguments.all)

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import os
-import tempfile
 from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _yaml
@@ -30,16 +29,3 @@ def save(path: str, text: str) -> None:
         raise RequorumError(f"{path} is there already.", "Give --output an empty folder.") from error
     with open(descriptor, "w", encoding="utf-8") as file:
         file.write(text)
-
-
-def replace(path: str, text: str) -> None:
-    """Write a file that its owner alone may read; one that is there is replaced at once or not at all."""
-    folder = os.path.dirname(path) or "."
-    with tempfile.NamedTemporaryFile("w", dir=folder, prefix=".requorum-", delete=False, encoding="utf-8") as file:
-        try:
-            file.write(text)
-            file.close()
-            os.replace(file.name, path)
-        except BaseException:
-            os.unlink(file.name)
-            raise
