@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _link, _node, _state
+from ansible_collections.requorum.cluster.plugins.module_utils import _link, _node, _state, _transfer
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 
@@ -37,8 +37,15 @@ class ActionModule(NodeAction):
         store = entry.get("datastore")
         if store and store["present"] and not store["fault"] and not (entry["etcd"] or {}).get("status"):
             _state.read_datastore(entry, _node.read_many(self.node, store["path"]))
+        if store and (store["bytes"] or 0) >= _transfer.LARGE and not self._task.args.get("patience"):
+            entry["line"] = _transfer.rate(self._took)
         if agent and entry["distro"]:
             look = self.script("agent", timeout=30, DO="look")
             entry["link"] = _link.read(look.out) if look.rc == 0 else None
             entry["unread"] |= {} if look.rc == 0 else {"link": look.why}
         return {"changed": False, "requorum_node": entry}
+
+    def _took(self, size: int) -> float | None:
+        begun = time.monotonic()
+        done = self.node.run(_transfer.command(size), timeout=60)
+        return time.monotonic() - begun if done.rc == 0 and len(done.out) >= size else None

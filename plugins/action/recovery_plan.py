@@ -34,6 +34,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _tls_words,
     _token_need,
     _token_plan,
+    _transfer,
     _turns,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
@@ -122,6 +123,7 @@ class ActionModule(NodeAction):
         else:
             plan = TURNS[purpose](case, known, ask)
             self._show(plan, ask)
+        plan, transfer = _transfer.expected(plan, entries)
         run_dir = new_folder(args["output"], args["cluster"])
         document = {
             **plan.document(),
@@ -133,6 +135,7 @@ class ActionModule(NodeAction):
             "powered_off": list(args.get("powered_off") or ()),
             "agents": list(args["agents"]),
             "machines": machines,
+            "transfer": transfer,
             "command": self._command(),
             **self._of_nodes(case, plan, entries, living),
             "repairs": [asdict(item) for item in _repair.due(case, entries, free_mb=self._free_mb)],

@@ -17,7 +17,7 @@ description:
     fact); C(timeline.jsonl) is then written in that folder.
   - Every line has the keys C(t) (UTC), C(event) (V(run_start), V(play), V(task), V(result), V(action), V(wait) or
     V(stats)), C(phase), C(phase_name), C(node), C(task), C(status), C(seconds) and C(message). Actions and waits also
-    have C(id), C(started), C(ended) and C(result).
+    have C(id), C(started), C(ended) and C(result); a result of calls to nodes has their number as C(trips).
   - Neither task arguments nor results are written. Of a result, only the message of a failure and the keys that the
     collection's own plugins return for this purpose are read; tokens, passwords and keys in them are masked.
 requirements:
@@ -133,6 +133,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]  # ansible-core has no
             status=status,
             message=_timeline.message_of(data, status),
             seconds=None if since is None else round(time.monotonic() - since, 3),
+            **({"trips": trips} if (trips := _timeline.trips(data)) else {}),
         )
 
     def _write(self, event: str, **fields: Any) -> None:

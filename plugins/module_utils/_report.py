@@ -95,6 +95,7 @@ def build(record: Record) -> JSON:
         | {"checks": [{"name": c["name"], "ok": c["ok"], "observed": c["observed"]} for c in record.backup["checks"]]}
         if record.backup
         else None,
+        "transfer": plan.get("transfer"),
         "newest_backup": _newest(record),
         "workloads": _workloads(record),
         "machines": _running(record),

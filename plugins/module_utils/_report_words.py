@@ -175,9 +175,13 @@ def tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
     loss, checks = report.get("loss") or {}, report.get("checks") or []
     made = []
     if run.get("mode") == "check" and report.get("plan"):
-        made.append(("Would take", f"about {duration(expected(report['plan']))}", f"{len(report['plan'])} actions"))
+        small = f"{len(report['plan'])} actions"
+        if line := report.get("transfer"):
+            small += f", {size(line['bytes'])} off {line['node']} at {size(line['bytes_per_s'])}/s or more"
+        made.append(("Would take", f"about {duration(expected(report['plan']))}", small))
     else:
-        made.append(("Took", duration(run.get("seconds")), ""))
+        trips = sum(phase.get("trips") or 0 for phase in report.get("phases") or ())
+        made.append(("Took", duration(run.get("seconds")), f"{trips} round trips" if trips else ""))
     if loss.get("revisions") is not None and (report.get("actions") or report.get("plan")):
         span = duration(loss["seconds"]) if loss.get("seconds") else ""
         made.append(("Data lost" if settled(report) else "Would lose", lost(report), span))

@@ -182,6 +182,13 @@ def message_of(result: Mapping[str, Any], status: str) -> str | None:
     return found if isinstance(found, str) and found else None
 
 
+def trips(result: Mapping[str, Any]) -> int:
+    """Calls to nodes that a task, or the items of its loop, reports in its result."""
+    items = result.get("results")
+    parts = [part for part in (result, *(items if isinstance(items, list) else ())) if isinstance(part, Mapping)]
+    return sum(number for part in parts if isinstance(number := part.get("requorum_trips"), int))
+
+
 def reported(result: Mapping[str, Any], t: str, phase: int | None, node: str, task: str) -> Iterator[Event]:
     """Events for the actions and waits that a task, or an item of its loop, reports in its result."""
     items = result.get("results")
@@ -222,7 +229,15 @@ def phases(events: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
         if mark["event"] != "play" or number is None or after is None:
             continue
         entry = found.setdefault(
-            number, {"number": number, "name": mark["phase_name"], "started": mark["t"], "ended": None, "seconds": 0.0}
+            number,
+            {
+                "number": number,
+                "name": mark["phase_name"],
+                "started": mark["t"],
+                "ended": None,
+                "seconds": 0.0,
+                "trips": sum(event.get("trips") or 0 for event in listed if event["phase"] == number),
+            },
         )
         entry["ended"] = after["t"]
         entry["seconds"] = round(entry["seconds"] + max(0.0, _between(mark["t"], after["t"])), 1)

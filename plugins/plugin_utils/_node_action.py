@@ -59,8 +59,11 @@ class ConnectionNode:
 
     def __init__(self, action: ActionBase) -> None:
         self._action = action
+        self.trips = 0
+        """Calls to the host so far."""
 
     def run(self, script: str, *, stdin: bytes | None = None, timeout: int = 60) -> _node.Done:
+        self.trips += 1
         mark = _node.new_mark()
         answer = self._action._low_level_execute_command(
             _node.command(script, mark, timeout), sudoable=True, in_data=stdin or b"\n"
@@ -76,6 +79,8 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     VALID: t.ClassVar[tuple[str, ...]] = ()
     parent: int | None = None
     """The process of ansible-playbook."""
+    streams = 0
+    """Files that went through a channel of their own."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> JSON:
         self.vars = task_vars or {}
@@ -89,9 +94,11 @@ class NodeAction(ActionBase):  # type: ignore[misc]
             return outcome | {"failed": True, "msg": f"Unknown option {', '.join(sorted(unknown))}."}
         self._task.args = _names.read(self._task.args)  # a form gives lists as text
         try:
-            return outcome | self.act()
+            outcome |= self.act()
         except RequorumError as error:
-            return outcome | {"failed": True, "msg": str(error)}
+            outcome |= {"failed": True, "msg": str(error)}
+        trips = self.streams + getattr(self.node, "trips", 0)
+        return outcome | ({"requorum_trips": trips} if trips else {})
 
     def act(self) -> JSON:
         raise NotImplementedError
@@ -223,6 +230,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         """Copy a file of the controller to the node (0600). What has arrived is looked at by the caller."""
         try:
             _stream.write(self._connection, path, _read_blocks(source))
+            self.streams += 1
             return
         except _stream.Unavailable as reason:
             display.v(f"{self.host}: {path} is written in chunks: {reason}")
@@ -238,6 +246,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         """A channel of its own where the connection is ssh, else chunks through the connection."""
         try:
             yield from _stream.read(self._connection, path)
+            self.streams += 1
             return
         except _stream.Unavailable as reason:
             display.v(f"{self.host}: {path} is read in chunks: {reason}")

@@ -113,18 +113,25 @@ def result(seconds: float, node: str, task: str, took: float, status: str = "ok"
     return _timeline.make("result", at(seconds), phase, node=node, task=task, status=status, seconds=took)
 
 
+@pytest.mark.parametrize(("data", "number"), [
+    ({}, 0), ({"requorum_trips": 3}, 3), ({"requorum_trips": "3"}, 0),
+    ({"requorum_trips": 1, "results": [{"requorum_trips": 2}, {}, "skipped"]}, 3)])
+def test_calls_to_nodes_are_counted(data: dict[str, Any], number: int) -> None:
+    assert _timeline.trips(data) == number
+
+
 def test_phases_last_until_the_next_play_and_add_up() -> None:
     events = [_timeline.make("run_start", at(0)), _timeline.make("play", at(1), 1), _timeline.make("play", at(3), 2),
               _timeline.make("play", at(4), 1), _timeline.make("play", at(4.5)), _timeline.make("stats", at(6))]
     assert _timeline.phases(events) == [
-        {"number": 1, "name": "INSPECT", "started": at(1), "ended": at(4.5), "seconds": 2.5},
-        {"number": 2, "name": "PLAN", "started": at(3), "ended": at(4), "seconds": 1.0}]
+        {"number": 1, "name": "INSPECT", "started": at(1), "ended": at(4.5), "seconds": 2.5, "trips": 0},
+        {"number": 2, "name": "PLAN", "started": at(3), "ended": at(4), "seconds": 1.0, "trips": 0}]
 
 
 def test_phase_of_a_run_that_was_killed_ends_with_its_last_event() -> None:
-    events = [_timeline.make("play", at(1), 5), result(9, "r1", "reset", 7.0, phase=5)]
-    assert _timeline.phases(events) == [
-        {"number": 5, "name": "RESET", "started": at(1), "ended": at(9), "seconds": 8.0}]
+    ended = [result(seconds, "r1", "reset", 1.0, phase=5) | {"trips": number} for seconds, number in ((5, 2), (9, 3))]
+    assert _timeline.phases([_timeline.make("play", at(1), 5), *ended]) == [
+        {"number": 5, "name": "RESET", "started": at(1), "ended": at(9), "seconds": 8.0, "trips": 5}]
     assert _timeline.phases([]) == []
 
 
