@@ -8,6 +8,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Network
 from pathlib import Path
 
 from lab import faketime, hosts
@@ -129,6 +130,24 @@ for pair in INPUT:LAB-IN OUTPUT:LAB-OUT; do
 done"""
 
 
+def slow_line(lab: Lab, host: str, mbit: str | float = 5, loss: str | float = 2) -> None:
+    """Give the line to the controller so many Mbit/s, and lose so many percent of its packets, both ways."""
+    there = str(IPv4Network(lab.spec.subnet)[1])
+    lost = f"-m statistic --mode random --probability {float(loss) / 100}"
+    lab.sh(host, "\n".join([
+        "set -e", _UNDO_PARTITION, _UNDO_SLOW, "iptables -w -N LAB-IN; iptables -w -N LAB-OUT",
+        f"iptables -w -A LAB-IN -s {there} {lost} -j DROP; iptables -w -A LAB-OUT -d {there} {lost} -j DROP",
+        "iptables -w -I INPUT -j LAB-IN; iptables -w -I OUTPUT -j LAB-OUT",
+        "tc qdisc add dev eth0 root handle 1: htb default 1",
+        "tc class add dev eth0 parent 1: classid 1:1 htb rate 10gbit quantum 60000",
+        f"tc class add dev eth0 parent 1: classid 1:2 htb rate {mbit}mbit",
+        f"tc filter add dev eth0 parent 1: protocol ip u32 match ip dst {there} flowid 1:2"])).ok(f"slow line {host}")
+    say(f"{host}: {mbit} Mbit/s and {loss} % loss to the controller")
+
+
+_UNDO_SLOW = "tc qdisc del dev eth0 root 2>/dev/null || :"
+
+
 def kill(lab: Lab, host: str, process: str) -> None:
     """Send SIGKILL to every process of that name (etcd, kube-apiserver, kubelet, rke2, ...)."""
     lab.sh(host, f"pkill -KILL -x {process}").ok(f"no process {process} on {host}: kill")
@@ -196,9 +215,9 @@ def harvester_stuck_upgrade(lab: Lab, host: str) -> None:
 
 
 def heal(lab: Lab, host: str) -> None:
-    """Undo partition, fill_disk, wrong_token and skew_clock."""
+    """Undo partition, slow_line, fill_disk, wrong_token and skew_clock."""
     undo = f"if [ -e {_PRELOAD} ]; then rm -f {_PRELOAD} /etc/faketimerc; systemctl restart ssh; fi"
-    lab.sh(host, f"{_UNDO_PARTITION}; rm -f {_FILL}; {undo}").ok(f"heal {host}")
+    lab.sh(host, f"{_UNDO_PARTITION}; {_UNDO_SLOW}; rm -f {_FILL}; {undo}").ok(f"heal {host}")
     config = lab.sh(host, f"cat {lab.spec.supervisor.config}").out
     if f"token: wrong{lab.spec.token[5:]}" in config.splitlines():
         _set_token(lab, host, lab.spec.token)
@@ -206,6 +225,6 @@ def heal(lab: Lab, host: str) -> None:
 
 
 FAULTS: dict[str, Callable[..., None]] = {function.__name__: function for function in (
-    power_off, power_on, replace_disk, destroy_datastore, save_datastore, put_datastore, partition, kill, fill_disk,
-    corrupt_snapshot, wrong_token, skew_clock, harvester_stuck_upgrade)}
+    power_off, power_on, replace_disk, destroy_datastore, save_datastore, put_datastore, partition, slow_line, kill,
+    fill_disk, corrupt_snapshot, wrong_token, skew_clock, harvester_stuck_upgrade)}
 """By name, for the command line."""
