@@ -17,7 +17,6 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside, _
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
     JSON,
     NodeAction,
-    display,
     load,
     now,
     pairs,
@@ -84,10 +83,10 @@ class ActionModule(NodeAction):
         over = _lock.latest(answer.other for answer in answers if answer.other)
         for one in over:
             told = _lock.taken_over(one, dead=one.id in dead)
-            (self.say if one.id in dead else display.warning)(told)
+            (self.say if one.id in dead else self.warn)(told)
         for answer in answers:
             if answer.why:
-                display.warning(f"{answer.node}: the lock of the cluster is not kept there: {answer.why}")
+                self.warn(f"{answer.node}: the lock of the cluster is not kept there: {answer.why}")
         return {
             "changed": False,
             "nodes": taken,
@@ -101,7 +100,7 @@ class ActionModule(NodeAction):
         answers = self._on(names, "free", {"ID": kept["id"], "STAMP": "", "LIMIT": "0", "DEAD": ""}) if names else []
         for answer in answers:
             if answer.why and answer.node in kept["nodes"]:
-                display.warning(f"{answer.node}: the lock of the cluster stays there until it expires: {answer.why}")
+                self.warn(f"{answer.node}: the lock of the cluster stays there until it expires: {answer.why}")
         if names:
             self._keep(kept["id"], [], [])
         return {"changed": False, "nodes": [answer.node for answer in answers if answer.state == "freed"]}

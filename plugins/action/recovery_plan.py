@@ -151,7 +151,7 @@ class ActionModule(NodeAction):
         limit = self.timeout("lock", _lock.SILENT_S)
         locks = _lock.judge(entries, lambda one: _holder.ended(vars(one)), limit)
         for note in locks.notes if self._task.check_mode else ():  # a run tells it when it does so
-            display.warning(note)
+            self.warn(note)
         return locks.refusals
 
     def _passing(self, plan: _plan.Plan, run_dir: str) -> bool:

@@ -169,6 +169,11 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         whole = textwrap.TextWrapper(79, "  ", "    ", break_on_hyphens=False, break_long_words=False)
         display.display(whole.fill(f"{self.host}: {text}"))
 
+    def warn(self, text: str) -> None:
+        """The same, loudly."""
+        if not self.tell("said", node=self.host, text=f"Warning: {text}"):
+            display.warning(text)
+
     @contextlib.contextmanager
     def acting(self, verb: str, what: str) -> t.Iterator[None]:
         """What is changed within is an action: it does not begin where this run shall end, and Ctrl-C waits for it."""

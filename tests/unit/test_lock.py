@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -301,6 +302,10 @@ class Action(_node_action.PlanAction):
         self.host, self.answer, self.sent = "s1", answer, list[str]()
         self.node = _node_action.ConnectionNode(self)
 
+    def do_work(self) -> str:
+        self.node.run("true")
+        return "worked"
+
     def _low_level_execute_command(self, command: str, **_options: Any) -> JSON:
         self.sent.append(command)
         mark = next(line for line in command.splitlines() if line.startswith("echo requorum-")).split()[1].rstrip(";")
@@ -326,6 +331,20 @@ def test_a_lost_lock_fails_an_action_at_once_and_not_a_script_of_a_run_without()
     action.locked = {"id": "abc", "nodes": ["s1"]}
     with pytest.raises(RequorumError, match="s1: another run has taken over the lock of the cluster"):
         action.node.run("true")
+
+
+def test_an_action_of_a_plan_works_under_the_lock_of_its_run(tmp_path: Path) -> None:
+    _node_action.write(str(tmp_path / _lock.FILE), {"id": "abc", "nodes": ["s1"], "tried": ["s1"]})
+    todo = {"id": "4.1", "phase": 4, "node": "s1", "verb": "work", "what": "it works", "turn": "", "expect_s": 1}
+    for answer, result in (("0", "worked"), (str(_node.LOST), "failed: s1: another run has taken over the lock")):
+        action = Action(answer)
+        action.turn, action._connection = "s1", None
+        plan = {"actions": [todo], "phases": ["WORK"] * 9}
+        args = {"plan": plan, "phase": 4, "run_dir": str(tmp_path)}
+        action._task = SimpleNamespace(args=args, check_mode=False)
+        [done] = action.act()["requorum_actions"]
+        assert done["result"].startswith(result)
+        assert action.sent[0].startswith("LOCK=abc\n")
 
 
 def test_inspect_reads_a_lock(tmp_path: Path) -> None:
