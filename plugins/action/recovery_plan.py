@@ -20,6 +20,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _distro,
     _events,
     _harvester,
+    _lock,
     _machines,
     _plan,
     _rejoin,
@@ -39,7 +40,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _holder, _inspected, _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
     NodeAction,
     display,
@@ -124,6 +125,7 @@ class ActionModule(NodeAction):
             plan = TURNS[purpose](case, known, ask)
             self._show(plan, ask)
         plan, transfer = _transfer.expected(plan, entries)
+        plan = replace(plan, refusals=(*self._locks(entries), *plan.refusals))
         run_dir = new_folder(args["output"], args["cluster"])
         document = {
             **plan.document(),
@@ -146,6 +148,14 @@ class ActionModule(NodeAction):
             write(os.path.join(run_dir, name), content)
         passing = self._passing(plan, run_dir)
         return {"changed": False, "plan": document, "requorum_run_dir": run_dir, "passing": passing}
+
+    def _locks(self, entries: list[dict[str, t.Any]]) -> tuple[_classify.Refusal, ...]:
+        """Of other runs that work on this cluster; what would be taken over is told."""
+        limit = self.timeout("lock", _lock.SILENT_S)
+        locks = _lock.judge(entries, lambda one: _holder.ended(vars(one)), limit)
+        for note in locks.notes if self._task.check_mode else ():  # a run tells it when it does so
+            self.warn(note)
+        return locks.refusals
 
     def _passing(self, plan: _plan.Plan, run_dir: str) -> bool:
         """Whether a backup would go with the container of this job, as AWX makes one for each."""

@@ -22,6 +22,10 @@ from . import _bbolt
 SCRIPTS = Path(__file__).parent / "sh"
 DRAIN = 60
 """Seconds in which what a script has not read of its stdin must have come in."""
+BRIEF = 60
+"""Seconds for which a script needs no more than one sign of life, at its beginning."""
+LOST = 87
+"""Exit code where another run has the lock of the node; nothing was run."""
 
 
 @dataclass(frozen=True)
@@ -65,15 +69,22 @@ def new_mark() -> str:
     return "requorum-" + secrets.token_hex(6)
 
 
-def command(text: str, mark: str, timeout: int) -> str:
-    """Shell command that runs `text` with a deadline and frames its output.
+def under(lock: str, shell: str) -> str:
+    """A shell command in which `mine` and `held COMMAND` need the lock with this id, and give signs of life."""
+    return f"LOCK={shlex.quote(lock)}\n{(SCRIPTS / 'held.sh').read_text('utf-8')}{shell}"
+
+
+def command(text: str, mark: str, timeout: int, lock: str = "") -> str:
+    """Shell command that runs `text` with a deadline, under the lock with this id if any, and frames its output.
 
     It ends only when its stdin has ended, whatever `text` has read of it: an ssh whose command is gone while it still
     writes is taken for a host that cannot be reached. A terminal never ends, so it is not waited for.
     """
     inner = f"timeout -k 5 {timeout} /bin/sh -c {shlex.quote(text)} requorum"
     drain = f"[ -t 0 ] || timeout {DRAIN} cat >/dev/null"
-    return f"echo {mark}; {inner}; r=$?; {drain}; echo; echo {mark} $r"
+    needs = "" if not lock else "held " if timeout > BRIEF else "mine && "
+    framed = f"echo {mark}; {needs}{inner}; r=$?; {drain}; echo; echo {mark} $r"
+    return under(lock, framed) if lock else framed
 
 
 def result(mark: str, out: str, err: str) -> Done:

@@ -100,6 +100,11 @@ requorum_node:
       description: Seconds by which the node's clock is ahead of the controller's; negative when it is behind.
       type: float
       sample: 0.2
+    lock:
+      description: >-
+        The lock of a run that works on the cluster, or has left it; C(owner), C(host), C(started), C(run), and C(age),
+        the seconds since its last sign of life by the node's clock. V(null) where there is none.
+      type: dict
     distro:
       description: V(rke2) or V(k3s).
       type: str

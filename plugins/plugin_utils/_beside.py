@@ -45,7 +45,9 @@ def _connection(action: NodeAction) -> t.Any:
         names = constants.config.get_plugin_vars(kind, plugin._load_name)
         plugin.set_options(task_keys=keys, var_options={name: given[name] for name in names if name in given})
 
-    name = str(given.get("ansible_connection") or action._task.connection)
+    # A play of localhost says `local`, which is not meant for the other host.
+    of_task = action._task.connection if action._task.connection != "local" else constants.DEFAULT_TRANSPORT
+    name = str(given.get("ansible_connection") or of_task)
     made = connection_loader.get(name, context, task_uuid=action._task._uuid, ansible_playbook_pid=str(os.getppid()))
     # The task itself needs no root on localhost, but the other host does.
     if boolean(given.get("ansible_become", True)):

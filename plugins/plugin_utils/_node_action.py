@@ -15,6 +15,7 @@ import os
 import shlex
 import textwrap
 import time
+import types
 import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
@@ -25,6 +26,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _bbolt,
     _events,
     _files,
+    _lock,
     _look,
     _machines,
     _names,
@@ -57,18 +59,24 @@ display = Display()
 class ConnectionNode:
     """The seam of `_node.Node` over the connection of an action plugin."""
 
-    def __init__(self, action: ActionBase) -> None:
+    def __init__(self, action: NodeAction) -> None:
         self._action = action
         self.trips = 0
         """Calls to the host so far."""
 
     def run(self, script: str, *, stdin: bytes | None = None, timeout: int = 60) -> _node.Done:
         self.trips += 1
-        mark = _node.new_mark()
+        mark, lock = _node.new_mark(), self._action.lock
         answer = self._action._low_level_execute_command(
-            _node.command(script, mark, timeout), sudoable=True, in_data=stdin or b"\n"
+            _node.command(script, mark, timeout, lock), sudoable=True, in_data=stdin or b"\n"
         )
-        return _node.result(mark, answer["stdout"], answer["stderr"])
+        done = _node.result(mark, answer["stdout"], answer["stderr"])
+        if lock and done.rc == _node.LOST:
+            raise RequorumError(
+                f"{self._action.host}: another run has taken over the lock of the cluster; this one does nothing more.",
+                f"Look who works on it: {_lock.PATH} on the nodes.",
+            )
+        return done
 
 
 class NodeAction(ActionBase):  # type: ignore[misc]
@@ -81,6 +89,8 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     """The process of ansible-playbook."""
     streams = 0
     """Files that went through a channel of their own."""
+    locked: t.Mapping[str, t.Any] = types.MappingProxyType({})
+    """What the run has left of its lock in its folder."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> JSON:
         self.vars = task_vars or {}
@@ -102,6 +112,11 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 
     def act(self) -> JSON:
         raise NotImplementedError
+
+    @property
+    def lock(self) -> str:
+        """Id of the lock that the run holds on this host; empty where it holds none."""
+        return str(self.locked["id"]) if self.host in self.locked.get("nodes", ()) else ""
 
     @property
     def orphaned(self) -> bool:
@@ -161,6 +176,11 @@ class NodeAction(ActionBase):  # type: ignore[misc]
             return
         whole = textwrap.TextWrapper(79, "  ", "    ", break_on_hyphens=False, break_long_words=False)
         display.display(whole.fill(f"{self.host}: {text}"))
+
+    def warn(self, text: str) -> None:
+        """The same, loudly."""
+        if not self.tell("said", node=self.host, text=f"Warning: {text}"):
+            display.warning(text)
 
     @contextlib.contextmanager
     def acting(self, verb: str, what: str) -> t.Iterator[None]:
@@ -229,7 +249,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     def push(self, source: str, path: str) -> None:
         """Copy a file of the controller to the node (0600). What has arrived is looked at by the caller."""
         try:
-            _stream.write(self._connection, path, _read_blocks(source))
+            _stream.write(self._connection, path, _read_blocks(source), self.lock)
             self.streams += 1
             return
         except _stream.Unavailable as reason:
@@ -245,7 +265,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     def blocks(self, path: str, size: int) -> t.Iterator[bytes]:
         """A channel of its own where the connection is ssh, else chunks through the connection."""
         try:
-            yield from _stream.read(self._connection, path)
+            yield from _stream.read(self._connection, path, self.lock)
             self.streams += 1
             return
         except _stream.Unavailable as reason:
@@ -276,6 +296,7 @@ class PlanAction(NodeAction):
     def act(self) -> JSON:
         self.plan: JSON = self._task.args["plan"]
         self.run_dir = str(self._task.args["run_dir"])
+        self.locked = load(self.run_dir, _lock.FILE, {})
         self.results: JSON = {}
         at = (self.host, int(self._task.args["phase"]))
         mine = [
@@ -387,13 +408,18 @@ def seconds_since(moment: str) -> float:
 
 def new_folder(output: str, cluster: str) -> str:
     """The folder of a run that begins now, by UTC; RequorumError where it cannot be made."""
-    folder = os.path.join(output, cluster, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
-    try:
-        os.makedirs(folder, mode=0o700)
-    except OSError as error:
-        hint = "Set requorum_output to a folder that you may write to."
-        raise RequorumError(f"{folder} cannot be made: {error.strerror}.", hint) from error
-    return folder
+    end = time.monotonic() + 5
+    while True:
+        folder = os.path.join(output, cluster, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
+        try:
+            os.makedirs(folder, mode=0o700)
+            return folder
+        except OSError as error:
+            if isinstance(error, FileExistsError) and time.monotonic() < end:
+                time.sleep(0.1)  # another run has begun in this second
+                continue
+            hint = "Set requorum_output to a folder that you may write to."
+            raise RequorumError(f"{folder} cannot be made: {error.strerror}.", hint) from error
 
 
 def append(path: str, entry: JSON) -> None:

@@ -21,6 +21,8 @@ try:
 except ImportError:  # the caller then reads in chunks through Ansible's own connection
     paramiko = None  # type: ignore[assignment]
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _node
+
 BLOCK = 1 << 20
 CIPHER = "aes128-gcm@openssh.com"
 """Twice as fast as paramiko's first choice; it stands last in its list."""
@@ -51,23 +53,30 @@ def effective(connection: t.Any) -> dict[str, list[str]]:
     return found
 
 
-def read(connection: t.Any, path: str) -> t.Iterator[bytes]:
-    """Blocks of a file that only root may read. Raises Unavailable before the first block, OSError after it."""
-    with _command(connection, f"exec cat {shlex.quote(path)}") as (_stdin, out):
+def read(connection: t.Any, path: str, lock: str = "") -> t.Iterator[bytes]:
+    """Blocks of a file that only root may read. Raises Unavailable before the first block, OSError after it.
+
+    lock: id of the one that the run holds on this node, if any: it gives signs of life as long as this takes.
+    """
+    with _command(connection, _cat(shlex.quote(path), lock)) as (_stdin, out):
         while block := out.read(BLOCK):
             yield block
         if out.channel.recv_exit_status() != 0:
             raise OSError(f"{path} could not be read to its end")
 
 
-def write(connection: t.Any, path: str, blocks: t.Iterable[bytes]) -> None:
+def write(connection: t.Any, path: str, blocks: t.Iterable[bytes], lock: str = "") -> None:
     """Make a file that only root may read. Raises Unavailable before the first block is taken, OSError after it."""
-    with _command(connection, f"umask 077; exec cat > {shlex.quote(path)}") as (stdin, out):
+    with _command(connection, "umask 077; " + _cat(f"> {shlex.quote(path)}", lock)) as (stdin, out):
         for block in blocks:
             stdin.channel.sendall(block)
         stdin.channel.shutdown_write()
         if out.channel.recv_exit_status() != 0:
             raise OSError(f"{path} could not be written to its end")
+
+
+def _cat(words: str, lock: str) -> str:
+    return _node.under(lock, f"held cat {words}") if lock else f"exec cat {words}"
 
 
 @contextlib.contextmanager

@@ -9,19 +9,16 @@ Nothing here deletes or changes one in phase 4, and nothing sets skipWebhook (fa
 from __future__ import annotations
 
 import contextlib
-import getpass
-import os
 import secrets
-import socket
 import time
 import typing as t
-from pathlib import Path
 
 from ansible.errors import AnsibleConnectionFailure
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _api,
     _jmes,
+    _lock,
     _progress,
     _stale,
     _timeline,
@@ -29,7 +26,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._orphans import meta, name_of, spec
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api, _survey
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _holder, _node_api, _survey
 from ansible_collections.requorum.cluster.plugins.plugin_utils._changes import Changes
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, now
 
@@ -148,25 +145,12 @@ def change(verb: str, kind: _api.Kind, name: str, what: str) -> JSON:
     return {"verb": verb, "kind": kind.name, "namespace": WHERE, "name": name, "what": what}
 
 
-def _place() -> str:
-    """This boot of this machine and its processes: only here a pid means something."""
-    with contextlib.suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip() + os.readlink("/proc/self/ns/pid")
-    return secrets.token_hex(8)  # nobody is alike
-
-
-def _ended(held: JSON) -> bool:
-    """Its holder worked here, and is no more."""
-    return held.get("place") == _place() and not os.path.exists(f"/proc/{held.get('pid') or 'self'}")
-
-
 class Lock:
     """One run at a time, by a ConfigMap that names who holds it; as a context."""
 
     def __init__(self, api: _api.Api, clock: t.Callable[[], float] = time.time) -> None:
         self._api, self._clock, self._beaten = api, clock, 0.0
-        who = {"owner": getpass.getuser(), "host": socket.gethostname(), "pid": str(os.getppid())}
-        self._mine = {**who, "place": _place(), "started": now(), "id": secrets.token_hex(8)}
+        self._mine = {**_holder.me(), "started": now()}
 
     def __enter__(self) -> Lock:
         found = self._api.get(CONFIGMAPS, LOCK, WHERE)
@@ -174,10 +158,10 @@ class Lock:
         if found is not None:
             held = found.get("data") or {}
             age = self._clock() - (_jmes.seconds(held.get("heartbeat")) or 0)
-            if age < HELD_S and not _ended(held):
+            if age < HELD_S and not _holder.ended(held):
                 raise RequorumError(
                     f"Another run works on an upgrade of this cluster: {held.get('owner')} on {held.get('host')} since "
-                    f"{held.get('started')}, heard {age:.0f} s ago (locked).",
+                    f"{held.get('started')}, heard {age:.0f} s ago {_lock.MARK}.",
                     f"Wait for it, or end it; {HELD_S:.0f} s after its last sign it is taken over.",
                 )
             body = {"metadata": {"resourceVersion": meta(found)["resourceVersion"]}, "data": self._data()}

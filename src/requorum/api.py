@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _events, _timeline
+from ansible_collections.requorum.cluster.plugins.module_utils import _events, _lock, _timeline
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 from . import environment, events, family
@@ -50,6 +50,11 @@ class Result:
     def ok(self) -> bool:
         """It came to its end, and nothing failed."""
         return self.status == "successful"
+
+    @property
+    def locked(self) -> bool:
+        """It was refused, because another run works on the cluster."""
+        return any(_lock.MARK in failure for failure in self.failures)
 
     @property
     def folder(self) -> Path | None:

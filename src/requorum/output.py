@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 WIDTH = 80
+LOCKED = 5
+"""Exit code where another run works on the cluster."""
 STYLES = {
     "ok": "green", "FAILED": "bold red", "WRONG": "bold red", "not checked": "yellow",
     "new": "bold red", "gone": "green", "changed": "yellow",

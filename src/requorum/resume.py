@@ -16,9 +16,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 
 from . import command, runs
 from .inputs import Usage
-from .output import Result
-
-LOCKED = 5
+from .output import LOCKED, Result
 
 
 def add(commands: Any) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from ansible_collections.requorum.cluster.plugins.module_utils import _report_text
 
 from . import inputs, remote
-from .output import Result
+from .output import LOCKED, Result
 
 JSON = dict[str, Any]
 FAILED, REFUSED = 1, 3
@@ -39,7 +39,7 @@ def add_reading(command: argparse.ArgumentParser) -> None:
 
 
 def run(playbook: str, arguments: argparse.Namespace, options: JSON) -> Result:
-    """Run a playbook; its report is the result. 3 when a gate refuses it, 1 when it fails."""
+    """Run a playbook; its report is the result. 3 when a gate refuses it, 5 when the lock does, 1 when it fails."""
     given = {name: value for name in ("confirm", "only") if (value := getattr(arguments, name, None))} | options
     variables: JSON = {**dict(arguments.extra_var), **{f"requorum_{name}": value for name, value in given.items()}}
     outcome = remote.play(playbook, arguments, variables)
@@ -54,4 +54,6 @@ def run(playbook: str, arguments: argparse.Namespace, options: JSON) -> Result:
     code = CODES.get(report["verdict"]["outcome"], FAILED)
     if outcome.failures and not code:  # it was planned, and a gate did not let it pass
         code = REFUSED
+    if outcome.locked:
+        code = LOCKED
     return Result([_report_text.summary(report, folder)], report, outcome.failures, code)

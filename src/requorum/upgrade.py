@@ -10,10 +10,10 @@ from typing import Any
 from ansible_collections.requorum.cluster.plugins.module_utils import _upgrade_plan
 
 from . import inputs, remote
-from .output import Result
+from .output import LOCKED, Result
 
 JSON = dict[str, Any]
-FAILED, REFUSED, LOCKED = 1, 3, 5
+FAILED, REFUSED = 1, 3
 HOOKS = ("pre-drain", "post-drain")
 
 
@@ -83,7 +83,7 @@ def _once(arguments: argparse.Namespace, variables: JSON) -> Result:
 
 
 def _code(outcome: remote.Outcome, run: JSON) -> int:
-    if any("(locked)" in failure for failure in outcome.failures):
+    if outcome.locked:
         return LOCKED
     if not outcome.failures:
         return 0

@@ -65,6 +65,8 @@ def test_usage(words: str, played: JSON) -> None:
         ("planned", [], 0),
         ("planned", ["requorum_confirm is empty"], 3),
         ("refused", ["no quorum"], 3),
+        ("refused", ["Another run works on this cluster: anna on desk (locked)."], 5),
+        ("planned", ["Another run works on this cluster: anna on desk (locked)."], 5),
         ("failed", ["it did not start"], 1),
     ],
 )

@@ -225,7 +225,14 @@ logs() {
 
 journal() { cat "$HOME_DIR"/journal-closed "$HOME_DIR"/journal 2>/dev/null; true; }
 
+# Who works on this cluster, and the seconds since the last sign of life.
+lock() {
+  printf 'age=%s\n' $(($(date +%s) - $(stat -c %Y "$HOME_DIR/lock")))
+  cat "$HOME_DIR/lock"
+}
+
 block about about
+[ -f "$HOME_DIR/lock" ] && block lock lock
 if ! find_distro; then
   printf '@@ program 1\n neither rke2 nor k3s is installed here\n@@ done 0\n'
   exit 0
