@@ -36,13 +36,61 @@ CATALOGUE: dict[str, dict[str, Message]] = {
             "Leave one of them out.",
         ),
         "snapshot-unknown": Message(
-            "There is no snapshot {name}.", "requorum_snapshot", "See playbooks/snapshots.yml for what there is."
+            "There is no snapshot {name}.",
+            "requorum_snapshot",
+            "Name it as playbooks/snapshots.yml does: NODE:/path, s3://bucket/key, or the whole path of a file here.",
         ),
         "snapshot-none": Message(
             "No snapshot can be used ({seen}).",
             "snapshots",
             "Name one by requorum_snapshot (a file here, NODE:/path, s3://bucket/key), or give its token by "
             "requorum_token_file.",
+        ),
+        "snapshot-part": Message(
+            "{name} cannot be used: it is a transfer that did not end.",
+            "{name}",
+            "Name the file without .part, or choose another one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-unsound": Message(
+            "{name} cannot be used: {fault}.",
+            "{name}",
+            "Look at that path; fetch it again, or choose another one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-damaged": Message(
+            "{name} cannot be used: its sha256 is wrong, so it was damaged or cut after it was written.",
+            "{name}",
+            "Fetch it again, or choose another one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-bare": Message(
+            "{name} cannot be used: it has no sha256: a reset would fail by it after the old datastore was moved away.",
+            "{name}",
+            "It is a copy of member/snap/db, not a snapshot. Choose another one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-foreign": Message(
+            "{name} cannot be used: it is of another cluster (its kube-system has the UID {uid}, that of this one is "
+            "{here}).",
+            "{name}",
+            "Choose one of this cluster: playbooks/snapshots.yml. If the cluster was built anew under this name, move "
+            "the backups of the old one out of requorum_output.",
+        ),
+        "snapshot-token": Message(
+            "{name} cannot be used: no token at hand opens it (its key is {keys}).",
+            "{name}",
+            "Name the file with the token of the time when it was written: requorum_token_file. If this cluster never "
+            "had that token, the snapshot is of another one.",
+        ),
+        "snapshot-etcd": Message(
+            "{name} cannot be used: it was written by etcd {etcd}, and {version} has {runs}, which refuses it.",
+            "{name}",
+            "Install the release that wrote it on the servers, or choose an older one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-kubernetes": Message(
+            "{name} cannot be used: its Nodes ran {kubernetes}, which is newer than {version}.",
+            "{name}",
+            "Install the release that wrote it on the servers, or choose an older one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-unproved": Message(
+            "{name} is not proved ({faults}).", "{name}", "See playbooks/snapshots.yml for another one."
         ),
     },
     "The survivor": {

@@ -50,7 +50,7 @@ def rows(
     entries: nodes of ClusterState. shelf: folder of the cluster's runs. named: a file besides, as in requorum_snapshot.
     """
     found = on_controller(shelf, named)
-    expected = wanted(settings, entries, found, in_snapshot(named) if named.startswith("/") else ())
+    expected = wanted(settings, entries, found, shelf=shelf, named=named)
     for entry in entries:
         found += on_node(hostvars, entry["name"])
     if bucket:
@@ -61,7 +61,8 @@ def rows(
 def judged(found: t.Iterable[_catalog.Stored], expected: _snapshot.Wanted) -> tuple[_catalog.Row, ...]:
     """The table of these."""
     tokens = expected.token_hashes or ()
-    return _catalog.table(found, tokens=tokens, version=expected.version, now=int(time.time()))
+    now, uid = int(time.time()), expected.system_uid
+    return _catalog.table(found, tokens=tokens, version=expected.version, now=now, system_uid=uid)
 
 
 def entries_of(hostvars: t.Mapping[str, JSON], servers: t.Iterable[str]) -> list[JSON]:
@@ -74,23 +75,33 @@ def wanted(
     settings: t.Mapping[str, t.Any],
     entries: t.Sequence[JSON],
     here: t.Iterable[_catalog.Stored],
-    besides: t.Iterable[str] = (),
+    *,
+    shelf: str,
+    named: str = "",
 ) -> _snapshot.Wanted:
     """What the cluster at hand expects of a snapshot.
 
     Tokens at hand are those in force on its hosts, server/token, requorum_token_file, and those kept beside the
-    snapshots `here`, and `besides`.
+    snapshots `here`, and in the `named` one. Where no API tells the UID of kube-system, backups do.
     """
     at = ("in-force", "server")
     tokens = {word for entry in entries for key, word in (entry.get("token") or {}).items() if key in at}
     tokens.update((entry.get("link") or {}).get("token") or "" for entry in entries)
-    tokens.update(map(_bootstrap.name, (*tokens_here(settings, (stored.path for stored in here)), *besides)))
+    inner = in_snapshot(named) if named.startswith("/") else ()
+    tokens.update(map(_bootstrap.name, (*tokens_here(settings, (stored.path for stored in here)), *inner)))
     kubernetes = _state.cluster("", entries)["kubernetes"] or {}
     return _snapshot.Wanted(
         token_hashes=tokens,
-        system_uid=kubernetes.get("system_uid") or "",
+        system_uid=kubernetes.get("system_uid") or kept_uid(shelf, named),
         version=next((entry["version"] for entry in entries if entry.get("version")), ""),
     )
+
+
+def kept_uid(shelf: str, but: str = "") -> str:
+    """The UID of kube-system in the proved backups of a cluster, where all agree; `but` is the one that is judged."""
+    records = [_recorded(path, os.path.getsize(path)) for path in _paths(shelf) if path != but]
+    found = {stored.system_uid for stored in records if stored} - {""}
+    return found.pop() if len(found) == 1 else ""
 
 
 def on_node(hostvars: t.Mapping[str, JSON], name: str) -> list[_catalog.Stored]:
