@@ -94,7 +94,22 @@ CATALOGUE: dict[str, dict[str, Message]] = {
         ),
     },
     "The survivor": {
+        "survivor-unknown": Message(
+            "requorum_survivor names {host}, which is no server of the inventory.",
+            "requorum_survivor",
+            "Correct it, or leave it out: {best} got furthest.",
+        ),
         "survivor-silent": Message("{host} does not answer.", "{host}", "Name a server that does."),
+        "survivor-without": Message(
+            "requorum_survivor names {host}, which has no datastore that can be restored: it has {fault}.",
+            "{host}",
+            "Leave requorum_survivor out: {best} got furthest.",
+        ),
+        "survivor-removed": Message(
+            "{host} is no voter in its own member list, or has a tombstone; its data may be old or not complete.",
+            "{host}",
+            "If nothing better exists, say so: -e requorum_survivor={host}.",
+        ),
     },
     "The token": {
         "token-lost": Message(
