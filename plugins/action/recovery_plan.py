@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import time
 import typing as t
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _harvester,
     _machines,
     _messages,
+    _places,
     _plan,
     _rejoin,
     _repair,
@@ -124,6 +126,8 @@ class ActionModule(NodeAction):
             plan = TURNS[purpose](case, known, ask)
             self._show(plan, ask)
         run_dir = new_folder(args["output"], args["cluster"])
+        room = _places.refusals(plan, case, entries, folder=run_dir, free=shutil.disk_usage(run_dir).free)
+        plan = replace(plan, refusals=(*plan.refusals, *room))
         document = {
             **plan.document(),
             "purpose": purpose,

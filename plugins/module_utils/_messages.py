@@ -111,6 +111,31 @@ CATALOGUE: dict[str, dict[str, Message]] = {
             "If nothing better exists, say so: -e requorum_survivor={host}.",
         ),
     },
+    "Disks": {
+        "disk-small": Message(
+            "{host}: {mount} has {free} free, and {need} are needed there, for {what}.",
+            "{host}",
+            "Make room there: what earlier runs and resets have left (etcd-requorum-*, etcd-old-*, folders in "
+            "/var/lib/rancher/requorum), old snapshots, logs. Or do without this host: cut its power, and name it in "
+            "requorum_powered_off.",
+        ),
+        "disk-read-only": Message(
+            "{host}: {path} lies on {mount}, which is mounted read-only.",
+            "{host}",
+            "Look into dmesg there: after an error of the disk, replace it; else mount -o remount,rw {mount}. Or do "
+            "without this host: cut its power, and name it in requorum_powered_off.",
+        ),
+        "disk-mounted": Message(
+            "{host}: {path} is a mount of its own, and cannot be moved aside.",
+            "{host}",
+            "Stop the unit, unmount it, and mount that file system at {above}, with the datastore in a folder etcd.",
+        ),
+        "disk-controller": Message(
+            "{folder} has {free} free, and the backup takes {need}.",
+            "{folder}",
+            "Make room there, or set requorum_output to a folder on a larger disk.",
+        ),
+    },
     "The token": {
         "token-lost": Message(
             "No token at hand opens {datastore}, whose key is {keys}.",
