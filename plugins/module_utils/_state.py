@@ -101,7 +101,7 @@ def _readings(blocks: Blocks) -> JSON:
         "system_agent": blocks.pairs("system_agent") or None,
         "disk": _disk(blocks.text("disk")),
         "inodes": _inodes(blocks.text("inodes")),
-        "places": _places(blocks.text("places")),
+        "places": _places(blocks.text("places")) if "places" in blocks.blocks else None,
         "memory": _memory(blocks.text("memory")),
         "clock": _clock(blocks.pairs("clock")),
         "config": _config(blocks),

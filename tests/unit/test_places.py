@@ -102,7 +102,8 @@ NONE = (wiped("r1"), wiped("r2"), wiped("r3"))
          [f"r2: {DB}/etcd is a mount of its own, and cannot be moved aside."]),
         ([entry("r1", mounted=DB), entry("r2", mounted=DB), entry("r3", mounted=DB)], {}, []),
         # where nothing is reset
-        ([entry("r1", free=99 * MB), R2, R3], {"servers": VOTING, "purpose": "backup"}, [SMALL.format("99.0 MB", "100.0 MB", "the backup")]),
+        ([entry("r1", free=99 * MB), R2, R3], {"servers": VOTING, "purpose": "backup"},
+         [SMALL.format("99.0 MB", "100.0 MB", "the backup")]),
         ([R1, R2, entry("r3", mounted=f"{DB}/etcd")],
          {"servers": (stopped("r1"), stopped("r2"), stopped("r3"))}, []),
     ],

@@ -370,10 +370,11 @@ def test_disk_memory_and_inodes_of_this_machine(shell: str, config: Config, tmp_
 def test_places_of_this_machine(shell: str, config: Config, tmp_path: Path) -> None:
     (tmp_path / "real/db/etcd").mkdir(parents=True)
     (tmp_path / "link").symlink_to("real")
-    places = f"DB={tmp_path}/link/db\nHOME_DIR=/dev/shm\nCONFIG=/not/there/config.yaml\n"
+    (tmp_path / "shm").symlink_to("/dev/shm")
+    places = f"DB={tmp_path}/link/db\nHOME_DIR={tmp_path}/shm\nCONFIG=/not/there/config.yaml\n"
     found = _state._places(config.call(shell, f"{places}places", extra=part("info", "places")))
     assert found and [Path(path).name for path in found] == ["etcd", "db", "shm", "config.yaml.d"]
-    own, shm, root = found[f"{tmp_path}/link/db"], found["/dev/shm"], found["/not/there/config.yaml.d"]
+    own, shm, root = found[f"{tmp_path}/link/db"], found[f"{tmp_path}/shm"], found["/not/there/config.yaml.d"]
     assert own["free"] > 0 and not own["mounted"] and not own["read_only"]
     assert (shm["mount"], shm["mounted"], shm["read_only"]) == ("/dev/shm", True, False)
     assert (root["mount"], root["mounted"]) == ("/", False)
