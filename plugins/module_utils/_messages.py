@@ -149,7 +149,19 @@ CATALOGUE: dict[str, dict[str, Message]] = {
             "Change it in the unit file, then run this again.",
         ),
         "token-file-unread": Message(
-            "requorum_token_file {path} cannot be read: {reason}.", "{path}", "Name the file with the token."
+            "requorum_token_file {path} cannot be read: {reason}.",
+            "{path}",
+            "Name the file with the token, as server/token of a server, or files.tar of a backup.",
+        ),
+        "token-file-open": Message(
+            "requorum_token_file {path} can be read by others: its mode is {mode}.",
+            "{path}",
+            "It opens the whole cluster: chmod 600 {path}, then run this again.",
+        ),
+        "token-file-empty": Message(
+            "requorum_token_file {path} holds no token: it has {lines} lines, and one is expected.",
+            "{path}",
+            "Name the file with the token, as server/token of a server, or files.tar of a backup.",
         ),
     },
 }

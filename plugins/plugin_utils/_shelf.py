@@ -175,9 +175,15 @@ def token(settings: t.Mapping[str, t.Any]) -> str:
         if tarfile.is_tarfile(path):  # files.tar of a backup
             return kept_token(path)
         with open(path, encoding="utf-8") as file:
-            return file.read().strip()
-    except OSError as error:
-        raise _messages.error("token-file-unread", path=path, reason=error.strerror) from error
+            about, found = os.fstat(file.fileno()), file.read().strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise _messages.error("token-file-unread", path=path, reason=reason) from error
+    if about.st_uid == os.getuid() and about.st_mode & 0o077:  # as ssh does with keys
+        raise _messages.error("token-file-open", path=path, mode=f"{about.st_mode & 0o777:04o}")
+    if len(found.splitlines()) != 1:
+        raise _messages.error("token-file-empty", path=path, lines=len(found.splitlines()))
+    return found
 
 
 def on_host(settings: t.Mapping[str, t.Any], host: str) -> str:

@@ -66,7 +66,9 @@ def test_no_id_stands_in_two_topics() -> None:
 def test_a_refusal_and_an_error_say_the_same() -> None:
     refusal = _messages.refusal("token-file-unread", path="/t", reason="Is a directory")
     assert refusal == Refusal(
-        "requorum_token_file /t cannot be read: Is a directory.", "/t", "Name the file with the token."
+        "requorum_token_file /t cannot be read: Is a directory.",
+        "/t",
+        "Name the file with the token, as server/token of a server, or files.tar of a backup.",
     )
     error = _messages.error("token-file-unread", path="/t", reason="Is a directory")
     assert isinstance(error, RequorumError) and str(error) == str(refusal)
