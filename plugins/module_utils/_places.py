@@ -48,7 +48,7 @@ def refusals(plan: Plan, case: Case, entries: t.Iterable[JSON], *, folder: str, 
         elif verb == "rejoin":
             asked.setdefault(name, []).append((STORE, 2 * restored + WAL, "twice the datastore"))
     for entry in entries:
-        if plan.actions and entry.get("places"):
+        if plan.actions and entry.get("places") and entry["name"] in size:  # an agent must not hold it up
             yield from _locked(entry)
             yield from _fixed(entry, plan)
             yield from _small(entry, asked.get(entry["name"], ()))

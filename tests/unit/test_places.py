@@ -90,7 +90,8 @@ NONE = (wiped("r1"), wiped("r2"), wiped("r3"))
         ([R1, R2, R3], {"free": 200 * MB, "servers": NONE, "chosen": ON_R1},
          ["/out/prod/1 has 200.0 MB free, and the backup takes 225.2 MB."]),
         ([R1, R2, R3], {"free": 50 * MB, "servers": NONE, "chosen": ROW}, []),
-        # read-only, each file system once
+        # read-only, each file system once; an agent must not hold a recovery up
+        ([R1, R2, R3, entry("a1", ro=DB)], {}, []),
         ([R1, R2, entry("r3", ro=CONFIG)], {}, [f"r3: {CONFIG} lies on /, which is mounted read-only."]),
         ([entry("r1", ro=HOME, mounted=HOME), R2, R3], {},
          [f"r1: {HOME} lies on {HOME}, which is mounted read-only."]),
