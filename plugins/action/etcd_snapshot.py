@@ -51,6 +51,7 @@ class ActionModule(PlanAction):
                 "bytes": proof.bytes,
                 "revision": proof.datastore.revision if proof.datastore else None,
                 "bootstrap": list(proof.bootstrap),
+                "system_uid": proof.system_uid,
                 "checks": [asdict(check) for check in (*proof.checks, whole)],
             },
         )

@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import os
 import shlex
+import shutil
 import time
 import typing as t
 from dataclasses import asdict, replace
@@ -22,6 +23,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _harvester,
     _lock,
     _machines,
+    _messages,
+    _places,
     _plan,
     _rejoin,
     _repair,
@@ -127,6 +130,8 @@ class ActionModule(NodeAction):
         plan, transfer = _transfer.expected(plan, entries)
         plan = replace(plan, refusals=(*self._locks(entries), *plan.refusals))
         run_dir = new_folder(args["output"], args["cluster"])
+        room = _places.refusals(plan, case, entries, folder=run_dir, free=shutil.disk_usage(run_dir).free)
+        plan = replace(plan, refusals=(*plan.refusals, *room))
         document = {
             **plan.document(),
             "purpose": purpose,
@@ -279,11 +284,7 @@ class ActionModule(NodeAction):
         """The row of the table of snapshots that the user means."""
         args = self._task.args
         if args.get("method") == "plain":
-            return _classify.Refusal(
-                "requorum_method=plain restores nothing, and requorum_snapshot names a snapshot.",
-                "requorum_method",
-                "Leave one of them out.",
-            )
+            return _messages.refusal("snapshot-and-plain")
         shelf = os.path.join(args["output"], args["cluster"])
         bucket = self.bucket() if self.settings.get("requorum_s3_bucket") else None
         rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, bucket=bucket, named=word)

@@ -5,9 +5,15 @@
 from __future__ import annotations
 
 import os
+import typing as t
 from dataclasses import asdict
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _describe, _snapshot
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _catalog,
+    _describe,
+    _messages,
+    _snapshot,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, write
@@ -25,15 +31,18 @@ class ActionModule(PlanAction):
         me = next(server for server in self.plan["servers"] if server["name"] == self.host)
         raw = os.path.join(self.run_dir, "backup", "restore", "snapshot.raw")
         path = _shelf.unpacked(self._here(chosen), raw, HINT)
-        at_hand = _shelf.names_at_hand(self.settings, os.path.dirname(self.run_dir), chosen["name"])
+        shelf = os.path.dirname(self.run_dir)
+        at_hand = _shelf.names_at_hand(self.settings, shelf, chosen["name"])
+        saved = load(self.run_dir, "backup.json", None)
+        uid = self.plan["system_uid"] or (saved or {}).get("system_uid") or _shelf.kept_uid(shelf, chosen["path"])
         wanted = _snapshot.Wanted(
             token_hashes={*me["tokens"], *at_hand, *self.plan["tokens"].get("at_hand", ())},
-            system_uid=self.plan["system_uid"] or "",
+            system_uid=uid,
             version=self.plan["version"] or "",
         )
         proof = _snapshot.prove(path, wanted)
         if not proof.ok:
-            raise RequorumError(f"{chosen['name']} is not proved ({proof.faults}).", HINT)
+            raise self._unproved(chosen, proof, wanted)
         self.spare(path, chosen["name"])
         there = chosen["path"] if chosen["place"] == "node" and chosen["host"] == self.host else ""
         if not there or path == raw:
@@ -49,7 +58,6 @@ class ActionModule(PlanAction):
             "bootstrap": list(proof.bootstrap),
             "checks": [asdict(check) for check in (*proof.checks, arrived)],
         }
-        saved = load(self.run_dir, "backup.json", None)
         loss = " " + _describe.loss(_describe.compare(path, saved["path"])) if saved else ""
         write(os.path.join(self.run_dir, "restore.json"), record)
         if not arrived.ok:
@@ -58,7 +66,15 @@ class ActionModule(PlanAction):
             write(os.path.join(self.run_dir, "backup.json"), record)
         return f"{proof.bytes} bytes, revision {record['revision']}, proved; it lies in {there}.{loss}"
 
-    def _here(self, chosen: dict[str, str]) -> str:
+    @staticmethod
+    def _unproved(chosen: dict[str, t.Any], proof: _snapshot.Proof, wanted: _snapshot.Wanted) -> RequorumError:
+        """As the table would judge it, now that it was read as a whole."""
+        stored = _catalog.Stored(chosen["place"], chosen["host"], chosen["path"], proof.bytes, chosen["time"])
+        (row,) = _shelf.judged([_catalog.proved(stored, proof)], wanted)
+        why = row.refusal or _messages.refusal("snapshot-unproved", name=chosen["name"], faults=proof.faults)
+        return RequorumError(f"{why.what} Nothing was reset.", why.next)
+
+    def _here(self, chosen: dict[str, t.Any]) -> str:
         """The snapshot on the controller, whence ever it comes."""
         if chosen["place"] == "controller":
             return chosen["path"]

@@ -27,7 +27,7 @@ class ActionModule(NodeAction):
         args = self._task.args
         shelf = os.path.abspath(os.path.join(args["output"], args["cluster"]))
         entries = _shelf.entries_of(self.vars["hostvars"], args["servers"])
-        wanted = _shelf.wanted(self.settings, entries, _shelf.on_controller(shelf))
+        wanted = _shelf.wanted(self.settings, entries, _shelf.on_controller(shelf), shelf=shelf)
         store = self.bucket() if args["source"].startswith("s3://") else None
         found = _shelf.in_s3(store) if store else _shelf.on_node(self.vars["hostvars"], self.host)
         chosen = pick(_shelf.judged(found, wanted), args["source"], self.host)

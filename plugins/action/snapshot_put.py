@@ -30,7 +30,7 @@ class ActionModule(NodeAction):
         path, target = os.path.abspath(args["file"]), str(args["target"])
         shelf = os.path.join(args["output"], args["cluster"])
         entries = _shelf.entries_of(self.vars["hostvars"], args["servers"])
-        wanted = _shelf.wanted(self.settings, entries, [*_shelf.on_controller(shelf), *beside(path)])
+        wanted = _shelf.wanted(self.settings, entries, [*_shelf.on_controller(shelf), *beside(path)], shelf=shelf)
         store = self._store(target) if target.startswith("s3:") else None
         if not store and (target != self.host or target not in args["servers"]):
             hint = "Name a server of the inventory, or s3:// for the bucket."

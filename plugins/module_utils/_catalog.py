@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from . import _s3, _versions
+from . import _messages, _s3, _versions
 from ._classify import Refusal
 from ._datastore import Datastore
 from ._snapshot import Proof
@@ -19,6 +19,7 @@ from ._snapshot import Proof
 Place = t.Literal["node", "controller", "s3"]
 Trailer = t.Literal["right", "wrong", "absent", "unread"]
 NEWEST = "newest"
+OPENS = "the token opens it"
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,10 @@ class Stored:
     """Minor release of etcd that wrote it: 3.6; empty when it is not known."""
     trailer: Trailer = "unread"
     fault: str = ""
+    system_uid: str = ""
+    """Of the namespace kube-system; empty when it is not known."""
+    kubernetes: str = ""
+    """The newest version among its Nodes; empty when it is not known."""
 
     @property
     def name(self) -> str:
@@ -78,13 +83,13 @@ def with_datastore(stored: Stored, datastore: Datastore) -> Stored:
 def proved(stored: Stored, proof: Proof) -> Stored:
     """What a proof of the whole file says."""
     if proof.datastore is None:
-        return replace(stored, fault=proof.faults)
+        return replace(stored, fault=proof.faults.removeprefix("structure: "))
     right = {check.name: check.ok for check in proof.checks}
     bad = [check for check in proof.checks if check.name in ("structure", "content") and not check.ok]
     wrong = "; ".join(f"{check.name}: {check.observed}" for check in bad)
-    trailer: Trailer = "right" if right["sha256 trailer"] else "absent" if stored.bytes % 512 == 0 else "wrong"
+    trailer: Trailer = "right" if right["sha256 trailer"] else "absent" if proof.bytes % 512 == 0 else "wrong"
     stored = with_datastore(replace(stored, trailer=trailer, fault=wrong), proof.datastore)
-    return replace(stored, bootstrap=proof.bootstrap)
+    return replace(stored, bootstrap=proof.bootstrap, system_uid=proof.system_uid, kubernetes=proof.kubernetes)
 
 
 def from_s3(bucket: str, there: _s3.Stored) -> Stored:
@@ -111,42 +116,58 @@ class Row:
     """unread: it may be named, and is judged when it was copied; `newest` does not take it."""
     why: str
     """What speaks against it, or what was seen."""
+    refusal: Refusal | None = None
+    """The same for the person who names it, where it is unusable."""
 
 
-def table(found: t.Iterable[Stored], *, tokens: t.Collection[str], version: str, now: int) -> tuple[Row, ...]:
+def table(
+    found: t.Iterable[Stored], *, tokens: t.Collection[str], version: str, now: int, system_uid: str = ""
+) -> tuple[Row, ...]:
     """The usable ones first, then those that were not read; each group with the newest first.
 
     tokens: first 12 hex digits of sha256(password) of the tokens at hand. version: of the servers that shall restore.
+    system_uid: that of this cluster, where it is known.
     """
     order = ("usable", "unread", "unusable")
-    rows = [Row(stored, *_judge(stored, tokens, version, now)) for stored in found]
+    rows = [_judge(stored, tokens, version, now, system_uid) for stored in found]
     return tuple(sorted(rows, key=lambda row: (order.index(row.verdict), -row.stored.time, row.stored.name)))
 
 
-def _judge(
-    stored: Stored, tokens: t.Collection[str], version: str, now: int
-) -> tuple[t.Literal["usable", "unread", "unusable"], str]:
-    runs = _versions.etcd(version)
-    if stored.fault:
-        return "unusable", stored.fault
-    if stored.path.endswith(".part"):
-        return "unusable", "a transfer that did not end"
-    if stored.trailer == "wrong":
-        return "unusable", "its sha256 is wrong: it is damaged"
-    if stored.trailer == "absent":
-        return "unusable", "it has no sha256: RKE2 and K3s would refuse it after they moved the old datastore away"
-    if stored.revision == 0:
-        return "unusable", "it is empty"
-    if stored.bootstrap is not None and not set(stored.bootstrap) & set(tokens):
-        keys = ", ".join(stored.bootstrap) or "none"
-        return "unusable", f"no token at hand opens it (its key is {keys})"
-    if version and stored.etcd > runs:
-        return "unusable", f"written by etcd {stored.etcd}, {version} has {runs}"
+def _judge(stored: Stored, tokens: t.Collection[str], version: str, now: int, system_uid: str) -> Row:
+    if wrong := _wrong(stored, tokens, version, system_uid):
+        why = wrong.what.removeprefix(f"{stored.name} cannot be used: ").removesuffix(".")
+        return Row(stored, "unusable", why, wrong)
     if stored.revision is None and (stored.place != "s3" or stored.bootstrap is None):
-        return "unread", "it is judged when it was copied: name it if it shall be"
+        return Row(stored, "unread", "it is judged when it was copied: name it if it shall be")
     if stored.time > now + 300:
-        return "usable", "its time lies in the future: look at the clock of the host that wrote it"
-    return "usable", "the token opens it"
+        return Row(stored, "usable", "its time lies in the future: look at the clock of the host that wrote it")
+    if stored.kubernetes and version and _versions.minor(stored.kubernetes) < _versions.minor(version):
+        return Row(stored, "usable", f"it is of {stored.kubernetes}: {version} has lost APIs since, and their objects")
+    return Row(stored, "usable", OPENS)
+
+
+def _wrong(stored: Stored, tokens: t.Collection[str], version: str, system_uid: str) -> Refusal | None:
+    """What forbids its restore; the first reason."""
+    name, runs = stored.name, _versions.etcd(version)
+    if stored.path.endswith(".part"):
+        return _messages.refusal("snapshot-part", name=name)
+    if stored.fault:
+        return _messages.refusal("snapshot-unsound", name=name, fault=stored.fault)
+    if stored.trailer == "wrong":
+        return _messages.refusal("snapshot-damaged", name=name)
+    if stored.trailer == "absent":
+        return _messages.refusal("snapshot-bare", name=name)
+    if stored.revision == 0:
+        return _messages.refusal("snapshot-unsound", name=name, fault="it is empty")
+    if system_uid and stored.system_uid not in ("", system_uid):
+        return _messages.refusal("snapshot-foreign", name=name, uid=stored.system_uid, here=system_uid)
+    if stored.bootstrap is not None and not set(stored.bootstrap) & set(tokens):
+        return _messages.refusal("snapshot-token", name=name, keys=", ".join(stored.bootstrap) or "none")
+    if version and stored.etcd > runs:
+        return _messages.refusal("snapshot-etcd", name=name, etcd=stored.etcd, version=version, runs=runs)
+    if version and _versions.minor(stored.kubernetes) > _versions.minor(version):
+        return _messages.refusal("snapshot-kubernetes", name=name, kubernetes=stored.kubernetes, version=version)
+    return None
 
 
 def choose(rows: t.Sequence[Row], word: str) -> Row | Refusal:
@@ -155,18 +176,12 @@ def choose(rows: t.Sequence[Row], word: str) -> Row | Refusal:
     usable = [row for row in rows if row.verdict == "usable"] if word == NEWEST else named
     if usable and usable[0].verdict != "unusable":
         return usable[0]
-    if named:
-        return Refusal(f"{word} cannot be used: {named[0].why}.", word, "Choose another one: playbooks/snapshots.yml.")
+    if named and named[0].refusal:
+        return named[0].refusal
     if word != NEWEST:
-        hint = "See playbooks/snapshots.yml for what there is."
-        return Refusal(f"There is no snapshot {word}.", "requorum_snapshot", hint)
+        return _messages.refusal("snapshot-unknown", name=word)
     seen = "; ".join(f"{row.stored.name}: {row.why}" for row in rows[:3]) or "none was found"
-    return Refusal(
-        f"No snapshot can be used ({seen}).",
-        "snapshots",
-        "Name one by requorum_snapshot (a file here, NODE:/path, s3://bucket/key), or give its token by "
-        "requorum_token_file.",
-    )
+    return _messages.refusal("snapshot-none", seen=seen)
 
 
 def text(rows: t.Sequence[Row], now: int) -> str:

@@ -12,7 +12,8 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from . import _clocks
+from . import _clocks, _messages
+from ._errors import Refusal as Refusal
 from ._server import Member, Server
 
 Kind = t.Literal[
@@ -29,18 +30,6 @@ RESETS = ("quorum_lost", "datastore_lost")
 """Cases in which the cluster is made anew from one server."""
 UNLED = "All intact members run and still see no leader: they do not reach each other."
 Need = t.Literal["nothing", "start", "promote", "rejoin", "stays_off"]
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A thing that is not done now: what is wrong, where, what would allow it."""
-
-    what: str
-    where: str
-    next: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.next}"
 
 
 @dataclass(frozen=True)
@@ -135,6 +124,7 @@ def rank(servers: t.Sequence[Server], *, prefer: str = "") -> tuple[Server, ...]
             servers,
             key=lambda s: (
                 s.name != prefer,
+                s.removed,
                 [-n for n in s.position],
                 not s.leader,
                 not s.gateway,
@@ -315,7 +305,7 @@ def _fallen(
     """No leader is seen: can enough intact members be started, and if not, can anybody else still make a quorum?"""
     voters = {member.id for member in members if not member.learner}
     quorum = len(voters) // 2 + 1
-    intact = [server for server in base if server.member_id in voters and not server.moved]
+    intact = [server for server in base if server.member_id in voters and not server.moved | server.removed]
     if len(intact) >= quorum:
         idle = [server.name for server in intact if server.etcd == "stopped"]
         needs = tuple((s.name, "start" if s in intact else _need(s, base[0], members)) for s in servers)
@@ -332,19 +322,28 @@ def _fallen(
         return Case("quorum_recoverable", text, base, needs, members, refusals)
     for server in servers:
         refusals += tuple(may_still_run(server))
-    if base[0].member_id not in voters and base[0].name != named:
-        refusals += (
-            Refusal(
-                f"{base[0].name} is no voter in its own member list; its data may be old or not complete.",
-                base[0].name,
-                f"If nothing better exists, say so: -e requorum_survivor={base[0].name}.",
-            ),
-        )
+    if (base[0].member_id not in voters or base[0].removed) and base[0].name != named:
+        refusals += (_messages.refusal("survivor-removed", host=base[0].name),)
+    refusals += tuple(_misnamed(servers, base[0], named))
     needs = tuple((s.name, "nothing" if s == base[0] else "rejoin" if s.reachable else "stays_off") for s in servers)
     moved = [server.name for server in base if server.moved]
     text = f"Quorum is lost: {len(intact)} of {len(voters)} members intact, {quorum} needed. Survivor: {base[0].name}."
     text += f" {_list(moved)} has another address than its member." if moved else ""
     return Case("quorum_lost", text, base, needs, members, refusals)
+
+
+def _misnamed(servers: t.Sequence[Server], best: Server, named: str) -> t.Iterator[Refusal]:
+    """The user's choice, where it cannot be followed."""
+    if named in ("", best.name):
+        return
+    server = next((server for server in servers if server.name == named), None)
+    if server is None:
+        yield _messages.refusal("survivor-unknown", host=named, best=best.name)
+    elif not server.reachable:
+        yield _messages.refusal("survivor-silent", host=named)
+    else:
+        fault = f"a damaged one ({server.fault})" if server.store == "damaged" else "none"
+        yield _messages.refusal("survivor-without", host=named, fault=fault, best=best.name)
 
 
 def may_still_run(server: Server) -> t.Iterator[Refusal]:
@@ -397,7 +396,8 @@ def _need(server: Server, anchor: Server, members: t.Sequence[Member]) -> Need:
         return "stays_off"
     listed = {member.id: member for member in members}
     mine = listed.get(server.member_id or "")
-    if server.cluster_id == anchor.cluster_id and server.store == "intact" and mine and not server.moved:
+    whole = server.cluster_id == anchor.cluster_id and server.store == "intact"
+    if whole and mine and not server.moved | server.removed:
         if mine.learner and server.etcd == "learning":
             return "promote"
         return "nothing" if server.etcd == "voting" and server.unit else "start"

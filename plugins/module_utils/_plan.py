@@ -16,7 +16,7 @@ import json
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
-from ._catalog import Row
+from ._catalog import OPENS, Row
 from ._classify import RESETS, Case, Refusal
 from ._distro import Distro
 from ._steps import STEPS, WATCHED
@@ -402,7 +402,8 @@ def _loss(case: Case, chosen: Row | None) -> tuple[int | None, str]:
         written = datetime.datetime.fromtimestamp(chosen.stored.time, datetime.UTC).strftime("%F %T")
         apart = (survivor.revision or 0) - (chosen.stored.revision or 0)
         held = f" ({survivor.name} holds {apart} revisions more, which are kept aside)" if survivor.revision else ""
-        return apart if survivor.revision else None, f"Everything written after {written} UTC is lost{held}."
+        seen = "" if chosen.why == OPENS else f" Of {chosen.stored.name}: {chosen.why}."
+        return apart if survivor.revision else None, f"Everything written after {written} UTC is lost{held}.{seen}"
     stale = [s for s in case.servers if s.store == "intact" and s.cluster_id not in (None, survivor.cluster_id)]
     if stale:
         names = ", ".join(f"{server.name} (revision {server.revision})" for server in stale)

@@ -48,6 +48,8 @@ class Server:
     """Named in requorum_powered_off by a person who has looked."""
     moved: bool = False
     """The member of its datastore has another address than this host: it would start as no member of its cluster."""
+    removed: bool = False
+    """Its datastore has a tombstone: it was removed from its cluster, and its program would move it aside."""
     etcd: Etcd = "unknown"
     store: Store = "unknown"
     fault: str = ""
@@ -109,6 +111,8 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         name,
         address=("" if moved else listed) or own or host,
         moved=moved,
+        removed=running not in ("voting", "learning")
+        and any(path.endswith("/db/etcd/tombstone") for path in entry.get("files") or ()),
         powered_off=name in powered_off,
         node=program.get("node_name") or entry.get("hostname") or "",
         etcd=running,

@@ -56,6 +56,10 @@ class Proof:
     level: t.Literal["quick", "full"] = "full"
     bootstrap: tuple[str, ...] = ()
     """Names of the bootstrap keys; read at level full only."""
+    system_uid: str = ""
+    """As `Wanted.system_uid`; empty where it could not be read."""
+    kubernetes: str = ""
+    """The newest version among its Nodes."""
 
     @property
     def ok(self) -> bool:
@@ -100,7 +104,8 @@ def _prove(image: _image.Image, wanted: Wanted, level: t.Literal["quick", "full"
     if wanted.quota is not None:
         size = f"{image.size} bytes"
         checks.append(Check("size", f"less than the quota of {wanted.quota} bytes", size, image.size < wanted.quota))
-    return Proof(tuple(checks), whole, image.total, datastore, level, tuple(sorted(contents.bootstrap)))
+    keys = tuple(sorted(contents.bootstrap))
+    return Proof(tuple(checks), whole, image.total, datastore, level, keys, contents.system_uid, contents.version)
 
 
 def trailer(image: _image.Image, digest: str) -> Check:

@@ -102,6 +102,7 @@ def _readings(blocks: Blocks) -> JSON:
         "system_agent": blocks.pairs("system_agent") or None,
         "disk": _disk(blocks.text("disk")),
         "inodes": _inodes(blocks.text("inodes")),
+        "places": _places(blocks.text("places")) if "places" in blocks.blocks else None,
         "memory": _memory(blocks.text("memory")),
         "clock": _clock(blocks.pairs("clock")),
         "config": _config(blocks),
@@ -168,6 +169,22 @@ def _inodes(text: str | None) -> JSON | None:
     words = (text or "").split()
     counted = len(words) >= 6 and words[1].isdigit() and int(words[1])
     return {"total": int(words[1]), "free": int(words[3])} if counted else None
+
+
+def _places(text: str | None) -> JSON | None:
+    """Directories to which a recovery writes, with their file systems."""
+    found = {}
+    for line in _lines(text) or []:
+        path, *words = line.split("\t")
+        if len(words) == 4 and words[0].isdigit():
+            free, mount, mounted, options = words
+            found[path] = {
+                "free": int(free) * 1024,
+                "mount": mount,
+                "mounted": mounted == "yes",
+                "read_only": "ro" in options.split(","),
+            }
+    return found or None
 
 
 def _memory(text: str | None) -> JSON | None:

@@ -143,6 +143,13 @@ requorum_node:
       description: Size and free space of the file system below the data directory, in bytes.
       type: dict
       sample: {bytes: 105089261568, free: 61203283968}
+    places:
+      description: >-
+        Where a recovery writes, by path. C(free) bytes, C(mount) point, whether it is C(mounted) there itself, and
+        whether that is C(read_only).
+      type: dict
+      sample:
+        /var/lib/rancher/rke2/server/db: {free: 61203283968, mount: /, mounted: false, read_only: false}
     config:
       description: >-
         The merged configuration; later files win, a key that ends with V(+) appends, and the unit's command line wins

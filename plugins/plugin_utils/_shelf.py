@@ -20,6 +20,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _catalog,
     _contents,
     _image,
+    _messages,
     _s3,
     _secret,
     _snapshot,
@@ -49,7 +50,7 @@ def rows(
     entries: nodes of ClusterState. shelf: folder of the cluster's runs. named: a file besides, as in requorum_snapshot.
     """
     found = on_controller(shelf, named)
-    expected = wanted(settings, entries, found, in_snapshot(named) if named.startswith("/") else ())
+    expected = wanted(settings, entries, found, shelf=shelf, named=named)
     for entry in entries:
         found += on_node(hostvars, entry["name"])
     if bucket:
@@ -60,7 +61,8 @@ def rows(
 def judged(found: t.Iterable[_catalog.Stored], expected: _snapshot.Wanted) -> tuple[_catalog.Row, ...]:
     """The table of these."""
     tokens = expected.token_hashes or ()
-    return _catalog.table(found, tokens=tokens, version=expected.version, now=int(time.time()))
+    now, uid = int(time.time()), expected.system_uid
+    return _catalog.table(found, tokens=tokens, version=expected.version, now=now, system_uid=uid)
 
 
 def entries_of(hostvars: t.Mapping[str, JSON], servers: t.Iterable[str]) -> list[JSON]:
@@ -73,23 +75,33 @@ def wanted(
     settings: t.Mapping[str, t.Any],
     entries: t.Sequence[JSON],
     here: t.Iterable[_catalog.Stored],
-    besides: t.Iterable[str] = (),
+    *,
+    shelf: str,
+    named: str = "",
 ) -> _snapshot.Wanted:
     """What the cluster at hand expects of a snapshot.
 
     Tokens at hand are those in force on its hosts, server/token, requorum_token_file, and those kept beside the
-    snapshots `here`, and `besides`.
+    snapshots `here`, and in the `named` one. Where no API tells the UID of kube-system, backups do.
     """
     at = ("in-force", "server")
     tokens = {word for entry in entries for key, word in (entry.get("token") or {}).items() if key in at}
     tokens.update((entry.get("link") or {}).get("token") or "" for entry in entries)
-    tokens.update(map(_bootstrap.name, (*tokens_here(settings, (stored.path for stored in here)), *besides)))
+    inner = in_snapshot(named) if named.startswith("/") else ()
+    tokens.update(map(_bootstrap.name, (*tokens_here(settings, (stored.path for stored in here)), *inner)))
     kubernetes = _state.cluster("", entries)["kubernetes"] or {}
     return _snapshot.Wanted(
         token_hashes=tokens,
-        system_uid=kubernetes.get("system_uid") or "",
+        system_uid=kubernetes.get("system_uid") or kept_uid(shelf, named),
         version=next((entry["version"] for entry in entries if entry.get("version")), ""),
     )
+
+
+def kept_uid(shelf: str, but: str = "") -> str:
+    """The UID of kube-system in the proved backups of a cluster, where all agree; `but` is the one that is judged."""
+    records = [_recorded(path, os.path.getsize(path)) for path in _paths(shelf) if path != but]
+    found = {stored.system_uid for stored in records if stored} - {""}
+    return found.pop() if len(found) == 1 else ""
 
 
 def on_node(hostvars: t.Mapping[str, JSON], name: str) -> list[_catalog.Stored]:
@@ -163,11 +175,15 @@ def token(settings: t.Mapping[str, t.Any]) -> str:
         if tarfile.is_tarfile(path):  # files.tar of a backup
             return kept_token(path)
         with open(path, encoding="utf-8") as file:
-            return file.read().strip()
-    except OSError as error:
-        raise RequorumError(
-            f"requorum_token_file {path} cannot be read: {error.strerror}.", "Name the file with the token."
-        ) from error
+            about, found = os.fstat(file.fileno()), file.read().strip()
+    except (OSError, ValueError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is no text"
+        raise _messages.error("token-file-unread", path=path, reason=reason) from error
+    if about.st_uid == os.getuid() and about.st_mode & 0o077:  # as ssh does with keys
+        raise _messages.error("token-file-open", path=path, mode=f"{about.st_mode & 0o777:04o}")
+    if len(found.splitlines()) != 1:
+        raise _messages.error("token-file-empty", path=path, lines=len(found.splitlines()))
+    return found
 
 
 def on_host(settings: t.Mapping[str, t.Any], host: str) -> str:

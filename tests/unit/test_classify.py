@@ -247,7 +247,19 @@ STATES = (
           off("r3"), off("r4"), off("r5")),
           "quorum_lost", "r2", "rejoin nothing stays_off stays_off stays_off", named="r2"),
     State("the user names a server that is damaged", (leaderless("r1"), damaged("r2"), off("r3")),
-          "quorum_lost", "r1", "nothing rejoin stays_off", named="r2"),
+          "quorum_lost", "r1", "nothing rejoin stays_off", named="r2", refused=True),
+    State("the user names a server that is off", (leaderless("r1"), wiped("r2"), off("r3")),
+          "quorum_lost", "r1", "nothing rejoin stays_off", named="r3", refused=True),
+    State("the only datastore has a tombstone", (stopped("r1", removed=True), wiped("r2"), damaged("r3")),
+          "quorum_lost", "r1", "nothing rejoin rejoin", refused=True),
+    State("the same, and the user names it", (stopped("r1", removed=True), wiped("r2"), damaged("r3")),
+          "quorum_lost", "r1", "nothing rejoin rejoin", named="r1"),
+    State("one that was removed got no further than the others",
+          (stopped("r1", removed=True), stopped("r2", members=FIVE), wiped("r3"), off("r4"), off("r5")),
+          "quorum_lost", "r2", "rejoin nothing rejoin stays_off stays_off"),
+    State("one of three has a tombstone: it would not start as a member",
+          (stopped("r1"), stopped("r2"), stopped("r3", removed=True)), "quorum_recoverable", "r1",
+          "start start rejoin"),
 )  # fmt: skip
 
 
@@ -452,3 +464,19 @@ def test_a_restored_view_of_less_never_allows_more(servers: list[Server], name: 
     less = [replace(server(s.name), reachable=False) if s.name == name else s for s in servers]
     assume(any(s.name == name for s in servers))
     assert not resets(classify(less))
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ("r2", "names r2, which has no datastore that can be restored: it has a damaged one (no meta page). Leave"),
+        ("r3", "names r3, which has no datastore that can be restored: it has none. Leave"),
+        ("r4", "r4 does not answer. Name a server that does."),
+        ("r9", "requorum_survivor names r9, which is no server of the inventory. Correct it"),
+    ],
+)
+def test_a_survivor_that_cannot_be_one(named: str, words: str) -> None:
+    servers = (leaderless("r1", members=FIVE), damaged("r2"), wiped("r3"), off("r4"), off("r5"))
+    assert classify(servers).refusals == ()
+    (refusal,) = classify(servers, survivor=named).refusals
+    assert words in str(refusal)

@@ -37,6 +37,7 @@ def db() -> Path:
 
 @pytest.fixture
 def token(tmp_path: Path) -> Path:
+    (tmp_path / "token").touch(0o600)
     (tmp_path / "token").write_text(f"{TOKEN}\n")
     return tmp_path / "token"
 

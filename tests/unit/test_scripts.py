@@ -367,6 +367,28 @@ def test_disk_memory_and_inodes_of_this_machine(shell: str, config: Config, tmp_
 
 
 @shells
+def test_places_of_this_machine(shell: str, config: Config, tmp_path: Path) -> None:
+    (tmp_path / "real/db/etcd").mkdir(parents=True)
+    (tmp_path / "link").symlink_to("real")
+    (tmp_path / "shm").symlink_to("/dev/shm")
+    places = f"DB={tmp_path}/link/db\nHOME_DIR={tmp_path}/shm\nCONFIG=/not/there/config.yaml\n"
+    found = _state._places(config.call(shell, f"{places}places", extra=part("info", "places")))
+    assert found and [Path(path).name for path in found] == ["etcd", "db", "shm", "config.yaml.d"]
+    own, shm, root = found[f"{tmp_path}/link/db"], found[f"{tmp_path}/shm"], found["/not/there/config.yaml.d"]
+    assert own["free"] > 0 and not own["mounted"] and not own["read_only"]
+    assert (shm["mount"], shm["mounted"], shm["read_only"]) == ("/dev/shm", True, False)
+    assert (root["mount"], root["mounted"]) == ("/", False)
+
+
+def test_a_mount_is_read_only_by_its_own_options_or_by_those_of_its_file_system() -> None:
+    rows = [("/a", "rw,relatime,rw,errors=remount-ro"), ("/b", "ro,relatime,rw"), ("/c", "rw,noatime,ro,data=ordered")]
+    found = _state._places("\n".join(f"{path}\t100\t/\tno\t{options}" for path, options in rows))
+    assert found and [place["read_only"] for place in found.values()] == [False, True, True]
+    assert found["/a"]["free"] == 102_400
+    assert _state._places("df: /x: Input/output error") is None
+
+
+@shells
 def test_processes_and_listeners_of_this_machine(shell: str) -> None:
     found = _state._processes(run(shell, part("info", "processes") + "processes"))
     assert found is not None

@@ -43,6 +43,7 @@ def test_a_token_beside_the_named_file_counts_wherever_it_lies(tmp_path: Path) -
 
 def test_the_token_file_counts_where_it_opens_the_snapshot(tmp_path: Path) -> None:
     kept(tmp_path / "1/backup/r1", "right")
+    (tmp_path / "token").touch(0o600)
     for content in ("right\n", "wrong\n"):
         (tmp_path / "token").write_text(content)
         settings = {"requorum_token_file": str(tmp_path / "token")}
@@ -50,9 +51,30 @@ def test_the_token_file_counts_where_it_opens_the_snapshot(tmp_path: Path) -> No
         assert _bootstrap.name(content) in _shelf.names_at_hand(settings, str(tmp_path), "")
 
 
-def test_a_token_file_that_cannot_be_read_is_said(tmp_path: Path) -> None:
-    with pytest.raises(RequorumError, match="requorum_token_file"):
-        _shelf.names_at_hand({"requorum_token_file": str(tmp_path / "none")}, str(tmp_path), "")
+@pytest.mark.parametrize(
+    ("content", "mode", "words"),
+    [
+        (None, 0o600, "cannot be read: No such file or directory. Name the file"),
+        (b"", 0o600, "holds no token: it has 0 lines"),
+        (b" \n\n", 0o600, "holds no token: it has 0 lines"),
+        (b"token: a\nserver: b\n", 0o600, "holds no token: it has 2 lines"),
+        (b"\xff\xfe", 0o600, "cannot be read: it is no text"),
+        (b"right\n", 0o640, "can be read by others: its mode is 0640. It opens the whole cluster: chmod 600"),
+        (b"right\n", 0o604, "its mode is 0604"),
+    ],
+)
+def test_a_bad_token_file_is_said(tmp_path: Path, content: bytes | None, mode: int, words: str) -> None:
+    path = tmp_path / "token"
+    if content is not None:
+        path.write_bytes(content)
+        path.chmod(mode)
+    with pytest.raises(RequorumError, match=rf"requorum_token_file \S+ .*{words}"):
+        _shelf.names_at_hand({"requorum_token_file": str(path)}, str(tmp_path), "")
+
+
+def test_a_folder_as_token_file(tmp_path: Path) -> None:
+    with pytest.raises(RequorumError, match="cannot be read: Is a directory"):
+        _shelf.token({"requorum_token_file": str(tmp_path)})
 
 
 def test_a_token_file_on_a_host_comes_with_its_backup(tmp_path: Path) -> None:

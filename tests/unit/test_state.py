@@ -290,6 +290,14 @@ def test_quorum_lost_after_a_reboot() -> None:
     assert len(seen.members) == 3
 
 
+def test_a_tombstone_tells_that_it_was_removed() -> None:
+    for name, removed in (("rebooted", True), ("healthy", False)):
+        entry = read(text(name))
+        assert not _server.view(entry).removed
+        entry["files"]["/var/lib/rancher/rke2/server/db/etcd/tombstone"] = {"bytes": 0, "mtime": 0, "directory": False}
+        assert _server.view(entry).removed == removed
+
+
 def test_wiped_server() -> None:
     entry = read(text("wiped"))
     assert entry["datastore"]["present"] is False and entry["datastore"]["fault"] is None

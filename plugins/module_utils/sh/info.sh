@@ -96,6 +96,20 @@ disk() {
   df -P "$1" "$d" | tail -n 1
 }
 
+# Where a recovery writes, or what is there of its path: "PATH<tab>free kilobytes<tab>mount point<tab>yes where it is that
+# mount point<tab>options of the mount and of its file system".
+places() {
+  for d in "$DB/etcd" "$DB" "$HOME_DIR" "$CONFIG.d"; do
+    p=$d
+    while [ ! -d "$p" ]; do p=${p%/*}; p=${p:-/}; done
+    at=$(cd "$p" && pwd -P)
+    m=$(df -P "$at" | awk 'END { print $6 }')
+    if [ "$p" = "$d" ] && [ "$at" = "$m" ]; then own=yes; else own=no; fi
+    printf '%s\t%s\t%s\t%s\t%s\n' "$d" "$(df -Pk "$at" | awk 'END { print $4 }')" "$m" $own \
+      "$(awk -v m="$m" '$5 == m { o = $6 "," $NF } END { print o }' /proc/self/mountinfo)"
+  done
+}
+
 memory() { grep -E '^Mem(Total|Available):' /proc/meminfo; }
 
 # The kernel's word for whether somebody sets this clock.
@@ -246,6 +260,7 @@ block listeners listeners
 block mounts mounts
 block disk disk -k
 block inodes disk -i
+block places places
 block memory memory
 block clock clock
 block config config

@@ -1,0 +1,182 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""What is said of bad input, and by the gates of a recovery: each message once, with what to do next.
+
+`python -m requorum.reference` makes docs/errors.md of it.
+"""
+
+from __future__ import annotations
+
+import typing as t
+from dataclasses import dataclass
+
+from ._errors import Refusal, RequorumError
+
+
+@dataclass(frozen=True)
+class Message:
+    """Texts with {fields}."""
+
+    what: str
+    where: str
+    next: str
+
+
+CATALOGUE: dict[str, dict[str, Message]] = {
+    "The chosen snapshot": {
+        "snapshot-needless": Message(
+            "The case is {case}: a snapshot is restored only when no quorum can stand any more.",
+            "requorum_snapshot",
+            "Leave requorum_snapshot out.",
+        ),
+        "snapshot-and-plain": Message(
+            "requorum_method=plain restores nothing, and requorum_snapshot names a snapshot.",
+            "requorum_method",
+            "Leave one of them out.",
+        ),
+        "snapshot-unknown": Message(
+            "There is no snapshot {name}.",
+            "requorum_snapshot",
+            "Name it as playbooks/snapshots.yml does: NODE:/path, s3://bucket/key, or the whole path of a file here.",
+        ),
+        "snapshot-none": Message(
+            "No snapshot can be used ({seen}).",
+            "snapshots",
+            "Name one by requorum_snapshot (a file here, NODE:/path, s3://bucket/key), or give its token by "
+            "requorum_token_file.",
+        ),
+        "snapshot-part": Message(
+            "{name} cannot be used: it is a transfer that did not end.",
+            "{name}",
+            "Name the file without .part, or choose another one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-unsound": Message(
+            "{name} cannot be used: {fault}.",
+            "{name}",
+            "Look at that path; fetch it again, or choose another one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-damaged": Message(
+            "{name} cannot be used: its sha256 is wrong, so it was damaged or cut after it was written.",
+            "{name}",
+            "Fetch it again, or choose another one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-bare": Message(
+            "{name} cannot be used: it has no sha256: a reset would fail by it after the old datastore was moved away.",
+            "{name}",
+            "It is a copy of member/snap/db, not a snapshot. Choose another one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-foreign": Message(
+            "{name} cannot be used: it is of another cluster (its kube-system has the UID {uid}, that of this one is "
+            "{here}).",
+            "{name}",
+            "Choose one of this cluster: playbooks/snapshots.yml. If the cluster was built anew under this name, move "
+            "the backups of the old one out of requorum_output.",
+        ),
+        "snapshot-token": Message(
+            "{name} cannot be used: no token at hand opens it (its key is {keys}).",
+            "{name}",
+            "Name the file with the token of the time when it was written: requorum_token_file. If this cluster never "
+            "had that token, the snapshot is of another one.",
+        ),
+        "snapshot-etcd": Message(
+            "{name} cannot be used: it was written by etcd {etcd}, and {version} has {runs}, which refuses it.",
+            "{name}",
+            "Install the release that wrote it on the servers, or choose an older one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-kubernetes": Message(
+            "{name} cannot be used: its Nodes ran {kubernetes}, which is newer than {version}.",
+            "{name}",
+            "Install the release that wrote it on the servers, or choose an older one: playbooks/snapshots.yml.",
+        ),
+        "snapshot-unproved": Message(
+            "{name} is not proved ({faults}).", "{name}", "See playbooks/snapshots.yml for another one."
+        ),
+    },
+    "The survivor": {
+        "survivor-unknown": Message(
+            "requorum_survivor names {host}, which is no server of the inventory.",
+            "requorum_survivor",
+            "Correct it, or leave it out: {best} got furthest.",
+        ),
+        "survivor-silent": Message("{host} does not answer.", "{host}", "Name a server that does."),
+        "survivor-without": Message(
+            "requorum_survivor names {host}, which has no datastore that can be restored: it has {fault}.",
+            "{host}",
+            "Leave requorum_survivor out: {best} got furthest.",
+        ),
+        "survivor-removed": Message(
+            "{host} is no voter in its own member list, or has a tombstone; its data may be old or not complete.",
+            "{host}",
+            "If nothing better exists, say so: -e requorum_survivor={host}.",
+        ),
+    },
+    "Disks": {
+        "disk-small": Message(
+            "{host}: {mount} has {free} free, and {need} are needed there, for {what}.",
+            "{host}",
+            "Make room there: what earlier runs and resets have left (etcd-requorum-*, etcd-old-*, folders in "
+            "/var/lib/rancher/requorum), old snapshots, logs. Or do without this host: cut its power, and name it in "
+            "requorum_powered_off.",
+        ),
+        "disk-read-only": Message(
+            "{host}: {path} lies on {mount}, which is mounted read-only.",
+            "{host}",
+            "Look into dmesg there: after an error of the disk, replace it; else mount -o remount,rw {mount}. Or do "
+            "without this host: cut its power, and name it in requorum_powered_off.",
+        ),
+        "disk-mounted": Message(
+            "{host}: {path} is a mount of its own, and cannot be moved aside.",
+            "{host}",
+            "Stop the unit, unmount it, and mount that file system at {above}, with the datastore in a folder etcd.",
+        ),
+        "disk-controller": Message(
+            "{folder} has {free} free, and the backup takes {need}.",
+            "{folder}",
+            "Make room there, or set requorum_output to a folder on a larger disk.",
+        ),
+    },
+    "The token": {
+        "token-lost": Message(
+            "No token at hand opens {datastore}, whose key is {keys}.",
+            "{host}",
+            "Look for it in an older backup, a password store, on another host, and name the file by "
+            "requorum_token_file.",
+        ),
+        "token-flag": Message(
+            "{host}: the token stands on the command line of its unit, which overrules every file.",
+            "{host}",
+            "Change it in the unit file, then run this again.",
+        ),
+        "token-file-unread": Message(
+            "requorum_token_file {path} cannot be read: {reason}.",
+            "{path}",
+            "Name the file with the token, as server/token of a server, or files.tar of a backup.",
+        ),
+        "token-file-open": Message(
+            "requorum_token_file {path} can be read by others: its mode is {mode}.",
+            "{path}",
+            "It opens the whole cluster: chmod 600 {path}, then run this again.",
+        ),
+        "token-file-empty": Message(
+            "requorum_token_file {path} holds no token: it has {lines} lines, and one is expected.",
+            "{path}",
+            "Name the file with the token, as server/token of a server, or files.tar of a backup.",
+        ),
+    },
+}
+"""Topic -> id -> message."""
+
+
+def refusal(ident: str, **fields: object) -> Refusal:
+    """A gate that does not open."""
+    message = _BY_ID[ident]
+    return Refusal(message.what.format(**fields), message.where.format(**fields), message.next.format(**fields))
+
+
+def error(ident: str, **fields: object) -> RequorumError:
+    """An action that cannot be done; its `what` names the place too."""
+    return RequorumError(_BY_ID[ident].what.format(**fields), _BY_ID[ident].next.format(**fields))
+
+
+_BY_ID: t.Final = {ident: message for messages in CATALOGUE.values() for ident, message in messages.items()}

@@ -1,0 +1,110 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Bad input to a recovery: each run is refused with its reason, its place and the next step, and touches nothing."""
+
+from __future__ import annotations
+
+import zipfile
+from pathlib import Path
+
+from lab import faults, fingerprint, spoil
+from lab.drill import confirm, playbook
+from lab.labs import Lab
+from tests.lab import story
+from tests.unit.datastores import unpacked
+
+RESTORE = ("-e", "requorum_method=restore")
+
+
+def refused(lab: Lab, *arguments: str, words: tuple[str, ...]) -> None:
+    """A wet run that is refused in PLAN."""
+    run = playbook(lab, "recover.yml", *confirm(lab), *arguments)
+    print(f"refused in {run.seconds:.0f} s: {arguments}")
+    assert story.outcome(run) == "refused" and run.rc != 0, arguments
+    assert run.folder and not (run.folder / "actions.jsonl").exists()
+    said = " ".join(run.out.split())
+    assert [word for word in words if word not in said] == [], arguments
+
+
+def test_a_survivor_that_cannot_be_one_and_a_snapshot_that_cannot_be_restored(k3s: Lab, tmp_path: Path) -> None:
+    lab = k3s
+    first, second, third = lab.servers
+    saved = playbook(lab, "playbooks/backup.yml")
+    assert saved.rc == 0 and saved.folder, saved.out
+    (kept,) = saved.folder.glob("backup/*/snapshot.db")
+    good = kept.read_bytes()
+    for host in lab.servers:
+        story.stop(lab, host)
+    faults.destroy_datastore(lab, second, "removed")
+    faults.destroy_datastore(lab, third, "truncated")
+    store = lab.data_dir / "server/db"
+
+    before = fingerprint.read(lab)
+    for named, words in (
+        (second, f"names {second}, which has no datastore that can be restored: it has none. Leave"),
+        (third, f"names {third}, which has no datastore that can be restored: it has a damaged one ("),
+        ("n9", "requorum_survivor names n9, which is no server of the inventory. Correct it"),
+    ):
+        refused(lab, "-e", f"requorum_survivor={named}", words=(words, f"{first} got furthest"))
+    token = tmp_path / "token"
+    token.write_text(lab.spec.token)
+    token.chmod(0o644)
+    for path, words in (
+        (token, "can be read by others: its mode is 0644. It opens the whole cluster: chmod 600"),
+        (tmp_path, "cannot be read: Is a directory"),
+    ):
+        run = playbook(lab, "recover.yml", *confirm(lab), "-e", f"requorum_token_file={path}")
+        assert run.rc != 0 and f"requorum_token_file {path} {words}" in " ".join(run.out.split())
+    assert story.touched(lab, before) == []
+
+    faults.destroy_datastore(lab, first, "removed")
+    before = fingerprint.read(lab)
+    flipped = bytearray(good)
+    flipped[len(good) // 2] ^= 1
+    for name, content in (
+        ("empty", b""), ("truncated", good[: len(good) // 2]), ("flipped", bytes(flipped)), ("bare", good[:-32]),
+        ("copy.db.part", good), ("foreign", (unpacked() / "snapshot.db").read_bytes()),
+    ):  # fmt: skip
+        (tmp_path / name).write_bytes(content)
+    (tmp_path / "folder").mkdir()
+    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
+        archive.writestr("one", good)
+        archive.writestr("two", good)
+    for name, why, next_ in (
+        ("missing", "it cannot be read: No such file", "Look at that path"),
+        ("folder", "is a directory without member/snap/db", "Look at that path"),
+        ("empty", "this file has 0 bytes", "fetch it again"),
+        ("truncated", "its meta page says", "fetch it again"),
+        ("flipped", "its sha256 is wrong", "Fetch it again"),
+        ("bare", "it has no sha256", "Choose another one"),
+        ("copy.db.part", "it is a transfer that did not end", "Name the file without .part"),
+        ("two.zip", "must hold one snapshot and nothing else", "fetch it again"),
+        ("foreign", "it is of another cluster", "Choose one of this cluster"),
+    ):
+        said = (f"{tmp_path / name} cannot be used: ", why, next_)
+        refused(lab, *RESTORE, "-e", f"requorum_snapshot={tmp_path / name}", words=said)
+
+    restore = (*RESTORE, "-e", f"requorum_snapshot={kept}")
+    spoil.old_version(lab, first)
+    refused(lab, *restore, words=("it was written by etcd 3.6", "Install the release"))
+    lab.sh(first, "rm /etc/requorum-lab-version").ok("its own version")
+    assert story.touched(lab, before) == []
+
+    for mount, why, next_ in (
+        (f"mount --bind {store}/etcd {store}/etcd", "is a mount of its own, and cannot be moved", "unmount it"),
+        (f"mount -t tmpfs -o size=64m none {store}", "for three times the datastore", "Make room there"),
+        (f"mount -t tmpfs -o ro none {store}", "which is mounted read-only", "Look into dmesg"),
+    ):
+        lab.sh(first, mount).ok(mount)
+        refused(lab, *restore, "-e", f"requorum_survivor={first}", words=(why, next_))
+        lab.sh(first, f"umount {store}/etcd 2>/dev/null || umount {store}").ok("unmount")
+    assert story.touched(lab, before) == []
+
+    # A zip of one is taken, and what holds the datastore may be a mount of its own.
+    with zipfile.ZipFile(tmp_path / "one.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("snapshot", good)
+    lab.sh(first, f"mount --bind {store} {store}").ok("a mount of its own")
+    run = playbook(lab, "recover.yml", *confirm(lab), *RESTORE, "-e", f"requorum_snapshot={tmp_path / 'one.zip'}")
+    assert story.outcome(run) == "recovered"
+    assert story.voters(lab) == lab.servers and story.count(lab) == 40
+    lab.sh(first, f"umount -l {store}").ok("unmount")
