@@ -21,6 +21,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _events,
     _harvester,
     _machines,
+    _messages,
     _plan,
     _rejoin,
     _repair,
@@ -266,11 +267,7 @@ class ActionModule(NodeAction):
         """The row of the table of snapshots that the user means."""
         args = self._task.args
         if args.get("method") == "plain":
-            return _classify.Refusal(
-                "requorum_method=plain restores nothing, and requorum_snapshot names a snapshot.",
-                "requorum_method",
-                "Leave one of them out.",
-            )
+            return _messages.refusal("snapshot-and-plain")
         shelf = os.path.join(args["output"], args["cluster"])
         bucket = self.bucket() if self.settings.get("requorum_s3_bucket") else None
         rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, bucket=bucket, named=word)

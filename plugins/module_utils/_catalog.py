@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from . import _s3, _versions
+from . import _messages, _s3, _versions
 from ._classify import Refusal
 from ._datastore import Datastore
 from ._snapshot import Proof
@@ -158,15 +158,9 @@ def choose(rows: t.Sequence[Row], word: str) -> Row | Refusal:
     if named:
         return Refusal(f"{word} cannot be used: {named[0].why}.", word, "Choose another one: playbooks/snapshots.yml.")
     if word != NEWEST:
-        hint = "See playbooks/snapshots.yml for what there is."
-        return Refusal(f"There is no snapshot {word}.", "requorum_snapshot", hint)
+        return _messages.refusal("snapshot-unknown", name=word)
     seen = "; ".join(f"{row.stored.name}: {row.why}" for row in rows[:3]) or "none was found"
-    return Refusal(
-        f"No snapshot can be used ({seen}).",
-        "snapshots",
-        "Name one by requorum_snapshot (a file here, NODE:/path, s3://bucket/key), or give its token by "
-        "requorum_token_file.",
-    )
+    return _messages.refusal("snapshot-none", seen=seen)
 
 
 def text(rows: t.Sequence[Row], now: int) -> str:

@@ -13,6 +13,7 @@ import typing as t
 from dataclasses import dataclass, replace
 
 from . import _clocks
+from ._errors import Refusal as Refusal
 from ._server import Member, Server
 
 Kind = t.Literal[
@@ -29,18 +30,6 @@ RESETS = ("quorum_lost", "datastore_lost")
 """Cases in which the cluster is made anew from one server."""
 UNLED = "All intact members run and still see no leader: they do not reach each other."
 Need = t.Literal["nothing", "start", "promote", "rejoin", "stays_off"]
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """A thing that is not done now: what is wrong, where, what would allow it."""
-
-    what: str
-    where: str
-    next: str
-
-    def __str__(self) -> str:
-        return f"{self.what} {self.next}"
 
 
 @dataclass(frozen=True)

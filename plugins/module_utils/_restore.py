@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from . import _messages
 from ._catalog import Row
 from ._classify import Case, Need, Refusal, may_still_run, rank
 
@@ -18,9 +19,7 @@ def with_snapshot(case: Case, choice: Row | Refusal, *, survivor: str = "") -> C
     free disk.
     """
     if case.kind not in ("datastore_lost", "quorum_lost"):
-        what = f"The case is {case.kind}: a snapshot is restored only when no quorum can stand any more."
-        refusal = Refusal(what, "requorum_snapshot", "Leave requorum_snapshot out.")
-        return replace(case, refusals=(*case.refusals, refusal))
+        return replace(case, refusals=(*case.refusals, _messages.refusal("snapshot-needless", case=case.kind)))
     if isinstance(choice, Refusal):
         return replace(case, refusals=(choice,))
     if case.kind == "quorum_lost":
@@ -29,7 +28,7 @@ def with_snapshot(case: Case, choice: Row | Refusal, *, survivor: str = "") -> C
     best = rank(reachable, prefer=survivor or choice.stored.host)[0]
     refusals = [refusal for server in case.servers for refusal in may_still_run(server)]
     if survivor not in ("", best.name):
-        refusals.append(Refusal(f"{survivor} does not answer.", survivor, "Name a server that does."))
+        refusals.append(_messages.refusal("survivor-silent", host=survivor))
     needs: list[tuple[str, Need]] = [
         (s.name, "nothing" if s == best else "rejoin" if s.reachable else "stays_off") for s in case.servers
     ]

@@ -13,7 +13,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from . import _tokens, _versions
+from . import _messages, _tokens, _versions
 from ._catalog import Row
 from ._classify import RESETS, Case, Refusal
 
@@ -67,7 +67,7 @@ def need(case: Case, tokens: JSON, *, chosen: Row | None = None, version: str = 
     wrong = [name for name in starting if name in hosts and hosts[name]["in_force"] not in seen.keys]
     if not seen.keys or not wrong:
         return held
-    flags = tuple(_flag(name) for name in wrong if hosts[name].get("source") == "flag")
+    flags = tuple(_messages.refusal("token-flag", host=name) for name in wrong if hosts[name].get("source") == "flag")
     if best is None:
         # A file may hold the keys of a rotation that was cut off; what opens it then, BACKUP tells by its proof.
         doubt = not resets or (not chosen and mine in (hosts[survivor].get("seen") or ()))
@@ -111,13 +111,4 @@ def _keys(case: Case, hosts: t.Mapping[str, JSON], chosen: Row | None) -> tuple[
 
 def _lost(keys: t.Sequence[str], survivor: str, chosen: Row | None) -> Refusal:
     what = chosen.stored.name if chosen else f"the datastore of {survivor}"
-    return Refusal(
-        f"No token at hand opens {what}, whose key is {', '.join(keys)}.",
-        survivor,
-        "Look for it in an older backup, a password store, on another host, and name the file by requorum_token_file.",
-    )
-
-
-def _flag(name: str) -> Refusal:
-    what = f"{name}: the token stands on the command line of its unit, which overrules every file."
-    return Refusal(what, name, "Change it in the unit file, then run this again.")
+    return _messages.refusal("token-lost", datastore=what, keys=", ".join(keys), host=survivor)

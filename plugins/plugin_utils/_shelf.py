@@ -20,6 +20,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _catalog,
     _contents,
     _image,
+    _messages,
     _s3,
     _secret,
     _snapshot,
@@ -165,9 +166,7 @@ def token(settings: t.Mapping[str, t.Any]) -> str:
         with open(path, encoding="utf-8") as file:
             return file.read().strip()
     except OSError as error:
-        raise RequorumError(
-            f"requorum_token_file {path} cannot be read: {error.strerror}.", "Name the file with the token."
-        ) from error
+        raise _messages.error("token-file-unread", path=path, reason=error.strerror) from error
 
 
 def on_host(settings: t.Mapping[str, t.Any], host: str) -> str:

@@ -2,16 +2,19 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """The commands with their options, as a page (docs/cli.md) and for man (docs/requorum.1), both made of the parser.
 
-In a checkout, `python -m requorum.reference` writes both anew.
+In a checkout, `python -m requorum.reference` writes both anew, and docs/errors.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
+import string
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _messages
 
 ENDINGS = (
     (0, "done, healthy, or nothing to do"),
@@ -136,9 +139,32 @@ def _text(text: str) -> str:
     return f"\\&{escaped}" if escaped[:1] in (".", "'") else escaped
 
 
+def errors() -> str:
+    """docs/errors.md."""
+    lines = [
+        *("# Errors", ""),
+        "<!-- Made by `python -m requorum.reference`. Change the texts in plugins/module_utils/_messages.py. -->",
+        "",
+        "What is said of bad input, and by the gates of a recovery; words in CAPITALS stand for names and values.",
+        "The exit code is not 0 then, and no node was changed. All other messages: [runbook](runbook.md).",
+    ]
+    for topic, messages in _messages.CATALOGUE.items():
+        lines += ["", f"## {topic}", "", "| message | where | do |", "| --- | --- | --- |"]
+        for message in messages.values():
+            what, where, next_ = (_cell(_capitals(text)) for text in (message.what, message.where, message.next))
+            lines.append(f"| `{what}` | {where} | {next_} |")
+    return "\n".join(lines) + "\n"
+
+
+def _capitals(text: str) -> str:
+    """`{path} is empty` as `PATH is empty`."""
+    fields = [name for _literal, name, _spec, _conversion in string.Formatter().parse(text) if name]
+    return text.format(**{name: name.upper() for name in fields})
+
+
 def pages(parser: argparse.ArgumentParser) -> dict[str, str]:
     """Paths in a checkout -> what they must hold."""
-    return {"docs/cli.md": markdown(parser), "docs/requorum.1": roff(parser)}
+    return {"docs/cli.md": markdown(parser), "docs/requorum.1": roff(parser), "docs/errors.md": errors()}
 
 
 if __name__ == "__main__":
