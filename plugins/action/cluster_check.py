@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import glob
 import os
 import typing as t
 
@@ -16,8 +15,16 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _told,
     _verify,
 )
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _survey
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, load, recorded
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
+    JSON,
+    NodeAction,
+    display,
+    earlier,
+    load,
+    recorded,
+)
 
 MARKS = {"holds": "ok", "wrong": "WRONG", "unknown": "NOT CHECKED", "absent": "not installed"}
 
@@ -65,10 +72,15 @@ class ActionModule(NodeAction):
     def _before(self) -> tuple[str, dict[str, str]]:
         """The last recovery that changed something, and the virtual machines that it found on living hosts."""
         shelf = os.path.join(os.path.abspath(self._task.args["output"]), self._task.args["cluster"])
-        for folder in sorted(glob.glob(os.path.join(glob.escape(shelf), "*")), reverse=True):
-            made = load(folder, "plan.json", {})
-            if made.get("purpose") == "recover" and any(action["phase"] > 3 for action in recorded(folder)):
-                entries = load(folder, "state-before.json", {}).get("nodes") or []
+        for folder in earlier(shelf):
+            try:
+                made = load(folder, "plan.json", {})
+                acted = made.get("purpose") == "recover" and any(action["phase"] > 3 for action in recorded(folder))
+                entries = (load(folder, "state-before.json", {}).get("nodes") or []) if acted else []
+            except RequorumError as error:  # it only compares: the run before that one serves as well
+                display.warning(f"Nothing is compared with that run: {error}")
+                continue
+            if acted:
                 found = {vm: _node(e) for e in entries if e["reachable"] for vm in _harvester.machines(e).values()}
                 return folder, found
         return "", {}

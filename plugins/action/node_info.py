@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _link, _node, _state, _transfer
+from ansible_collections.requorum.cluster.plugins.module_utils import _link, _node, _root, _state, _transfer
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 
@@ -31,7 +31,7 @@ class ActionModule(NodeAction):
         agent = self.host in self.vars["groups"].get("agents", ())
         done = self.script("info", timeout=45, SIDE="agent" if agent else "server")
         if done.rc != 0:
-            entry = _state.unreachable(self.host, address, f"SSH answers, but nothing can be read: {done.why}")
+            entry = _state.unreachable(self.host, address, f"{_root.BARRED}{done.why}")
             return {"changed": False, "requorum_node": entry}
         entry = _state.node(self.host, address, done.out, received=time.time())
         store = entry.get("datastore")

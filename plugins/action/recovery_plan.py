@@ -21,11 +21,13 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _distro,
     _events,
     _harvester,
+    _inventory,
     _lock,
     _machines,
     _messages,
     _places,
     _plan,
+    _plan_changes,
     _rejoin,
     _repair,
     _restore,
@@ -43,10 +45,11 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _holder, _inspected, _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _holder, _inspected, _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
     NodeAction,
     display,
+    earlier,
     load,
     new_folder,
     now,
@@ -88,7 +91,7 @@ class ActionModule(NodeAction):
 
     VALID = (
         *("cluster", "servers", "agents", "survivor", "method", "snapshot", "powered_off", "output", "purpose"),
-        *("only", "options"),
+        *("only", "options", "plan_id"),
     )
 
     def act(self) -> dict[str, t.Any]:
@@ -128,6 +131,8 @@ class ActionModule(NodeAction):
             plan = TURNS[purpose](case, known, ask)
             self._show(plan, ask)
         plan, transfer = _transfer.expected(plan, entries)
+        if purpose != "backup":  # it changes nothing, whoever the hosts are
+            plan = replace(plan, refusals=(*self._wrong(entries), *plan.refusals))
         plan = replace(plan, refusals=(*self._locks(entries), *plan.refusals))
         run_dir = new_folder(args["output"], args["cluster"])
         room = _places.refusals(plan, case, entries, folder=run_dir, free=shutil.disk_usage(run_dir).free)
@@ -151,8 +156,30 @@ class ActionModule(NodeAction):
             document["back"] = [asdict(back) for back in _rollback.backs(record, entries)]
         for name, content in (("plan.json", document), ("state-before.json", state)):
             write(os.path.join(run_dir, name), content)
-        passing = self._passing(plan, run_dir)
-        return {"changed": False, "plan": document, "requorum_run_dir": run_dir, "passing": passing}
+        return {
+            "changed": False,
+            "plan": document,
+            "requorum_run_dir": run_dir,
+            "passing": self._passing(plan, run_dir),
+            "since": self._since(str(args.get("plan_id") or ""), document),
+        }
+
+    def _wrong(self, entries: list[dict[str, t.Any]]) -> tuple[_classify.Refusal, ...]:
+        """What is wrong with the inventory, as far as its hosts tell it."""
+        args, read = self._task.args, {entry["name"]: entry for entry in entries}
+        groups = ([read[name] for name in args[group]] for group in ("servers", "agents"))
+        return _inventory.faults(*groups, doors=_inspected.doors(self.vars["hostvars"], read))
+
+    def _since(self, wanted: str, document: dict[str, t.Any]) -> str:
+        """What has changed since the plan that was seen; empty where it is still the same, or none is asked for."""
+        if wanted in ("", document["plan_id"]):
+            return ""
+        shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
+        for folder in earlier(shelf):
+            seen = _backups.read(folder, "plan.json")
+            if seen.get("plan_id") == wanted:
+                return str(_plan_changes.refusal(seen, document))
+        return str(_messages.refusal("plan-unknown", seen=wanted, now=document["plan_id"], folder=shelf))
 
     def _locks(self, entries: list[dict[str, t.Any]]) -> tuple[_classify.Refusal, ...]:
         """Of other runs that work on this cluster; what would be taken over is told."""
@@ -267,8 +294,8 @@ class ActionModule(NodeAction):
         stamp = str((self._task.args.get("options") or {}).get("run") or "")
         shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
         later: list[dict[str, t.Any]] = []
-        for name in sorted(os.listdir(shelf), reverse=True) if os.path.isdir(shelf) else ():
-            folder = os.path.join(shelf, name)
+        for folder in earlier(shelf):
+            name = os.path.basename(folder)
             made, actions = load(folder, "plan.json", {}), recorded(folder)
             changed = made.get("purpose") != "rollback" and any(a["phase"] > 3 for a in actions)
             if name == stamp or (changed and not stamp):

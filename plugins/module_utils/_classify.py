@@ -12,7 +12,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from . import _clocks, _messages
+from . import _clocks, _messages, _root
 from ._errors import Refusal as Refusal
 from ._server import Member, Server
 
@@ -75,7 +75,8 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
         return Case(
             "unknown",
             "No server answers.",
-            refusals=(
+            refusals=_barred(servers)
+            or (
                 Refusal(
                     "No server can be reached over SSH.", "inventory", "Bring one server back or correct ansible_host."
                 ),
@@ -153,6 +154,10 @@ def _choose(holders: t.Sequence[Server], leading: set[str | None], survivor: str
     return claimed.pop() if len(claimed) == 1 and (leading <= claimed or claimed <= leading) else None
 
 
+def _barred(servers: t.Iterable[Server]) -> tuple[Refusal, ...]:
+    return tuple(_root.refusal(server.name, server.barred) for server in servers if server.barred)
+
+
 def _split(holders: t.Sequence[Server]) -> Case:
     seen = "; ".join(f"{s.name} has cluster {s.cluster_id} at revision {s.revision}" for s in holders)
     return Case(
@@ -174,7 +179,8 @@ def _nothing_holds(servers: t.Sequence[Server]) -> Case:
         return Case(
             "unknown",
             "No server with a datastore that can be read was found.",
-            refusals=(
+            refusals=_barred(servers)
+            or (
                 Refusal(
                     f"The datastore of {_list(unread)} could not be read.",
                     _list(unread),
@@ -246,7 +252,7 @@ def _standing(
             gone = Refusal(
                 f"{_list(dead)} cannot be reached.", _list(dead), "Bring the host back, then run this again."
             )
-            return Case("member_lost", text, base, needs, members, (gone,))
+            return Case("member_lost", text, base, needs, members, _barred(servers) or (gone,))
         refusals += _must_not_be_fenced(servers, needs, stands)
         return Case("member_lost", text, base, needs, members, refusals)
     if refusals:
@@ -348,7 +354,9 @@ def _misnamed(servers: t.Sequence[Server], best: Server, named: str) -> t.Iterat
 
 def may_still_run(server: Server) -> t.Iterator[Refusal]:
     """What forbids a reset: nobody knows whether this server still votes somewhere."""
-    if not server.reachable and not server.powered_off:
+    if server.barred:
+        yield _root.refusal(server.name, server.barred)
+    elif not server.reachable and not server.powered_off:
         yield Refusal(
             f"{server.name} does not answer and may still run.",
             server.name,

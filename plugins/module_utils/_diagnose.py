@@ -10,10 +10,10 @@ from __future__ import annotations
 
 import re
 import typing as t
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from fnmatch import fnmatch
 
-from . import _classify, _evaluate, _harvester, _jmes, _picture, _rules, _scan, _seen, _server, _timeline
+from . import _classify, _evaluate, _harvester, _inventory, _jmes, _picture, _rules, _scan, _seen, _server, _timeline
 from ._classify import Case
 from ._evaluate import Outcome
 from ._rules import OPERATIONS, SEVERITIES, Rule
@@ -55,6 +55,8 @@ def viewed(state: JSON, *, survivor: str = "", powered_off: t.Collection[str] = 
     mine = [entry for entry in entries if is_server(entry, state)]
     servers = [_server.view(entry, powered_off) for entry in mine]
     case = _classify.classify(servers, survivor=survivor)
+    listed = {role: [entry for entry in entries if entry.get("role") == role] for role in ("server", "agent")}
+    case = replace(case, refusals=(*_inventory.faults(listed["server"], listed["agent"]), *case.refusals))
     needs = dict(case.needs)
     for entry, server in zip(mine, case.servers or servers, strict=True):
         entry["server"] = _plain({**asdict(server), "need": needs.get(server.name)})

@@ -93,6 +93,96 @@ CATALOGUE: dict[str, dict[str, Message]] = {
             "{name} is not proved ({faults}).", "{name}", "See playbooks/snapshots.yml for another one."
         ),
     },
+    "The hosts": {
+        "agent-as-server": Message(
+            "{host} is an agent, and the inventory has it in the group servers.",
+            "{host}",
+            "Move it to the group agents. If it shall become a server, disable its agent's unit first.",
+        ),
+        "both-groups": Message(
+            "{host} stands in the group servers and in the group agents.",
+            "inventory",
+            "Leave it in one of them: servers have the datastore.",
+        ),
+        "host-named-twice": Message(
+            "{names} are names of one and the same host.",
+            "inventory",
+            "Leave one of them in the inventory, {names_apart}.",
+        ),
+        "host-unread": Message(
+            "{host} answers over SSH, but nothing can be read there: {reason}.",
+            "{host}",
+            "Try it by hand: ansible {host} -b -m ansible.builtin.raw -a id, with your inventory (-i).",
+        ),
+        "no-server": Message(
+            "{host} has neither RKE2 nor K3s.",
+            "{host}",
+            "Correct its ansible_host, or take it out of the group servers. If it shall become a server, install the "
+            "program of the cluster there; its unit need not run.",
+        ),
+        "not-root": Message(
+            "{host} was read without the rights of root.",
+            "{host}",
+            "Set ansible_become: true in the inventory, or log in as root.",
+        ),
+        "server-as-agent": Message(
+            "{host} is a server, and the inventory has it in the group agents.",
+            "{host}",
+            "Move it to the group servers.",
+        ),
+        "sudo-forbidden": Message(
+            "{host} answers over SSH, but nothing can be read there: {reason}.",
+            "{host}",
+            "Let the user of ansible_user do all in /etc/sudoers.d there, or name another user.",
+        ),
+        "sudo-missing": Message(
+            "{host} answers over SSH, but nothing can be read there: {reason}.",
+            "{host}",
+            "Install it there; or log in as root (ansible_user: root, ansible_become: false); or name another way by "
+            "ansible_become_method.",
+        ),
+        "sudo-password": Message(
+            "{host} answers over SSH, but nothing can be read there: {reason}.",
+            "{host}",
+            "Give it by -K (--ask-become-pass) of ansible-playbook, or as ansible_become_password in a vault; or let "
+            "the user do without one (NOPASSWD in /etc/sudoers.d).",
+        ),
+        "sudo-terminal": Message(
+            "{host} answers over SSH, but nothing can be read there: {reason}.",
+            "{host}",
+            "Write Defaults:USER !requiretty into a file in /etc/sudoers.d there.",
+        ),
+        "timeout-missing": Message(
+            "{host} answers over SSH, but nothing can be read there: {reason}.",
+            "{host}",
+            "Install coreutils there: no command is run without a deadline.",
+        ),
+        "tools-missing": Message(
+            "{host} lacks programs that a recovery calls there: {tools}.",
+            "{host}",
+            "Install them (coreutils, findutils, tar, awk, systemd; restorecon is in policycoreutils).",
+        ),
+    },
+    "The plan": {
+        "plan-changed": Message(
+            "requorum_plan_id is {seen}, but the plan is now {now}: since {when} {changes}.",
+            "requorum_plan_id",
+            "Read the plan above, and run it again with its own id.",
+        ),
+        "plan-unknown": Message(
+            "requorum_plan_id is {seen}, but the plan is now {now}. What has changed cannot be told: no plan with that "
+            "id lies in {folder}.",
+            "requorum_plan_id",
+            "Read the plan above, and run it again with its own id.",
+        ),
+    },
+    "The runs before": {
+        "run-unread": Message(
+            "{path} cannot be read: {reason}.",
+            "controller",
+            "Correct its rights or its content, or move the folder of that run away; it is read no more then.",
+        ),
+    },
     "The survivor": {
         "survivor-unknown": Message(
             "requorum_survivor names {host}, which is no server of the inventory.",

@@ -5,7 +5,7 @@
 
 Whoever implements `Node` (an Ansible connection in the action plugins, a local shell in tests) sends `command()` and
 gives the raw output to `result()`. The output is framed by a word that changes with every call: a login banner before
-it does no harm, and an answer that was cut off is told apart from an empty one.
+it, whatever its last line, does no harm, and an answer that was cut off is told apart from an empty one.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass
 from pathlib import Path
 
-from . import _bbolt
+from . import _bbolt, _root
 
 SCRIPTS = Path(__file__).parent / "sh"
 DRAIN = 60
@@ -30,7 +30,10 @@ LOST = 87
 
 @dataclass(frozen=True)
 class Done:
-    """What a script did. `rc` 124 = its deadline passed, -1 = the answer is incomplete: both mean *unknown*."""
+    """What a script did. `rc` 124 = its deadline passed, -1 = the answer is incomplete: both mean *unknown*.
+
+    With -1, `err` is what was said in place of the script's beginning; empty where it was cut off later.
+    """
 
     rc: int
     out: str
@@ -44,8 +47,10 @@ class Done:
     @property
     def why(self) -> str:
         """The reason of a failure in one line."""
-        if self.rc == -1:
+        if self.rc == -1 and not self.err:
             return "the answer of the node was cut off"
+        if self.rc in (-1, 127) and (known := _root.why(self.err)):
+            return known
         if self.rc in (124, 137):
             return "no answer before the deadline"
         text = (self.err.strip() or self.out.strip()).splitlines()
@@ -83,7 +88,7 @@ def command(text: str, mark: str, timeout: int, lock: str = "") -> str:
     inner = f"timeout -k 5 {timeout} /bin/sh -c {shlex.quote(text)} requorum"
     drain = f"[ -t 0 ] || timeout {DRAIN} cat >/dev/null"
     needs = "" if not lock else "held " if timeout > BRIEF else "mine && "
-    framed = f"echo {mark}; {needs}{inner}; r=$?; {drain}; echo; echo {mark} $r"
+    framed = f"echo; echo {mark}; {needs}{inner}; r=$?; {drain}; echo; echo {mark} $r"
     return under(lock, framed) if lock else framed
 
 
@@ -93,8 +98,10 @@ def result(mark: str, out: str, err: str) -> Done:
     starts = [index for index, line in enumerate(lines) if line == mark]
     ends = [index for index, line in enumerate(lines) if line.startswith(f"{mark} ")]
     rc = lines[ends[-1]].removeprefix(mark).strip() if ends else ""
-    if not starts or not rc.isdigit():
-        return Done(-1, out, err)
+    if not starts:
+        return Done(-1, "", err.strip() or out.strip())
+    if not rc.isdigit():
+        return Done(-1, out, "")
     body = "\n".join(lines[starts[0] + 1 : ends[-1]])
     return Done(int(rc), body.removesuffix("\n"), err)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, field
 
-from . import _distro
+from . import _distro, _root
 
 JSON = t.Mapping[str, t.Any]
 
@@ -46,6 +46,8 @@ class Server:
     reachable: bool = True
     powered_off: bool = False
     """Named in requorum_powered_off by a person who has looked."""
+    barred: str = ""
+    """Why nothing can be read of a host that SSH reaches: it lives, whatever else is said of it."""
     moved: bool = False
     """The member of its datastore has another address than this host: it would start as no member of its cluster."""
     removed: bool = False
@@ -93,7 +95,10 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
     """Server of one entry of ClusterState."""
     name, host = entry["name"], entry["host"]
     if not entry["reachable"]:
-        return Server(name, address=host, reachable=False, powered_off=name in powered_off)
+        error = str(entry.get("error") or "")
+        barred = error.removeprefix(_root.BARRED) if error.startswith(_root.BARRED) else ""
+        off = name in powered_off and not barred
+        return Server(name, address=host, reachable=False, powered_off=off, barred=barred)
     program = entry.get("program") or {}
     store, etcd = entry.get("datastore"), entry.get("etcd") or {}
     status = etcd.get("status")

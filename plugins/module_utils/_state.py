@@ -74,6 +74,7 @@ def node(name: str, host: str, out: str, *, received: float) -> JSON:
     clock = about.get("clock", "")
     entry["clock_skew"] = round(float(clock) - received, 1) if clock.replace(".", "", 1).isdigit() else None
     entry["addresses"] = str(about.get("addresses") or "").split() or None
+    entry["missing"] = _lines(blocks.text("tools")) if "tools" in blocks.blocks else None
     entry["harvester"] = _harvester.release(about)
     entry["lock"] = blocks.pairs("lock") if "lock" in blocks.blocks else None
     program = blocks.pairs("program")

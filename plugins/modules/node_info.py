@@ -93,6 +93,10 @@ requorum_node:
     boot_id:
       description: Changes with every boot.
       type: str
+    missing:
+      description: Programs that our scripts call and that it has not; V([]) when all are there.
+      type: list
+      elements: str
     root:
       description: Whether the scripts ran as root.
       type: bool

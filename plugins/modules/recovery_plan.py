@@ -91,6 +91,10 @@ options:
     description: What plans in which hosts take turns need besides, as their playbook gives it.
     type: dict
     default: {}
+  plan_id:
+    description: RV(plan.plan_id) of the plan that was seen, to be told what has changed since then.
+    type: str
+    default: ""
 attributes:
   check_mode:
     support: full
@@ -237,6 +241,13 @@ passing:
   description: Whether this is a job of AWX and the backup would go with its container.
   returned: success
   type: bool
+since:
+  description: >-
+    What has changed since the plan of O(plan_id), and what to do about it; empty where RV(plan.plan_id) is still that
+    one, or none was named.
+  returned: success
+  type: str
+  sample: ""
 requorum_run_dir:
   description: Folder of this run on the controller.
   returned: success

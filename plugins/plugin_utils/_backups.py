@@ -17,7 +17,7 @@ import typing as t
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _retention, _s3
+from ansible_collections.requorum.cluster.plugins.module_utils import _messages, _retention, _s3
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 JSON = dict[str, t.Any]
@@ -56,8 +56,10 @@ def of_runs(shelf: str) -> list[Backup]:
     """All runs below the folder of a cluster; links and other names are not looked at."""
     try:
         found = sorted(os.listdir(shelf))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return []
+    except OSError as error:
+        raise _messages.error("run-unread", path=shelf, reason=error.strerror) from error
     paths = [os.path.join(shelf, name) for name in found if _time(name) is not None]
     return [_run(path) for path in paths if os.path.isdir(path) and not os.path.islink(path)]
 

@@ -29,3 +29,13 @@ def entry(hostvars: t.Mapping[str, t.Any], name: str) -> JSON:
         str(known.get("ansible_host") or name),
         str(read.get("msg") or "was not inspected").strip().split("\n")[-1][:200],
     )
+
+
+def doors(hostvars: t.Mapping[str, t.Any], names: t.Iterable[str]) -> dict[str, str]:
+    """By which address and port each host is reached; hosts behind one address have ports of their own."""
+    known = {name: hostvars[name] for name in names}
+    return {
+        name: f"{told.get('ansible_host') or name}:{told.get('ansible_port') or 22}"
+        for name, told in known.items()
+        if str(told.get("ansible_connection") or "ssh") in ("ssh", "smart", "ansible.builtin.ssh", "paramiko")
+    }

@@ -18,7 +18,7 @@ import time
 import types
 import typing as t
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.plugins.action import ActionBase
 from ansible.utils.display import Display
 
@@ -29,6 +29,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _lock,
     _look,
     _machines,
+    _messages,
     _names,
     _node,
     _s3,
@@ -67,9 +68,13 @@ class ConnectionNode:
     def run(self, script: str, *, stdin: bytes | None = None, timeout: int = 60) -> _node.Done:
         self.trips += 1
         mark, lock = _node.new_mark(), self._action.lock
-        answer = self._action._low_level_execute_command(
-            _node.command(script, mark, timeout, lock), sudoable=True, in_data=stdin or b"\n"
-        )
+        command = _node.command(script, mark, timeout, lock)
+        try:
+            answer = self._action._low_level_execute_command(command, sudoable=True, in_data=stdin or b"\n")
+        except AnsibleConnectionFailure:
+            raise
+        except AnsibleError as error:  # sudo's word, which Ansible reads
+            return _node.Done(-1, "", str(error))
         done = _node.result(mark, answer["stdout"], answer["stderr"])
         if lock and done.rc == _node.LOST:
             raise RequorumError(
@@ -439,12 +444,31 @@ def has_failed(run_dir: str) -> bool:
 
 
 def lines(path: str) -> list[JSON]:
-    """What `append` has written into a file, without a last line that was cut off; nothing where there is none."""
+    """What `append` has written into a file, without a last line that was cut off; nothing where there is none.
+
+    RequorumError where it cannot be read.
+    """
+    with _reading(path), open(path, encoding="utf-8") as file:
+        return [_of_kind(json.loads(line), dict) for line in file if line.endswith("\n")]
+    return []
+
+
+@contextlib.contextmanager
+def _reading(path: str) -> t.Iterator[None]:
+    """A file of a run, which may not be there; one that cannot be read is never taken for one that is not there."""
     try:
-        with open(path, encoding="utf-8") as file:
-            return [json.loads(line) for line in file if line.endswith("\n")]
-    except FileNotFoundError:
-        return []
+        yield
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or "its content is none that was written there"
+        raise _messages.error("run-unread", path=path, reason=reason) from error
+
+
+def _of_kind(found: t.Any, kind: type) -> t.Any:
+    if not isinstance(found, kind):
+        raise ValueError("it is of another kind")
+    return found
 
 
 def write(path: str, content: t.Any) -> None:
@@ -453,9 +477,16 @@ def write(path: str, content: t.Any) -> None:
 
 
 def load(run_dir: str, name: str, missing: t.Any) -> t.Any:
-    """A JSON file of a run's folder; `missing` where the run did not get as far."""
-    try:
-        with open(os.path.join(run_dir, name), encoding="utf-8") as file:
-            return json.load(file)
-    except FileNotFoundError:
-        return missing
+    """A JSON file of a run's folder; `missing` where it did not get as far, RequorumError where it is unreadable."""
+    path = os.path.join(run_dir, name)
+    with _reading(path), open(path, encoding="utf-8") as file:
+        return _of_kind(json.load(file), object if missing is None else type(missing))
+    return missing
+
+
+def earlier(shelf: str) -> list[str]:
+    """Folders of the runs of a cluster, the newest first; other files that lie there are none of ours."""
+    with _reading(shelf):
+        found = sorted(os.listdir(shelf), reverse=True)
+        return [path for name in found if os.path.isdir(path := os.path.join(shelf, name))]
+    return []

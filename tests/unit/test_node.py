@@ -17,7 +17,7 @@ from ansible.plugins.loader import connection_loader
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node, _wal
+from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node, _root, _wal
 from tests.unit.datastores import PAGE, branch, build, leaf, meta, unpacked
 from tests.unit.local_node import LocalNode
 from tests.unit.test_bbolt import BROKEN
@@ -45,9 +45,12 @@ def test_output(shell: str, script: str, out: str) -> None:
 
 @shells
 def test_banner_before_the_answer_is_no_part_of_it(shell: str) -> None:
-    done = LocalNode(shell, banner="Welcome to r1!\nrequorum-is-not-a-mark\nLast login: today ").run("echo hello")
-    assert done.rc == -1  # the banner's last line has no end: nobody can tell
-    assert LocalNode(shell, banner="Welcome to r1!\r\nLast login: today\r\n").run("echo hello").out == "hello"
+    for banner in (
+        "Welcome to r1!\nrequorum-is-not-a-mark\nLast login: today ",  # its last line has no end
+        "Welcome to r1!\r\nLast login: today\r\n",
+        f"{_node.new_mark()}\n{_node.new_mark()} 0\n",
+    ):
+        assert LocalNode(shell, banner=banner).run("echo hello") == _node.Done(0, "hello", "")
 
 
 @shells
@@ -119,7 +122,49 @@ def test_result_of_a_terminal() -> None:
 def test_an_answer_that_is_cut_off_is_unknown(size: int) -> None:
     done = _node.result(MARK, WHOLE[:size], "lost")
     assert (done.rc, done.known) == (-1, False)
-    assert done.why == "the answer of the node was cut off"
+    begun = f"{MARK}\n" in WHOLE[:size] + "\n"
+    assert done.why == ("the answer of the node was cut off" if begun else "lost")
+
+
+@pytest.mark.parametrize(
+    ("rc", "err", "why"),
+    [
+        (1, "sudo: a password is required", _root.PASSWORD),
+        (-1, "Missing sudo password", _root.PASSWORD),
+        (-1, "Task failed: Incorrect sudo password", _root.REFUSED),
+        (-1, "/bin/sh: 1: sudo: not found", _root.MISSING),
+        (-1, "bash: line 1: sudo: command not found", _root.MISSING),
+        (-1, "rancher is not in the sudoers file.  This incident will be reported.", _root.FORBIDDEN),
+        (-1, "Sorry, user rancher is not allowed to execute '/bin/sh' as root on r1.", _root.FORBIDDEN),
+        (-1, "sudo: sorry, you must have a tty to run sudo", _root.TERMINAL),
+        (127, "/bin/sh: 1: timeout: not found", _root.TIMEOUT),
+        (127, "sh: timeout: command not found", _root.TIMEOUT),
+        (-1, "sudo: Ein Passwort ist notwendig", "sudo: Ein Passwort ist notwendig"),
+        (-1, "", "the answer of the node was cut off"),
+        (3, "incorrect sudo password", "incorrect sudo password"),  # what a script says is not what sudo says
+    ],
+)
+def test_why_nothing_runs_as_root(rc: int, err: str, why: str) -> None:
+    if rc == 1:  # as ssh gives it: no frame, for nothing was begun
+        assert _node.result(MARK, "Welcome\n", err).why == why
+    else:
+        assert _node.Done(rc, "", err).why == why
+
+
+def test_a_node_without_timeout_says_so(tmp_path: Path) -> None:
+    """Every script needs it: the frame stays whole, and the reason is that of the shell."""
+    for name in ("sh", "cat", "echo"):
+        (tmp_path / name).symlink_to(shutil.which(name) or "")
+    done = LocalNode("/bin/sh", env={"PATH": str(tmp_path)}).run("echo hello")
+    assert (done.rc, done.why) == (127, _root.TIMEOUT)
+    refusal = _root.refusal("r1", done.why)
+    assert refusal.what == "r1 answers over SSH, but nothing can be read there: the program timeout is not installed."
+    assert "coreutils" in refusal.next
+
+
+def test_every_reason_has_its_own_next_step() -> None:
+    reasons = (_root.PASSWORD, _root.MISSING, _root.FORBIDDEN, _root.TERMINAL, _root.TIMEOUT, "Bad gateway")
+    assert len({_root.refusal("r1", reason).next for reason in reasons}) == len(reasons)
 
 
 @given(st.text(alphabet="ab \n@'\"\\", max_size=60), st.integers(0, 255))

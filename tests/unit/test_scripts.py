@@ -129,6 +129,92 @@ def test_secrets_are_no_arguments(path: Path) -> None:
             assert re.search(r"printf|\[ -n", line), line
 
 
+# --- programs, and SELinux
+
+
+def commands(folder: Path, *names: str, **bodies: str) -> str:
+    """A PATH on which these programs are, and nothing else; bodies are stand-ins."""
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        (folder / name).symlink_to(shutil.which(name) or "/nowhere")
+    for name, body in bodies.items():
+        path = folder / name.replace("_", "-")
+        path.write_text(f"#!/bin/sh\n{body}\n")
+        path.chmod(0o755)
+    return f"PATH={shlex.quote(str(folder))}\n"
+
+
+TOOLS = re.findall(r"[a-z0-9-]+", part("info", "tools").split("for n in")[1].split("; do")[0])
+
+
+@shells
+@pytest.mark.parametrize(
+    ("absent", "enforcing", "missing"),
+    [
+        ((), "", []),
+        (("sha256sum",), "", ["sha256sum"]),
+        (("systemd-run", "timeout", "sed"), "", ["sed", "systemd-run", "timeout"]),
+        ((), "echo Enforcing", ["restorecon"]),
+        ((), "echo Permissive", ["restorecon"]),
+        ((), "echo Disabled", []),
+    ],
+)
+def test_programs_that_are_missing(
+    shell: str, absent: tuple[str, ...], enforcing: str, missing: list[str], tmp_path: Path
+) -> None:
+    bodies = {name.replace("-", "_"): "true" for name in TOOLS if name not in absent}
+    path = commands(tmp_path / "bin", **bodies, **({"getenforce": enforcing} if enforcing else {}))
+    said = run(shell, part("common", "selinux") + part("info", "tools") + path + "echo '@@ tools 0'; tools")
+    entry = _state.node("r1", "10.0.0.1", f"{said}@@ done 0\n", received=0.0)
+    assert entry["missing"] == missing
+
+
+def test_every_program_that_is_asked_for_is_called() -> None:
+    assert sorted(TOOLS) == TOOLS
+    text = "\n".join(path.read_text() for path in SCRIPTS).replace(part("info", "tools"), "")
+    assert [name for name in TOOLS if not re.search(rf"(?m)(^|[^a-z-]){name}( |$)", text)] == []
+
+
+@shells
+@pytest.mark.parametrize(
+    ("enforcing", "restorecon", "calls", "rc"),
+    [
+        ("echo Enforcing", 'echo "$@" >>"$CALLS"', "-RF /a /b c\n", 0),
+        ("echo Permissive", 'echo "$@" >>"$CALLS"', "-RF /a /b c\n", 0),
+        ("echo Disabled", 'echo "$@" >>"$CALLS"', "", 0),
+        ("exit 1", 'echo "$@" >>"$CALLS"', "", 0),
+        ("echo Enforcing", "exit 1", "", 1),
+    ],
+)
+def test_labels_are_those_of_the_place(
+    shell: str, enforcing: str, restorecon: str, calls: str, rc: int, tmp_path: Path
+) -> None:
+    log = tmp_path / "calls"
+    log.touch()
+    path = commands(tmp_path / "bin", getenforce=enforcing, restorecon=restorecon)
+    run(shell, f"{COMMON}\n{path}export CALLS={log}\nrelabel /a '/b c'", rc=rc)
+    assert log.read_text() == calls
+
+
+@pytest.mark.parametrize(
+    ("script", "placed"),
+    [
+        ("furnish", "/etc/rancher"),
+        ("reset", "/run/requorum"),
+        ("reset", '"$RESTORE"'),
+        ("revert", '"$from"'),
+        ("start", '"$dropin"'),
+        ("tls_restore", '"$TLS" "$SERVER/cred"'),
+        ("token_put", '"$f"'),
+    ],
+)
+def test_what_is_put_in_its_place_gets_its_label_before_it_is_used(script: str, placed: str) -> None:
+    text = (_node.SCRIPTS / f"{script}.sh").read_text()
+    assert f"relabel {placed}\n" in text
+    for use in ("systemd-run --unit", "start --no-block"):
+        assert use not in text or text.index(f"relabel {placed}\n") < text.index(use)
+
+
 # --- common.sh: what the configuration says
 
 
@@ -222,6 +308,31 @@ def test_token_value(shell: str, config: Config, tmp_path: Path) -> None:
     assert config.call(shell, "token_value") == "of a file"  # as in k3s pkg/cli/server/server.go
     config.write("token: 'of the config'\n", **{"50_x__yaml": "token-file: /nowhere\n"})
     assert config.call(shell, "token_value") == "of the config"
+
+
+@shells
+@pytest.mark.parametrize(
+    ("environment", "files", "value"),
+    [
+        ("K3S_URL=https://10.0.0.2:6443 A=b", "", "https://10.0.0.2:6443"),
+        ('"K3S_URL=https://10.0.0.2:6443" A=b', "", "https://10.0.0.2:6443"),
+        ("A=b", "K3S_URL='https://f:6443'", "https://f:6443"),
+        ("K3S_URL=https://e:6443", "K3S_URL=https://f:6443", "https://f:6443"),
+        ("XK3S_URL=x K3S_URLS=y", "", ""),
+        ("", "", ""),
+    ],
+)
+def test_a_variable_of_the_unit_s_environment(
+    shell: str, environment: str, files: str, value: str, config: Config, tmp_path: Path
+) -> None:
+    (tmp_path / "env").write_text(f"{files}\n")
+    told = (
+        "case $* in "
+        f"*EnvironmentFiles*) echo {shlex.quote(f'{tmp_path}/env (ignore_errors=yes)')};; "
+        f"*Environment*) echo {shlex.quote(environment)};; esac"
+    )
+    extra = f"systemctl() {{ {told}; }}\nOWN=k3s DISTRO=k3s"
+    assert config.call(shell, 'env_value "$(url_variable)"', extra=extra) == value
 
 
 TOKENS = [

@@ -9,6 +9,16 @@ die() { printf '%s\n' "$*" >&2; exit 1; }
 # told JOURNAL LINE: printed only when it stands in the journal, which counts when nobody listens any more.
 told() { printf '%s\n' "$2" >>"$HOME_DIR/$1" && printf '%s\n' "$2"; }
 
+# Whether SELinux labels files here, enforcing or not.
+selinux() { case $(getenforce 2>/dev/null) in Enforcing | Permissive) true ;; *) false ;; esac; }
+
+# relabel PATH...: a file that was unpacked or moved here has the label of where it was made, and etcd and kube-apiserver of
+# RKE2 may then not read it; it gets the one that the policy has for its place.
+relabel() {
+  selinux || return 0
+  restorecon -RF "$@" || die "the SELinux labels of $* could not be set"
+}
+
 # Which program, which unit, where. The environment of Harvester and of tarball and rpm installations differs only in paths.
 find_distro() {
   if [ "${DISTRO:-auto}" = auto ]; then
@@ -69,8 +79,14 @@ flag_value() {
     END { print r }'
 }
 
-# Variable of the unit's environment files, which every file and flag overrules.
+# Variable of the unit's environment (its files win), which every file and flag overrules.
 env_value() {
+  e=$(env_files "$1")
+  [ -n "$e" ] || e=$(systemctl show "$OWN" -p Environment --value 2>/dev/null | tr ' ' '\n' | tr -d '"' | sed -n "s/^$1=//p" | tail -n 1)
+  printf '%s' "$e"
+}
+
+env_files() {
   systemctl show "$OWN" -p EnvironmentFiles --value 2>/dev/null | sed 's/ (ignore_errors=.*//' | while IFS= read -r f; do
     [ -f "$f" ] && sed -n "s/^$1=//p" "$f"
   done | tail -n 1 | sed -e "s/^\"\(.*\)\"$/\1/" -e "s/^'\(.*\)'$/\1/"
@@ -103,7 +119,8 @@ file_value() {
     }'
 }
 
-# Name of the variable with the token.
+# Names of the variables with the server to join and with the token.
+url_variable() { if [ "$DISTRO" = rke2 ]; then echo RKE2_URL; else echo K3S_URL; fi; }
 token_variable() { if [ "$DISTRO" = rke2 ]; then echo RKE2_TOKEN; else echo K3S_TOKEN; fi; }
 
 # The file with the token, which wins over a token given as such, wherever either stands.

@@ -9,4 +9,5 @@ find etc/rancher -type f | while IFS= read -r f; do
   [ -e "/$f" ] && continue
   mkdir -p "/${f%/*}" && cp -p "$f" "/$f" && printf 'placed=/%s\n' "$f"
 done
+relabel /etc/rancher
 [ -n "$(config_files)" ] || die "the saved files hold no configuration of $DISTRO"

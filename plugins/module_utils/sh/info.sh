@@ -9,6 +9,15 @@ block() {
   [ -z "$o" ] || printf '%s\n' "$o" | sed 's/^/ /'
 }
 
+# Programs that our scripts call and that are not there; where SELinux is on, what sets labels too.
+tools() {
+  for n in awk base64 cat chmod cp cut date dd df find grep head mkdir mv od rm sed sha256sum sleep sort stat systemctl \
+    systemd-run tail tar tee timeout tr; do
+    command -v "$n" >/dev/null 2>&1 || printf ' %s\n' "$n"
+  done
+  ! selinux || command -v restorecon >/dev/null 2>&1 || echo ' restorecon'
+}
+
 about() {
   printf 'hostname=%s\n' "$(cat /proc/sys/kernel/hostname)"
   printf 'clock=%s\n' "$(date +%s.%N)"
@@ -245,6 +254,9 @@ lock() {
   cat "$HOME_DIR/lock"
 }
 
+# Without sed no block would say anything.
+printf '@@ tools 0\n'
+tools
 block about about
 [ -f "$HOME_DIR/lock" ] && block lock lock
 if ! find_distro; then

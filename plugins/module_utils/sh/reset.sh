@@ -42,6 +42,9 @@ printf "token: '%s'\netcd-s3: false\n" "$quoted" >"$conf.d/zz-requorum.yaml"
 [ "$DATA" = "/var/lib/rancher/$DISTRO" ] || printf 'data-dir: %s\n' "$DATA" >>"$conf.d/zz-requorum.yaml"
 grep -qE '^["'\'']?server["'\'']?[[:space:]]*:' "$conf" "$conf.d"/*.yaml && die "server: could not be taken out of the configuration"
 
+relabel /run/requorum
+[ -z "$RESTORE" ] || relabel "$RESTORE"
+
 [ -f "$DB/reset-flag" ] && { mv "$DB/reset-flag" "$HOME_DIR/$STAMP/reset-flag" || die "the old reset-flag cannot be moved aside"; }
 if [ -f "$DB/etcd/tombstone" ]; then
   mv "$DB/etcd/tombstone" "$HOME_DIR/$STAMP/tombstone" || die "the tombstone cannot be moved aside"

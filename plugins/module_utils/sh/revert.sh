@@ -31,6 +31,7 @@ while IFS='|' read -r from to; do
   fi
   mkdir -p "${from%/*}" && mv "$to" "$from" || die "$to cannot be put back to $from"
   note "undone=$from|$to"
+  relabel "$from"
 done
 for f in "$CONFIG.d/zz-requorum.yaml" "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf"; do
   [ -e "$f" ] || continue

@@ -21,7 +21,7 @@ overrule() {
 }
 case $ROLE in
   alone)
-    [ -n "$(file_value server)" ] && printf 'server: ""\n' >"$dropin"
+    [ -n "$(file_value server)$(env_value "$(url_variable)")" ] && { printf 'server: ""\n' >"$dropin" || die "$dropin cannot be written"; }
     overrule ""
     ;;
   join)
@@ -44,6 +44,7 @@ case $ROLE in
     overrule "$URL"
     ;;
 esac
+[ ! -f "$dropin" ] || relabel "$dropin"
 systemctl reset-failed "$UNIT" >/dev/null 2>&1
 timeout 20 systemctl start --no-block "$UNIT" || die "$UNIT cannot be started"
 printf 'unit=%s\n' "$(systemctl show "$UNIT" -p ActiveState --value)"

@@ -29,5 +29,6 @@ find . -type f | while IFS= read -r f; do
   mv "$f" "$to" || die "$to cannot be written"
   printf 'placed=%s\n' "$to"
 done || exit 1
+relabel "$TLS" "$SERVER/cred"
 cd / && rmdir "$new/tls/etcd" "$new/tls" "$new/cred" "$new" 2>/dev/null
 true

@@ -29,6 +29,7 @@ else
       printf "token: '%s'\n" "$(printf '%s' "$token" | sed "s/'/''/g")" >"$f.part" && mv "$f.part" "$f" || die "$f cannot be written"
       ;;
   esac
+  relabel "$f"
   printf 'placed=%s\n' "$f"
 fi
 [ "$(token_hash "$(token_value)")" = "$want" ] || die "another setting still overrules the token"

@@ -1,0 +1,134 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Folders of earlier runs, with files in them that cannot be read: no traceback, and never taken for empty ones."""
+
+from __future__ import annotations
+
+import builtins
+import json
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+
+from ansible_collections.requorum.cluster.plugins.action import cluster_check, recovery_plan
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _node_action
+
+JSON = dict[str, Any]
+OLD, NEW = "20261101T000000Z", "20261102T000000Z"
+
+
+def forbidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root may read everything, so the refusal is played."""
+    whole = builtins.open
+
+    def opened(file: Any, *args: Any, **options: Any) -> Any:
+        if str(file) == str(path):
+            raise PermissionError(13, "Permission denied", str(path))
+        return whole(file, *args, **options)
+
+    monkeypatch.setattr(builtins, "open", opened)
+
+
+def torn(path: Path, _monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_text('{"plan_id": "aaaa')
+
+
+def other(path: Path, _monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_text('["a list"]')
+
+
+def binary(path: Path, _monkeypatch: pytest.MonkeyPatch) -> None:
+    path.write_bytes(b"\xff\xfe\x00")
+
+
+def folder(path: Path, _monkeypatch: pytest.MonkeyPatch) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+Spoil = Callable[[Path, pytest.MonkeyPatch], None]
+spoiled = pytest.mark.parametrize("spoil", [forbidden, torn, other, binary, folder])
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Path:
+    """Two runs that changed something, and what else may lie there."""
+    for stamp, plan_id in ((OLD, "aaaaaaaaaaaa"), (NEW, "bbbbbbbbbbbb")):
+        run = tmp_path / "prod" / stamp
+        run.mkdir(parents=True)
+        plan = {"purpose": "recover", "plan_id": plan_id, "stamp": stamp, "cluster": "prod", "case": "quorum_lost"}
+        (run / "plan.json").write_text(json.dumps(plan))
+        (run / "actions.jsonl").write_text('{"phase": 5, "result": "done"}\n')
+        (run / "state-before.json").write_text('{"nodes": []}')
+    (tmp_path / "prod" / "zz-note.txt").write_text("a file of somebody")
+    return tmp_path / "prod"
+
+
+def planning(shelf: Path, **options: Any) -> recovery_plan.ActionModule:
+    action = object.__new__(recovery_plan.ActionModule)
+    action._task = SimpleNamespace(args={"output": str(shelf.parent), "cluster": "prod", "options": options})
+    return action
+
+
+@spoiled
+@pytest.mark.parametrize("name", ["plan.json", "actions.jsonl"])
+def test_a_rollback_names_the_file_and_takes_no_older_run(
+    name: str, spoil: Spoil, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = planning(shelf)._record()
+    assert found and found.stamp == NEW
+    spoil(shelf / NEW / name, monkeypatch)
+    with pytest.raises(RequorumError) as error:
+        planning(shelf)._record()
+    assert f"{shelf / NEW / name} cannot be read: " in str(error.value) and "move the folder" in str(error.value)
+
+
+@spoiled
+@pytest.mark.parametrize("name", ["plan.json", "actions.jsonl", "state-before.json"])
+def test_verify_compares_with_the_run_before_and_says_so(
+    name: str, spoil: Spoil, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[str] = []
+    monkeypatch.setattr(cluster_check, "display", SimpleNamespace(warning=told.append))
+    action = object.__new__(cluster_check.ActionModule)
+    action._task = SimpleNamespace(args={"output": str(shelf.parent), "cluster": "prod"})
+    assert action._before() == (str(shelf / NEW), {}) and told == []
+    spoil(shelf / NEW / name, monkeypatch)
+    assert action._before() == (str(shelf / OLD), {})
+    assert len(told) == 1 and str(shelf / NEW / name) in told[0]
+
+
+@spoiled
+def test_a_plan_that_was_seen_is_found_beside_one_that_cannot_be_read(
+    spoil: Spoil, shelf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(shelf / NEW / "plan.json", monkeypatch)
+    now = {"plan_id": "cccccccccccc", "purpose": "recover", "case": "quorum_lost", "survivor": "r2"}
+    assert "the survivor was none, now r2" in planning(shelf)._since("aaaaaaaaaaaa", now)
+    said = planning(shelf)._since("bbbbbbbbbbbb", now)
+    assert f"no plan with that id lies in {shelf}" in said
+    assert planning(shelf)._since("cccccccccccc", now) == planning(shelf)._since("", now) == ""
+
+
+def test_a_folder_that_may_not_be_listed_is_named(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def listed(_path: str) -> list[str]:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(_node_action.os, "listdir", listed)
+    for read in (_backups.of_runs, _node_action.earlier):
+        with pytest.raises(RequorumError, match=f"{shelf} cannot be read: Permission denied"):
+            cast("Any", read)(str(shelf))
+
+
+def test_what_is_not_there_is_no_fault(shelf: Path) -> None:
+    assert _node_action.earlier(str(shelf / "nowhere")) == []
+    assert _node_action.earlier(str(shelf / "zz-note.txt")) == []
+    assert _node_action.earlier(str(shelf)) == [str(shelf / NEW), str(shelf / OLD)]
+    for where in (shelf / "nowhere", shelf / "zz-note.txt"):
+        assert _node_action.load(str(where), "plan.json", {}) == {}
+        assert _node_action.lines(str(where / "actions.jsonl")) == []
+    assert _backups.of_runs(str(shelf / "zz-note.txt")) == []
