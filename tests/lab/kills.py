@@ -59,7 +59,6 @@ for unit in $UNIT requorum-reset rancher-system-agent; do
   set -- -p LoadState -p UnitFileState -p ActiveState -p DropInPaths
   echo "unit $unit $(systemctl show $unit "$@" --value | paste -s -d ' ')"
 done
-systemctl list-units --plain --no-legend --state=failed | sed 's/ .*//; s/^/failed /'
 ps -e -o stat=,comm= | awk '$1 ~ /^[Tt]/ { print "stopped " $2 }'
 ps -e -o args= | grep ' requorum$' | grep -v grep | cut -c 1-60 | sed 's/^/at-work /'
 :"""
