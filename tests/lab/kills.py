@@ -39,7 +39,7 @@ from lab.progress import LabError, say, wait_for
 MOMENTS = ("before", "after", "during")
 STATE = "lost"
 _RECOVER = "recover.yml"
-_AGAIN = re.compile(r"[Rr]un (it|the same command|the whole command) again")
+_AGAIN = re.compile(r"\bagain\b")
 # What a recovery keeps of earlier data has a time in its name, and an interrupted one may have kept more.
 _LOOK = """\
 export LC_ALL=C
@@ -341,8 +341,10 @@ def _ended(run: Run) -> str:
 
 
 def _next(run: Run) -> str:
+    """What a person reads who has to go on."""
     verdict = run.report.get("verdict") or {}
-    return json.dumps([verdict.get("sentence"), verdict.get("next")]) if verdict else ""
+    refusals = [f"{refusal['what']} {refusal['next']}" for refusal in run.report.get("refusals") or ()]
+    return " ".join([str(verdict.get("sentence") or ""), str(verdict.get("next") or ""), *refusals]).strip()
 
 
 def shoot(lab: Lab, options: argparse.Namespace) -> list[Trial]:
