@@ -21,7 +21,7 @@ BOTH := "rke2" "not(rke2)"
 THREE := "rke2" "(k3s)and(not(rke2))" "not(rke2)and(not(k3s))"
 
 .DEFAULT_GOAL := help
-.PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-slow test-molecule test-oracle test-promtool bench \
+.PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-slow test-kills test-molecule test-oracle test-promtool bench \
 	lint ruff yamllint shellcheck ansible-lint changelog types collection lock airgap ee-context lab-parts clean setup-dev setup-test
 
 help: ## show this list
@@ -49,6 +49,10 @@ test-faults: lab-parts ## every other ending of a recovery
 
 test-slow: lab-parts ## lab tests that CI has no time for: the other distribution, 50 agents in one run
 	$(call lanes,tests/lab,-m slow,$(THREE))
+
+test-kills: lab-parts ## a recovery whose controller is killed at each action, before it and after it: two hours
+	for distro in rke2 k3s; do $(PYTHON) -m tests.lab.kills --distro $$distro & pids="$$pids $$!"; done; \
+	for pid in $$pids; do wait $$pid || failed=1; done; test -z "$$failed"
 
 test-molecule: lab-parts ## converge, idempotence and verify of all scenarios
 	$(if $(wildcard molecule/*/molecule.yml),NO_COLOR=1 MOLECULE_GLOB='molecule/*/molecule.yml' sh -c 'molecule destroy -s default && molecule test --all')

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Command line: python -m lab up|status|break|heal|ssh|down|list|prepare."""
+"""Command line: python -m lab up|status|break|heal|save|load|ssh|down|list|prepare."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import sys
 import textwrap
 from pathlib import Path
 
-from lab import faketime, faults, spoil
+from lab import faketime, faults, saved, spoil
 from lab.harvester import crds
 from lab.labs import Lab, labs, prepare
 from lab.objects import write_objects, write_workloads
@@ -57,6 +57,8 @@ def _parser() -> argparse.ArgumentParser:
     broken.add_argument("arguments", nargs="*", metavar="ARGUMENT", help="e.g. peers of partition, process of kill")
     healed = command("heal", "undo partition, slow_line, fill_disk, wrong_token and skew_clock")
     healed.add_argument("host", metavar="HOST")
+    for name, text in (("save", "keep the whole lab as it is now"), ("load", "put a lab back as it was saved")):
+        command(name, text).add_argument("state", nargs="?", default="saved", help="name of what is kept (saved)")
     ssh = command("ssh", "log in on a host, or run a command there")
     ssh.add_argument("host", metavar="HOST")
     ssh.add_argument("remote", nargs=argparse.REMAINDER, metavar="COMMAND")
@@ -120,6 +122,10 @@ def _use(lab: Lab, args: argparse.Namespace) -> int:
         return subprocess.run([*lab.ssh_command(args.host), *args.remote], check=False).returncode
     elif args.command == "heal":
         faults.heal(lab, args.host)
+    elif args.command == "save":
+        saved.save(lab, args.state)
+    elif args.command == "load":
+        saved.put_back(lab, args.state)
     else:
         function = _FAULTS[args.fault]
         try:

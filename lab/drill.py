@@ -90,8 +90,10 @@ def runs(lab: Lab) -> set[Path]:
     return set((ROOT / "recoveries").glob(f"{lab.name}/*"))
 
 
-def started(lab: Lab, name: str, *arguments: str, alone: bool = False) -> subprocess.Popen[str]:
-    """A playbook at work. alone: its output is thrown away, and no signal for the tests reaches it."""
+def started(lab: Lab, name: str, *arguments: str, alone: bool = False, events: bool = False) -> subprocess.Popen[str]:
+    """A playbook at work. alone: its output is thrown away, and no signal for the tests reaches it; events: it is
+    alone, and tells in its output what it does, for a program.
+    """
     programs = Path(sys.executable).parent
     return subprocess.Popen(
         [
@@ -101,6 +103,7 @@ def started(lab: Lab, name: str, *arguments: str, alone: bool = False) -> subpro
         cwd=ROOT,
         env={
             **os.environ,
+            **({"REQUORUM_EVENTS": "1"} if events else {}),
             "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
             "PATH": f"{programs}:{os.environ.get('PATH', '')}",
         },
@@ -108,7 +111,7 @@ def started(lab: Lab, name: str, *arguments: str, alone: bool = False) -> subpro
         stdout=subprocess.DEVNULL if alone else subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        start_new_session=alone,
+        start_new_session=alone or events,
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from lab import faketime, hosts
 from lab.labs import Lab
-from lab.podman import podman
+from lab.podman import mounted, podman
 from lab.progress import LabError, say
 
 _FILL = "/var/lib/rancher/.lab-fill"
@@ -45,12 +45,8 @@ def replace_disk(lab: Lab, host: str) -> None:
 @contextmanager
 def data(lab: Lab, host: str) -> Iterator[Path]:
     """The host's /var/lib/rancher as the controller sees it, also while the host is off."""
-    volume = f"{lab.spec.container(host)}-data"
-    mounted = podman("volume", "mount", volume, timeout=30).ok(f"data of {host}").out.strip()
-    try:
-        yield Path(mounted)
-    finally:
-        podman("volume", "unmount", volume, timeout=30)
+    with mounted(f"{lab.spec.container(host)}-data") as own:
+        yield own
 
 
 @contextmanager

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 
@@ -75,6 +77,27 @@ def execute(container: str, script: str, *, timeout: float = 60, stdin: str | by
     return run(["nsenter", "--target", pid, "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
                 "env", "-i", "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "HOME=/root",
                 "timeout", "-k", "2", str(max(1, int(timeout))), "sh", "-c", script], timeout=timeout + 10, stdin=stdin)
+
+
+@contextmanager
+def mounted(volume: str) -> Iterator[Path]:
+    """What is on a volume, as this machine sees it, also while its host is off."""
+    where = podman("volume", "mount", volume, timeout=30).ok(f"volume {volume}").out.strip()
+    try:
+        yield Path(where)
+    finally:
+        podman("volume", "unmount", volume, timeout=30)
+
+
+def written(container: str) -> Path:
+    """Where a container that does not run has what differs from its image; changed there, it is changed for good."""
+    podman("container", "cleanup", container, timeout=60)  # after a kill its files stay mounted for a moment
+    done = podman("container", "inspect", "--format", "{{.State.Running}} {{.GraphDriver.Data.UpperDir}}", container,
+                  timeout=30).ok(f"container {container}")
+    runs, _, upper = done.out.strip().partition(" ")
+    if runs != "false" or not Path(upper).is_dir():
+        raise LabError(f"{container}: it runs, or podman does not store its files by overlay (podman info)")
+    return Path(upper)
 
 
 def labelled(kind: str, label: str) -> list[str]:

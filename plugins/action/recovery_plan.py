@@ -227,6 +227,7 @@ class ActionModule(NodeAction):
             refused=ask.tokens["refused"],
             rancher=_harvester.rancher(ask.entries),
             machines=list(_machines.by_node(machines)),
+            unfinished=_harvester.braked(ask.entries) or any(map(_turns.unfinished, ask.entries)),
         )
         return case, _rotate.worded(plan, needs, hindering)
 

@@ -28,6 +28,7 @@ Kind = t.Literal[
 ]
 RESETS = ("quorum_lost", "datastore_lost")
 """Cases in which the cluster is made anew from one server."""
+ABOVE = "The fault is above etcd; no recovery of members would help."
 UNLED = "All intact members run and still see no leader: they do not reach each other."
 Need = t.Literal["nothing", "start", "promote", "rejoin", "stays_off"]
 
@@ -268,7 +269,7 @@ def _standing(
             members,
             (
                 Refusal(
-                    "The fault is above etcd; no recovery of members would help.",
+                    ABOVE,
                     _list([s.name for s in servers]),
                     "Read the log of kube-apiserver.",
                 ),

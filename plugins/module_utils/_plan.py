@@ -17,13 +17,14 @@ import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
 from ._catalog import OPENS, Row
-from ._classify import RESETS, Case, Refusal
+from ._classify import ABOVE, RESETS, Case, Refusal
 from ._distro import Distro
 from ._steps import STEPS, WATCHED
 from ._timeline import PHASES
 from ._token_need import Need
 
 NOTHING_ENDS = "There is none: the quorum stands all the time, and what is replaced is kept."
+UNFINISHED = "A run that was stopped has not put everything back."
 NO_RETURN = "The first write by the API server that START brings up. Until then everything can be put back as it was."
 
 
@@ -165,6 +166,7 @@ def make_plan(
     refused: t.Sequence[str] = (),
     rancher: bool = False,
     machines: t.Sequence[str] = (),
+    unfinished: bool = False,
 ) -> Plan:
     """The plan for a case.
 
@@ -177,19 +179,25 @@ def make_plan(
     tokens: what the recovery needs of them. refused: hosts whose node password is not the stored one.
     rancher: Rancher manages the servers, and its planner must stand still meanwhile; its objects are exported first.
     machines: hosts on which virtual machines run.
+    unfinished: a run that was stopped has not put back all that it had changed on the nodes.
     """
     tokens = tokens or Need()
-    if not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
+    closing = unfinished and case.kind in ("healthy", "api_down") and not any(s.alarms for s in case.servers)
+    if closing:  # nobody has to join any more; an API that is not there yet is one that comes up
+        others = tuple(refusal for refusal in case.refusals if refusal.what != ABOVE)
+        case = replace(case, reason=f"{case.reason} {UNFINISHED}", refusals=others)
+    elif not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
         return empty(case, cluster)
     reset = "plain" if method == "plain" else "restore"
-    source = find_source(case, distro)
+    source = None if closing else find_source(case, distro)
     if source is None and renew and case.kind == "quorum_recoverable":  # all are stopped anyway: copy one first
         source = Source(case.base[0].name, True, stop=True)
     refused = [name for name in case.having("rejoin") if name in refused]
     recovery = _Recovery(case, source, agents, reset, chosen, bare, renew, restore, tokens, refused, rancher, machines)
     words = {**tokens.words, "refused": ", ".join(refused)}
-    actions = number(recovery.steps, case, distro, source, chosen, more=words)
-    if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
+    steps = recovery.closing if closing else recovery.steps
+    actions = number(steps, case, distro, source, chosen, more=words)
+    if not closing and not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
         return empty(case, cluster)
     lost, loss = _loss(case, chosen)
     return replace(
@@ -268,7 +276,7 @@ class _Recovery:
             yield from self._reset()
         yield from self._start()
         yield from self._rejoin()
-        yield from self._close()
+        yield from self._close(self.case.having("rejoin", "start", "promote"))
 
     @property
     def _survivor(self) -> str:
@@ -345,10 +353,15 @@ class _Recovery:
         if self.case.having("rejoin", "start", "promote"):
             yield Todo("promote", self._survivor)
 
-    def _close(self) -> t.Iterator[Todo]:
-        """RESYNC and VERIFY."""
+    @property
+    def closing(self) -> t.Iterator[Todo]:
+        """Only the end of a recovery: all servers are voters."""
+        return self._close([server.name for server in self.case.servers if not server.api])
+
+    def _close(self, late: t.Iterable[str]) -> t.Iterator[Todo]:
+        """RESYNC and VERIFY. late: servers whose API is waited for."""
         yield from (Todo("agent", name) for name in self.agents)
-        yield from (Todo("serve", name) for name in self.case.having("rejoin", "start", "promote"))
+        yield from (Todo("serve", name) for name in late)
         yield Todo("settle", self._survivor)
         if self.rancher:
             yield Todo("unbrake", self._survivor)

@@ -50,6 +50,12 @@ def cut_off(entry: JSON) -> bool:
     return any(str(line).startswith("enabled=") for line in entry.get("journal") or ())
 
 
+def unfinished(entry: JSON) -> bool:
+    """Whether a run has left on this server what it takes back at its end."""
+    ours = ("/zz-requorum.yaml", "/zz-requorum.conf")
+    return cut_off(entry) or any(path.endswith(ours) for path in entry.get("files") or ())
+
+
 def anchor_for(case: Case, turn: str) -> str:
     """The best voter besides the one whose turn it is; in a cluster of one, that one."""
     names = [server.name for server in case.base if server.etcd == "voting"]

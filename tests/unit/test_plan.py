@@ -9,9 +9,10 @@ from dataclasses import replace
 
 import pytest
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _turns
 from ansible_collections.requorum.cluster.plugins.module_utils._classify import classify
 from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
-from ansible_collections.requorum.cluster.plugins.module_utils._plan import Plan, make_plan
+from ansible_collections.requorum.cluster.plugins.module_utils._plan import UNFINISHED, Plan, make_plan
 from ansible_collections.requorum.cluster.plugins.module_utils._server import Server
 from tests.unit.cases import damaged, leaderless, learning, of, off, silent, stopped, voting, wiped
 
@@ -125,6 +126,42 @@ def test_nothing_to_do_is_no_action(servers: tuple[Server, ...]) -> None:
     assert made.actions == ()
     assert made.expect_s == 0
     assert made.document()["point_of_no_return"] is None
+
+
+CLOSED = ["9.1 r1 release", "9.2 r2 release", "9.3 r3 release", "9.4 r1 save", "9.5 r1 verify"]
+
+
+@pytest.mark.parametrize(
+    ("last", "actions"),
+    [
+        (voting("r3"), ["8.1 a1 agent", "8.2 r1 settle", *CLOSED]),
+        (voting("r3", api=False), ["8.1 a1 agent", "8.2 r3 serve", "8.3 r1 settle", *CLOSED]),
+        (voting("r3", alarms=frozenset(["NOSPACE"])), []),
+    ],
+    ids=["all is well", "an API comes up", "full"],
+)
+def test_what_a_killed_run_has_left_is_brought_to_its_end(last: Server, actions: list[str]) -> None:
+    case = classify((voting("r1"), voting("r2"), last))
+    made = make_plan(case, DISTROS["rke2"], cluster="prod", agents=("a1",), unfinished=True)
+    assert short(made) == actions
+    assert bool(made.refusals) == (not actions)
+    assert (UNFINISHED in made.reason, made.saver) == (bool(actions), "")
+    assert not make_plan(case, DISTROS["rke2"], cluster="prod", agents=("a1",)).actions
+
+
+@pytest.mark.parametrize(
+    ("left", "unfinished"),
+    [
+        ({}, False),
+        ({"journal": ["moved=/a|/b", "replaced=A"], "files": ["/d/server/db/reset-flag"]}, False),
+        ({"journal": ["moved=/a|/b", "enabled=disabled"]}, True),
+        ({"files": ["/etc/rancher/rke2/config.yaml.d/zz-requorum.yaml"]}, True),
+        ({"files": ["/etc/systemd/system/k3s.service.d/zz-requorum.conf"]}, True),
+        ({"reachable": False, "files": None}, False),
+    ],
+)
+def test_what_tells_of_a_run_that_was_stopped(left: dict[str, object], unfinished: bool) -> None:
+    assert _turns.unfinished({"name": "r1", "reachable": True, **left}) is unfinished
 
 
 @pytest.mark.parametrize(("name", "distro"), ALL)

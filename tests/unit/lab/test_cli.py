@@ -32,6 +32,8 @@ def lab(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ("break --name drill power_off r9", 1, "error: lab drill has no host 'r9'; it has r1 r2 r3 a1"),
     ("break --name drill fill_disk r1", 1, "make the lab with --disk"),
     ("break --name drill put_datastore r1", 1, "nothing saved"),
+    ("load --name drill", 1, "nothing is saved as 'saved'; python -m lab save --name drill saved"),
+    ("save --name drill ../r1", 1, "'../r1': a name of letters, digits, _ and -"),
     ("ssh --name drill r9", 1, "has no host 'r9'"),
     ("break --name drill meteor r1", 2, "invalid choice: 'meteor'"),
     ("up --binary /does/not/exist", 2, "/does/not/exist does not exist"),
