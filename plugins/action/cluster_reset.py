@@ -8,7 +8,7 @@ import os
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers, _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
     JSON,
     PlanAction,
@@ -19,6 +19,7 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
 )
 
 BACK = "Its old datastore lies beside the new one (paths in the report); running the same command again is safe."
+KEPT = "The old datastore was not touched; find out what this program is, then run the same command again."
 
 
 class ActionModule(PlanAction):
@@ -33,8 +34,10 @@ class ActionModule(PlanAction):
             raise RequorumError("The backup is not proved.", "Nothing was reset.")
         me = next(server for server in self.plan["servers"] if server["name"] == self.host)
         seconds = self.timeout("reset", 900)
-        before = set(many(self.script("reset_state", timeout=30).out, "old"))
+        found = self.script("reset_state", timeout=30).out
+        before, had = set(many(found, "old")), "store" in pairs(found)
         restore = source["node_path"] if self.plan["method"] == "restore" else ""
+        _peers.prove(self, _peers.others(self), "Nothing was reset.")
         done = self.script(
             "reset",
             timeout=120,
@@ -42,6 +45,7 @@ class ActionModule(PlanAction):
             STAMP=self.stamp,
             RESTORE=restore,
             REPLACED=me["cluster_id"] or "",
+            LEAST=str(source["revision"] or ""),
             SECONDS_MAX=str(int(seconds)),
         )
         if done.rc != 0:
@@ -69,7 +73,9 @@ class ActionModule(PlanAction):
                 f"{(log or ['no log'])[-1]}",
                 BACK,
             )
-        return self._observe(moved, "flag" in unit)
+        if restore and had and "attached" not in done.out and not any("/etcd-old-" in path for path in moved):
+            raise RequorumError(f"{self.host}: the reset says success, but it has not replaced the datastore.", KEPT)
+        return self._observe(moved, "flag" in unit, source["revision"] or 0)
 
     def _token(self, source: JSON) -> str:
         """Through stdin only, and only where the node's own does not open what is restored."""
@@ -79,8 +85,10 @@ class ActionModule(PlanAction):
             return ""
         return _shelf.opening(self.settings, self.run_dir, keys, (self.plan["snapshot"] or {}).get("name", ""))
 
-    def _observe(self, moved: list[str], flag: bool) -> str:
-        """Exit code and message are not believed: the datastore on disk must have exactly one member."""
+    def _observe(self, moved: list[str], flag: bool, revision: int) -> str:
+        """Exit code and message are not believed: the datastore on disk must have exactly one member, and what was
+        restored.
+        """
         path = self.must("db", "the new datastore was not found", BACK, timeout=30)
         try:
             store = _bbolt.drive(_datastore.summary(int(path["bytes"])), _node.read_many(self.node, path["path"]))
@@ -92,6 +100,12 @@ class ActionModule(PlanAction):
                 + ("" if flag else " and there is no reset-flag")
                 + ".",
                 BACK,
+            )
+        if store.revision < revision:
+            raise RequorumError(
+                f"{self.host}: the reset says success, but the datastore is at revision {store.revision} instead of "
+                f"{revision} or more: it has made an empty cluster.",
+                f"Do not start it. {BACK}",
             )
         kept = ", ".join(moved) or "nothing was moved"
         return f"one member ({store.members[0].name}), revision {store.revision}; kept: {kept}"

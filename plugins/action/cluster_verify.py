@@ -11,6 +11,7 @@ import typing as t
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _check, _kubernetes, _state, _verify, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, write
 
 
@@ -31,6 +32,7 @@ class ActionModule(PlanAction):
             saved=load(self.run_dir, "after.json", {}),
         )
         write(os.path.join(self.run_dir, "checks.json"), [_told(check) for check in checks])
+        _peers.must_stay_off(self)
         wrong = [f"{check.name}: {check.observed} (wanted {check.wanted})" for check in checks if not check.ok]
         if wrong:
             raise RequorumError(

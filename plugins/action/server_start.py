@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _classify
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
 
 
@@ -14,6 +15,8 @@ class ActionModule(PlanAction):
     VERBS = ("start",)
 
     def do_start(self) -> str:
+        if self.plan["purpose"] == "recover":
+            _peers.prove(self, _peers.strangers(self), f"{self.host} was not started.")
         self.must(
             "start",
             "the server could not be started",
@@ -28,9 +31,10 @@ class ActionModule(PlanAction):
     def _alone(self) -> bool:
         """Whether it must not ask the server that its configuration names.
 
-        No other runs after a reset. While CAs are replaced, another one may have the old ones on its disk yet, and a
-        start takes what it is told there for the datastore's.
+        No other runs after a reset, or where it is the only member. While CAs are replaced, another one may have the
+        old ones on its disk yet, and a start takes what it is told there for the datastore's.
         """
         mine = {a["verb"] for a in self.plan["actions"] if a["node"] == self.host and a["turn"]}
         swapped = self.plan["purpose"] == "rotate_ca" or "restore" in mine
-        return self.plan["case"] in _classify.RESETS or swapped
+        sole = self.plan["case"] == "quorum_recoverable" and len(self.plan["members"]) == 1
+        return self.plan["case"] in _classify.RESETS or sole or swapped

@@ -83,6 +83,8 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
                 ),
             ),
         )
+    if resetting := [server.name for server in servers if server.resetting]:
+        return _resetting(resetting)
     holders = [server for server in servers if server.store == "intact" and server.cluster_id]
     clusters = {server.cluster_id for server in holders}
     leading = {server.cluster_id for server in holders if server.etcd in ("voting", "learning")}
@@ -107,14 +109,25 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
     return _fallen(servers, base, members, refusals, named=survivor)
 
 
+def _resetting(names: t.Sequence[str]) -> Case:
+    """What lies on the disk meanwhile is no state to judge by."""
+    what = f"The reset that an earlier run began on {_list(names)} still goes on."
+    hint = "It ends by itself (requorum_timeouts.reset, 900 s). Run the same command again then: it goes on from there."
+    return Case("unknown", what, refusals=(Refusal(what, _list(names), hint),))
+
+
 def _of_its_own(server: Server, servers: t.Sequence[Server]) -> Server:
     """A cluster that was made anew on the first server of the old one has the old ID: etcd makes IDs of peer URLs. It
     is known by its list: only itself, while others list it under the name that it had before. Where they run, they
-    bring its etcd down, since their term is higher, and their quorum is the old one's.
+    bring its etcd down, since their term is higher, and their quorum is the old one's. While it leads and they do not,
+    nobody takes them for it.
     """
-    alone = len(server.members) == 1 and server.members[0].id == server.member_id and server.etcd != "voting"
-    known = {m.name for other in servers if len(other.members) > 1 for m in other.members if m.id == server.member_id}
+    alone = len(server.members) == 1 and server.members[0].id == server.member_id
+    old = [o for o in servers if len(o.members) > 1 and any(m.id == server.member_id for m in o.members)]
+    known = {m.name for other in old for m in other.members if m.id == server.member_id}
     if not alone or not known - {"", server.members[0].name}:
+        return server
+    if server.etcd == "voting" and not any(other.etcd == "voting" for other in old):
         return server
     return replace(server, cluster_id=f"{server.cluster_id}, made anew as {server.members[0].name},")
 

@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""What other hosts may answer before a reset."""
+"""What other hosts may answer where a cluster is made anew."""
 
 from __future__ import annotations
 
@@ -25,14 +25,9 @@ def judge(
     peers: t.Sequence[JSON], powered_off: t.Collection[str], asked: t.Sequence[tuple[str, int]], out: str
 ) -> list[str]:
     """Sentences about peers that are not proved away; none = go on. A question without an answer counts against it."""
-    answers = {
-        (words[0], int(words[1])): words[2] for words in (line.split() for line in out.split("\n")) if len(words) == 3
-    }
     faults = []
-    for peer in peers:
-        mine = {port: answers.get((address, port), "unknown") for address, port in asked if address == peer["address"]}
-        serving = {port: said for port, said in mine.items() if port != SSH}
-        open_ports = [str(port) for port, said in serving.items() if said == "open"]
+    for peer, mine in _answers(peers, asked, out):
+        open_ports = [str(port) for port, said in mine.items() if port != SSH and said == "open"]
         silent_tool = [str(port) for port, said in mine.items() if said not in ("open", "refused", "silent")]
         if open_ports:
             faults.append(f"{peer['name']} ({peer['address']}) still answers on port {', '.join(open_ports)}.")
@@ -43,3 +38,31 @@ def judge(
                 f"{peer['name']} is named in requorum_powered_off, but the host at {peer['address']} answers."
             )
     return faults
+
+
+def serving(peers: t.Sequence[JSON], asked: t.Sequence[tuple[str, int]], out: str) -> list[str]:
+    """Sentences about peers that were off and serve again. One that could not be asked is none of them: nothing is
+    begun because of it.
+    """
+    found = []
+    for peer, mine in _answers(peers, asked, out):
+        ports = [str(port) for port, said in mine.items() if said == "open"]
+        if ports:
+            found.append(f"{peer['name']} ({peer['address']}) is on again and answers on port {', '.join(ports)}.")
+    return found
+
+
+def silent(peers: t.Sequence[JSON], asked: t.Sequence[tuple[str, int]], out: str) -> list[str]:
+    """Names of those that say nothing at all, on no port."""
+    return [str(peer["name"]) for peer, mine in _answers(peers, asked, out) if set(mine.values()) == {"silent"}]
+
+
+def _answers(
+    peers: t.Sequence[JSON], asked: t.Sequence[tuple[str, int]], out: str
+) -> t.Iterator[tuple[JSON, dict[int, str]]]:
+    """Each peer with its ports; `unknown` where nothing was answered."""
+    answers = {
+        (words[0], int(words[1])): words[2] for words in (line.split() for line in out.split("\n")) if len(words) == 3
+    }
+    for peer in peers:
+        yield peer, {port: answers.get((at, port), "unknown") for at, port in asked if at == peer["address"]}

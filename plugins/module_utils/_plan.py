@@ -291,7 +291,15 @@ class _Recovery:
         """The server that is stopped before anything else, so that it can be copied."""
         return self.source.node if self.source and self.source.stop else ""
 
+    @property
+    def _old(self) -> list[str]:
+        """Servers that run with the datastore from before a reset, and of which the present cluster knows nothing."""
+        listed, joiners = {member.id for member in self.case.members}, self.case.having("rejoin")
+        mine = [s for s in self.case.servers if s.name in joiners and s.store == "intact" and s.etcd != "stopped"]
+        return [server.name for server in mine if server.member_id not in listed]
+
     def _backup(self) -> t.Iterator[Todo]:
+        yield from (Todo("stop the old", name) for name in self._old)
         if self._stopped:
             yield Todo("stop to copy", self._stopped)
         if self.source:  # without one, intact members run without a leader: starting the others changes nothing on disk
@@ -307,7 +315,7 @@ class _Recovery:
 
     def _fence(self) -> t.Iterator[Todo]:
         joiners = self.case.having("rejoin")
-        yield from (Todo("fence", name) for name in joiners)
+        yield from (Todo("fence", name) for name in joiners if name not in self._old)
         broken = [name for name in self.case.having("start") if name in self.renew or name in self.restore]
         yield from (Todo("stop to renew", name) for name in broken if name != self._stopped)
         if not self._lost:

@@ -76,6 +76,8 @@ class Server:
     """The server's unit is active or activating; etcd of RKE2 goes on when it is not."""
     replaced: frozenset[str] = field(default_factory=frozenset)
     """Cluster IDs that a recovery has replaced, from this node's journal."""
+    resetting: bool = False
+    """A reset that an earlier run began goes on by itself."""
     free: int = 0
     store_bytes: int = 0
     skew: float = 0.0
@@ -109,6 +111,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
     wal = (store or {}).get("wal") or {} if at is summary else {}
     health = etcd.get("health") or {}
     running = _etcd(entry, status, health)
+    lacking = _lacking(entry.get("journal") or (), at.get("revision"), members)
     listed = next((m.address for m in members if m.id == identity.get("member_id")), "")
     own = str(program.get("node_ip") or "").split(",")[0]
     moved = running in ("stopped", "unknown") and _elsewhere(listed, own, entry.get("addresses") or ())
@@ -121,8 +124,8 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         powered_off=name in powered_off,
         node=program.get("node_name") or entry.get("hostname") or "",
         etcd=running,
-        store=_store(store, status, health),
-        fault=(store or {}).get("fault") or "",
+        store="damaged" if lacking else _store(store, status, health),
+        fault=(store or {}).get("fault") or lacking,
         cluster_id=identity.get("cluster_id"),
         member_id=identity.get("member_id"),
         members=members,
@@ -140,10 +143,21 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         replaced=frozenset(
             line.split("=", 1)[1] for line in entry.get("journal") or () if line.startswith("replaced=")
         ),
+        resetting=bool(entry.get("reset")),
         free=(entry.get("disk") or {}).get("free") or 0,
         store_bytes=(store or {}).get("bytes") or 0,
         skew=entry.get("clock_skew") or 0.0,
     )
+
+
+def _lacking(journal: t.Iterable[str], revision: int | None, members: t.Sequence[Member]) -> str:
+    """A datastore that was made anew must be as far as what its reset was to restore, else that has failed half-way, or
+    has made an empty cluster; the journal tells until the recovery has come to its end.
+    """
+    least = [int(line.split("=", 1)[1]) for line in journal if line.startswith("least=")]
+    if not least or len(members) != 1 or revision is None or revision >= least[-1]:
+        return ""
+    return f"a reset that failed has left it at revision {revision}, and was to restore revision {least[-1]}"
 
 
 def _elsewhere(listed: str, own: str, addresses: t.Sequence[str]) -> bool:

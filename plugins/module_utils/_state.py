@@ -101,6 +101,7 @@ def _readings(blocks: Blocks) -> JSON:
         "listeners": _listeners(blocks.text("listeners")),
         "mounts": _lines(blocks.text("mounts")),
         "system_agent": blocks.pairs("system_agent") or None,
+        "reset": blocks.pairs("reset").get("SubState") == "running" if "reset" in blocks.blocks else None,
         "disk": _disk(blocks.text("disk")),
         "inodes": _inodes(blocks.text("inodes")),
         "places": _places(blocks.text("places")) if "places" in blocks.blocks else None,

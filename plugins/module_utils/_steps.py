@@ -21,6 +21,14 @@ STEPS = {
     **_steps_turns.STEPS,
     **_steps_tokens.STEPS,
     "stop to copy": Step(3, "fence", TAKE_AWAY, "its datastore is copied while nothing writes to it", 3, BACK_ON),
+    "stop the old": Step(
+        3,
+        "fence",
+        TAKE_AWAY,
+        "it runs with the data from before a reset: under the same cluster ID it brings down the etcd that is saved",
+        3,
+        BACK_ON,
+    ),
     "snapshot": Step(
         3,
         "snapshot",

@@ -10,17 +10,20 @@ version_added: 0.1.0
 author: Requorum contributors
 description:
   - Verb V(reset). Runs the distribution's own C(server --cluster-reset), with the proved snapshot or in place, as the
-    transient systemd unit C(requorum-reset). It has the service's SELinux domain and survives a lost connection; a
-    second run attaches to it.
+    transient systemd unit C(requorum-reset). It has the service's SELinux domain and survives a lost connection. While
+    it runs, every plan is refused.
   - The configuration of that one run lies in C(/run/requorum/reset.yaml) and C(reset.yaml.d) (0600, in memory). It is
     the one of the files without C(server), C(cluster-init), logging and S3 settings, and holds the token in force, so
     that this run needs none on its command line. Settings on the command line of the server's unit are handed on, with
     the same ones left out.
-  - Success is three things together. The unit ended with 0, its log has the success line, and the datastore on disk has
-    exactly one member beside a reset-flag.
-  - It refuses to begin when the backup is not proved, when etcd still runs, when there is no datastore (the program
-    would "succeed" and make an empty cluster), when no token is found, or when a configuration file is written in
-    braces or indented as a whole, so that settings cannot be taken out of it line by line.
+  - Success is several things together. The unit ended with 0, its log has the success line, the datastore was replaced,
+    and the one on disk has exactly one member beside a reset-flag and is at least at the revision of what was restored.
+    Until the end of the recovery that revision stands in the journal of the node, C(least=REVISION), and a datastore
+    that is behind it counts as damaged.
+  - It refuses to begin when another server answers, when the backup is not proved, when etcd still runs, when there is
+    no datastore (the program would "succeed" and make an empty cluster), when no token is found, or when a
+    configuration file is written in braces or indented as a whole, so that settings cannot be taken out of it line by
+    line.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action

@@ -14,6 +14,7 @@ description:
   - A port is open when a TCP connection to it is made, whatever is then said on it.
   - The action fails when one of the first four is open, when a port could not be looked at, and when a server that is
     named as powered off gives any sign of life, a refused connection included.
+  - M(requorum.cluster.cluster_reset) and M(requorum.cluster.server_start) look again right before they begin.
 extends_documentation_fragment:
   - requorum.cluster._attributes
   - requorum.cluster._plan_action

@@ -193,6 +193,9 @@ requorum_node:
       description: Certificates below C(server/tls), with C(path), C(subject), C(ends) (Unix seconds) and C(sha256).
       type: list
       elements: dict
+    reset:
+      description: Whether a reset that a recovery began goes on here.
+      type: bool
     journal:
       description: What earlier recoveries noted on this node.
       type: list

@@ -11,8 +11,11 @@ author: Requorum contributors
 description:
   - Verb V(start). Starts the server's unit without waiting for systemd, which has no limit for it, and goes on as soon
     as the supervisor answers C(/ping). From then on other servers can join.
-  - After a reset, and where a server takes CAs from its datastore, a C(server) in the configuration is overridden by
-    C(config.yaml.d/zz-requorum.yaml), and one on the unit's command line by the systemd drop-in C(zz-requorum.conf).
+  - In a recovery it looks first whether a server answers of which the datastore knows nothing, as
+    M(requorum.cluster.fence_proof) does, and refuses to begin beside it.
+  - After a reset, where a server is the only member, and where it takes CAs from its datastore, a C(server) in the
+    configuration is overridden by C(config.yaml.d/zz-requorum.yaml), and one on the unit's command line by the systemd
+    drop-in C(zz-requorum.conf).
     The server then asks no other one, which may have other CAs on its disk.
     M(requorum.cluster.node_release) takes both away.
   - After a reset, the first write by the API server that comes up is the point of no return.

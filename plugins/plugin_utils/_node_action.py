@@ -37,10 +37,12 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _wait,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _stream
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers, _stream
 
 JSON = dict[str, t.Any]
 CHUNK, SMALL = 4 << 20, 1 << 16
+PEERS_EVERY = 15.0
+"""Seconds of a wait after which it is seen that servers that are off stay off."""
 SETTINGS = (
     "requorum_distro",
     "requorum_data_dir",
@@ -338,6 +340,21 @@ class PlanAction(NodeAction):
             entry = {**action, **times, "result": outcome}
             append(os.path.join(self.run_dir, "actions.jsonl"), entry)
             yield entry
+
+    def wait(
+        self, what: str, probe: t.Callable[[], tuple[bool, str]], *, seconds: float, hint: str | t.Callable[[], str]
+    ) -> str:
+        """The same, and given up at once where a server that was off comes back with its old datastore meanwhile."""
+        looked = time.monotonic()
+
+        def watched() -> tuple[bool, str]:
+            nonlocal looked
+            if time.monotonic() - looked >= PEERS_EVERY and self.host == self.plan["survivor"]:
+                _peers.must_stay_off(self)
+                looked = time.monotonic()
+            return probe()
+
+        return super().wait(what, watched, seconds=seconds, hint=hint)
 
     def until_ping(self, hint: str) -> str:
         """Wait until the supervisor of this server, which was just started, answers."""

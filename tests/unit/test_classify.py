@@ -192,6 +192,11 @@ STATES = (
           "member_lost", "r1", "nothing rejoin rejoin"),
     State("old peers run again and have brought the new cluster of the same ID down",
           (stopped("r1", **ANEW, replaced=frozenset("A")), voting("r2"), voting("r3")), "split_brain", refused=True),
+    State("old peers run again under the same ID, and both lead yet",
+          (voting("r1", **ANEW, replaced=frozenset("A")), voting("r2"), voting("r3")),
+          "member_lost", "r1", "nothing rejoin rejoin"),
+    State("the same, reset by hand and both lead", (voting("r1", **ANEW), voting("r2"), voting("r3")),
+          "split_brain", refused=True),
     State("the same, they are stopped",
           (stopped("r1", **ANEW, replaced=frozenset("A")), stopped("r2"), stopped("r3")),
           "quorum_recoverable", "r1", "start rejoin rejoin"),
@@ -233,6 +238,11 @@ STATES = (
           (stopped("r1"), stopped("r2", cluster_id="B"), stopped("r3", cluster_id="C")), "split_brain", refused=True),
     State("two servers hold the same member: a copied disk", (stopped("r1"), stopped("r2", member_id="m1"), off("r3")),
           "unknown", refused=True),
+    # --- a reset that goes on, or has failed half-way
+    State("a reset goes on", (voting("r1", members=ONE, resetting=True), wiped("r2"), off("r3")),
+          "unknown", refused=True),
+    State("a reset has made an empty cluster", (damaged("r1", **{**EMPTY, "fault": "a reset"}), wiped("r2"), off("r3")),
+          "datastore_lost", refused=True),
     # --- nothing to go on with
     State("nobody answers", (silent("r1"), silent("r2"), silent("r3")), "unknown", refused=True),
     State("all are off", (off("r1"), off("r2"), off("r3")), "unknown", refused=True),

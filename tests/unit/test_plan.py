@@ -252,6 +252,17 @@ def test_expected_time_adds_phases_and_not_nodes() -> None:
     assert made.expect_s == sum(longest.values())
 
 
+def test_old_peers_that_run_are_fenced_before_anything_is_saved() -> None:
+    """Under the same cluster ID they would bring the etcd down of which the snapshot is taken."""
+    new = {"members": of("r1"), "replaced": frozenset("A")}
+    case = classify((voting("r1", **new), leaderless("r2"), stopped("r3")))
+    made = make_plan(case, DISTROS["rke2"], cluster="prod", agents=[])
+    fences = [(action.phase, action.node) for action in made.actions if action.verb == "fence"]
+    assert case.kind == "member_lost" and fences == [(3, "r2"), (4, "r3")]
+    assert made.actions[0].node == "r2"
+    assert not [a for a in plan("drill").actions if a.verb == "fence" and a.phase == 3 and a.node != "r1"]
+
+
 def test_way_back_and_loss_are_said() -> None:
     restore, plain = plan("drill"), plan("drill", method="plain")
     assert (restore.method, plain.method, plan("one stopped").method) == ("restore", "plain", "none")

@@ -203,6 +203,32 @@ def test_quorum_lost_while_the_survivor_went_on() -> None:
     assert (seen.etcd, seen.store, seen.gateway, seen.api) == ("leaderless", "intact", True, False)
 
 
+@pytest.mark.parametrize(
+    ("journal", "members", "store"),
+    [
+        (["replaced=A", "least=1500"], 1, "damaged"),
+        (["replaced=A", "least=1400"], 1, "intact"),
+        (["replaced=A", "least=1500", "least=1400"], 1, "intact"),
+        (["replaced=A"], 1, "intact"),
+        (["replaced=A", "least=1500"], 3, "intact"),
+    ],
+    ids=["empty", "restored", "tried again from an older one", "closed", "not replaced yet"],
+)
+def test_what_a_reset_that_failed_has_left(journal: list[str], members: int, store: str) -> None:
+    """Revision 1473 of an etcd that runs: it may be an empty cluster, whoever has started it."""
+    entry = read(text("quorum-lost")) | {"journal": journal}
+    entry["etcd"]["members"] = entry["etcd"]["members"][:members]
+    seen = _server.view(entry)
+    assert (seen.store, "was to restore revision 1500" in seen.fault) == (store, store == "damaged")
+
+
+@pytest.mark.parametrize(("state", "resetting"), [("running", True), ("exited", False), ("dead", False), ("", False)])
+def test_a_reset_that_goes_on(state: str, resetting: bool) -> None:
+    out = text("healthy").replace("@@ processes", f"@@ reset 0\n ActiveState=x\n SubState={state}\n@@ processes")
+    assert view(out).resetting == resetting
+    assert not view(text("healthy")).resetting
+
+
 def read_from_disk(entry: dict[str, Any], name: str, shell: str = "/bin/sh") -> None:
     """The datastore of a real server after a power loss, as if it lay on this node."""
     etcd = unpacked() / name / "etcd/member"

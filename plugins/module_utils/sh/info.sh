@@ -267,6 +267,7 @@ block program program
 block unit unit "$UNIT"
 block agent unit "$AGENT"
 block system_agent unit rancher-system-agent
+block reset unit requorum-reset
 block processes processes
 block listeners listeners
 block mounts mounts

@@ -27,7 +27,10 @@ case $(sed -n 's/^braked=//p' "$HOME_DIR/journal" 2>/dev/null) in
   *enabled*) timeout 30 systemctl enable --now --no-block rancher-system-agent >/dev/null 2>&1 || die "rancher-system-agent does not start" ;;
   *active*) timeout 30 systemctl start --no-block rancher-system-agent || die "rancher-system-agent does not start" ;;
 esac
+# Of a reset whose run was cut off.
+[ "$(systemctl show requorum-reset -p SubState --value 2>/dev/null)" = running ] || systemctl stop requorum-reset >/dev/null 2>&1
+rm -f /run/requorum/reset.yaml /run/requorum/reset.yaml.d/*.yaml
 if [ -f "$HOME_DIR/journal" ]; then
-  sed '/^enabled=/d; /^braked=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" && mv "$HOME_DIR/journal" "$HOME_DIR/$STAMP/journal"
+  sed '/^enabled=/d; /^braked=/d; /^least=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" && mv "$HOME_DIR/journal" "$HOME_DIR/$STAMP/journal"
 fi
 printf 'enabled=%s\n' "$(systemctl show "$UNIT" -p UnitFileState --value)"

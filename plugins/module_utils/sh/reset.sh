@@ -1,14 +1,17 @@
 # Starts the reset as a transient unit, which has the service's own SELinux domain and survives a lost connection; a second
-# run finds it. Set by the caller: STAMP, RESTORE (absolute path or empty), REPLACED (cluster ID that ends here), SECONDS_MAX.
+# run finds it. Set by the caller: STAMP, RESTORE (absolute path or empty), REPLACED (cluster ID that ends here), SECONDS_MAX,
+# LEAST (revision that the new datastore must have, or empty).
 # stdin: the token, where this host has none or another one.
 find_distro || die "neither rke2 nor k3s is installed here"
 umask 077
 note() { grep -qxF "$1" "$HOME_DIR/journal" 2>/dev/null || printf '%s\n' "$1" >>"$HOME_DIR/journal"; }
-state=$(systemctl show requorum-reset -p ActiveState --value 2>/dev/null)
-if [ "$state" = active ] || [ "$state" = activating ]; then
-  echo attached
-  exit 0
-fi
+case $(systemctl show requorum-reset -p ActiveState -p SubState --value 2>/dev/null | paste -s -d ,) in
+  *exited) systemctl stop requorum-reset >/dev/null 2>&1 ;; # of a run that was cut off: its end says nothing about this one
+  active,* | activating,*)
+    echo attached
+    exit 0
+    ;;
+esac
 etcd_runs && die "etcd still runs here; nothing is reset beside it"
 if [ -z "$RESTORE" ]; then
   [ -s "$DB/etcd/member/snap/db" ] && [ -d "$DB/etcd/member/wal" ] || die "$DB/etcd holds no datastore: a reset would make an empty cluster"
@@ -50,6 +53,7 @@ if [ -f "$DB/etcd/tombstone" ]; then
   mv "$DB/etcd/tombstone" "$HOME_DIR/$STAMP/tombstone" || die "the tombstone cannot be moved aside"
 fi
 [ -n "$REPLACED" ] && note "replaced=$REPLACED"
+[ -n "$LEAST" ] && printf 'least=%s\n' "$LEAST" >>"$HOME_DIR/journal"
 if [ -z "$RESTORE" ]; then
   cp -a "$DB/etcd" "$DB/etcd-requorum-$STAMP" || die "the datastore cannot be copied"
   note "moved=$DB/etcd|$DB/etcd-requorum-$STAMP"

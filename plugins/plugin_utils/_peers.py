@@ -1,0 +1,70 @@
+# GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+# PRIVATE to the collection: it may change at any time.
+"""Other servers, as the one that acts sees them on the network: none may run beside a cluster that is made anew."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _classify, _fence, _look, _node, _server
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+
+if t.TYPE_CHECKING:
+    from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+
+Peers = t.Sequence[t.Mapping[str, t.Any]]
+STOP = (
+    "Stop its unit and its etcd, or cut its power. Then run the same command again, without it in "
+    "requorum_powered_off: it is fenced and joins, and its old datastore is kept."
+)
+
+
+def prove(action: PlanAction, peers: Peers, meanwhile: str) -> str:
+    """RequorumError where one of them answers, or nobody could look. meanwhile: what was not done."""
+    asked = _fence.targets(peers, action.plan["distro"])
+    done = _knock(action, asked) if asked else _node.Done(0, "", "")
+    if done.rc != 0:
+        raise RequorumError(
+            f"{action.host} could not look at its peers: {done.why}.", f"{meanwhile} Run the same command again."
+        )
+    named = action.plan["powered_off"]
+    if found := _fence.judge(peers, named, asked, done.out):
+        leave = ", or take it out of requorum_powered_off if it may stay on" if named else ""
+        raise RequorumError(
+            " ".join(found), f"Cut its power or its network{leave}; then run the same command again. {meanwhile}"
+        )
+    return f"{len(asked)} ports of {', '.join(server['name'] for server in peers) or 'no peer'} are closed"
+
+
+def others(action: PlanAction) -> Peers:
+    """All servers but this one."""
+    return [server for server in action.plan["servers"] if server["name"] != action.host]
+
+
+def strangers(action: PlanAction) -> Peers:
+    """Other servers of which the cluster's datastore knows nothing; after a reset these are all others."""
+    if action.plan["case"] in _classify.RESETS:
+        return others(action)
+    members = [_server.Member(**member) for member in action.plan["members"]]
+    return [s for s in others(action) if not _look.members_of(members, action.plan["servers"], s["name"])]
+
+
+def must_stay_off(action: PlanAction) -> None:
+    """RequorumError where a stranger that this plan leaves alone, because it is off, serves again."""
+    off = [server for server in strangers(action) if server["need"] == "stays_off" and server["address"]]
+    asked = [(address, port) for address, port in _fence.targets(off, action.plan["distro"]) if port != _fence.SSH]
+    if asked and (found := _fence.serving(off, asked, _knock(action, asked).out)):
+        raise RequorumError(" ".join(found), STOP)
+
+
+def silent(action: PlanAction) -> list[str]:
+    """Names of other servers that give no sign of life; one that could not be asked is none of them."""
+    peers = [server for server in others(action) if server["address"]]
+    asked = [(server["address"], port) for server in peers for port in (2380, _fence.SSH)]
+    return _fence.silent(peers, asked, _knock(action, asked).out) if asked else []
+
+
+def _knock(action: PlanAction, asked: t.Sequence[tuple[str, int]]) -> _node.Done:
+    """One round trip."""
+    return action.script("prove", timeout=60, TARGETS="\n".join(f"{address} {port}" for address, port in asked))
