@@ -110,6 +110,8 @@ def test_a_second_run_is_refused_and_has_touched_nothing(cluster: Cluster) -> No
         RequorumError, match=r"Another run works .* heard \d+ s ago on s1: recover.yml number 1 \(locked\)"
     ):
         second.act()
+    [refusal] = json.loads((Path(second._task.args["run_dir"]) / "plan.json").read_text())["refusals"]
+    assert refusal["what"].endswith(" recover.yml number 1 (locked).") and refusal["where"].startswith("s1, ")
     assert cluster.calls[len(HOSTS) :] == ["take s1"] and cluster.held == held
     free(second)
     assert cluster.held == held
