@@ -337,14 +337,14 @@ def test_a_lost_lock_fails_an_action_at_once_and_not_a_script_of_a_run_without()
     action = Action(str(_node.LOST))
     assert action.node.run("true").rc == _node.LOST
     action.locked = {"id": "abc", "nodes": ["s1"]}
-    with pytest.raises(RequorumError, match="s1: another run has taken over the lock of the cluster"):
+    with pytest.raises(RequorumError, match="s1: this run no longer has the lock of the cluster"):
         action.node.run("true")
 
 
 def test_an_action_of_a_plan_works_under_the_lock_of_its_run(tmp_path: Path) -> None:
     _node_action.write(str(tmp_path / _lock.FILE), {"id": "abc", "nodes": ["s1"], "tried": ["s1"]})
     todo = {"id": "4.1", "phase": 4, "node": "s1", "verb": "work", "what": "it works", "turn": "", "expect_s": 1}
-    for answer, result in (("0", "worked"), (str(_node.LOST), "failed: s1: another run has taken over the lock")):
+    for answer, result in (("0", "worked"), (str(_node.LOST), "failed: s1: this run no longer has the lock")):
         action = Action(answer)
         action.turn, action._connection = "s1", None
         plan = {"actions": [todo], "phases": ["WORK"] * 9}
