@@ -9,7 +9,7 @@ import typing as t
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleError
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _classify, _lock, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
@@ -122,7 +122,7 @@ class ActionModule(NodeAction):
                 return Answer(name, "", None, "it is not in the inventory")
             try:
                 done = action.script("lock", stdin=text.encode(), timeout=30, DO=do, **given)
-            except (AnsibleConnectionFailure, RequorumError) as error:
+            except (AnsibleError, RequorumError) as error:
                 done = _node.Done(1, "", " ".join(str(error).split())[-200:])
             told = pairs(done.out)
             state = told.get("lock", "") if done.rc == 0 else ""
