@@ -7,11 +7,11 @@ from __future__ import annotations
 import os
 import typing as t
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
-from ansible.errors import AnsibleConnectionFailure
+from ansible.errors import AnsibleError
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _lock, _node
+from ansible_collections.requorum.cluster.plugins.module_utils import _classify, _lock, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside, _holder, _inspected
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
@@ -73,12 +73,16 @@ class ActionModule(NodeAction):
         if others or not taken:
             self._on([answer.node for answer in answers if answer.state != "other"], "back", given)
             self._keep(me["id"], [], [])
-            refusals = [str(_lock.refusal(one, limit)) for one in _lock.latest(others)]
-            why = [f"{answer.node}: {answer.why}" for answer in answers if answer.why]
-            raise RequorumError(
-                " ".join(refusals) or f"The lock of the cluster could not be kept on any node: {'; '.join(why)}.",
-                "Nothing was changed.",
+            why = "; ".join(f"{answer.node}: {answer.why}" for answer in answers if answer.why)
+            nobody = _classify.Refusal(
+                f"The lock of the cluster could not be kept on any node: {why}.",
+                _lock.PATH,
+                "Put that right on one node.",
             )
+            refusals = [_lock.refusal(one, limit) for one in _lock.latest(others)] or [nobody]
+            plan["refusals"] = [asdict(refusal) for refusal in refusals]
+            write(os.path.join(self.run_dir, "plan.json"), plan)  # for the report
+            raise RequorumError(" ".join(map(str, refusals)), "Nothing was changed.")
         self._keep(me["id"], taken, [answer.node for answer in answers])
         over = _lock.latest(answer.other for answer in answers if answer.other)
         for one in over:
@@ -118,7 +122,7 @@ class ActionModule(NodeAction):
                 return Answer(name, "", None, "it is not in the inventory")
             try:
                 done = action.script("lock", stdin=text.encode(), timeout=30, DO=do, **given)
-            except (AnsibleConnectionFailure, RequorumError) as error:
+            except (AnsibleError, RequorumError) as error:
                 done = _node.Done(1, "", " ".join(str(error).split())[-200:])
             told = pairs(done.out)
             state = told.get("lock", "") if done.rc == 0 else ""

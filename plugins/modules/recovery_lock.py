@@ -13,7 +13,7 @@ description:
     process, start and command of this run. The first of them is asked alone, so that of two runs that begin at the same
     instant exactly one goes on; then all others side by side.
   - Fails where another run holds it, with who that is, since when, and when it was heard last. What was taken until
-    then is given back.
+    then is given back, and the refusal stands in C(plan.json), for the report.
   - Every script of the run, and every file that it copies, renews the time of that file on its node; this is the
     heartbeat, by the clock of the node. A lock that was not renewed anywhere for C(requorum_timeouts.lock) seconds
     (600) is taken over with a warning; one of a process of this machine that has ended, at once. Its text is moved to

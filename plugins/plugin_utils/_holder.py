@@ -35,9 +35,10 @@ def place() -> str:
 
 
 def began(pid: str) -> str:
-    """When a process began, in ticks since the boot: a later one with its number has another. Empty: there is none."""
+    """When a process began, in ticks since the boot: a later one with its number has another. Empty: none lives."""
     try:
-        return Path(f"/proc/{int(pid)}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()[19]
+        fields = Path(f"/proc/{int(pid)}/stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        return "" if fields[0] in "ZX" else fields[19]  # its parent has not heard of its end yet
     except (OSError, ValueError, IndexError):
         return ""
 

@@ -80,8 +80,8 @@ class ConnectionNode:
         done = _node.result(mark, answer["stdout"], answer["stderr"])
         if lock and done.rc == _node.LOST:
             raise RequorumError(
-                f"{self._action.host}: another run has taken over the lock of the cluster; this one does nothing more.",
-                f"Look who works on it: {_lock.PATH} on the nodes.",
+                f"{self._action.host}: this run no longer has the lock of the cluster, and does nothing more.",
+                f"Another run took it over, or it is gone. Look who works there: {_lock.PATH} on the nodes.",
             )
         return done
 

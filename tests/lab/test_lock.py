@@ -40,9 +40,9 @@ def test_one_recovery_at_a_time(k3s: Lab) -> None:
         lab.sh(host, f"touch -d '-20 minutes' {LOCK}").ok(f"old lock on {host}")
     with ThreadPoolExecutor() as pool:
         runs = list(pool.map(lambda _number: story.command(lab, "recover", "--confirm", lab.name), range(2)))
-    [(_code, won, told), (code, _report, refused)] = sorted(runs, key=lambda run: run[0])
-    assert _code == 0 and code == 5, told + refused
-    assert won["verdict"]["outcome"] == "recovered"
+    [(done, won, told), (code, lost, refused)] = sorted(runs, key=lambda run: run[0])
+    assert (done, code) == (0, 5), told + refused
+    assert (won["verdict"]["outcome"], lost["verdict"]["outcome"]) == ("recovered", "refused")
     assert "gives no sign of life any more: anna on desk since 2026-11-29T01:00:00.000Z" in " ".join(told.split())
     one = r"Another run works on this cluster: \S+ on \S+ since 20\S+Z, heard \d+ s ago on \S+: .*recover.* \(locked\)"
     assert re.search(one, refused) and "on desk" not in refused.partition("Another run")[2].partition("(locked)")[0]

@@ -7,7 +7,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 import time
 from pathlib import Path
 from types import SimpleNamespace
@@ -79,6 +78,8 @@ def test_a_holder_has_ended_only_where_its_process_would_be_seen() -> None:
         assert _holder.ended({**held, "began": "1"}), "another process has its number now"
         assert not _holder.ended({**held, "began": "1", "place": "another machine"})
         process.kill()
+        wait_for("its end", lambda: (_holder.ended(held), "it lives"), 10, poll=0.05)  # nobody has asked for it yet
+        assert Path(f"/proc/{process.pid}").exists()
     assert _holder.ended(held)
     assert not _holder.ended({}) and not _holder.ended({**held, "place": ""})
 
@@ -237,7 +238,16 @@ def test_signs_of_life_as_long_as_a_command_takes(shell: str, tmp_path: Path) ->
             wait_for("a sign of life", lambda: (time.time() - place.file.stat().st_mtime < 400, "none"), 30, poll=0.1)
         out, _err = run.communicate(b"all of it\n", timeout=30)
     assert out == b"all of it\n0\n"
-    assert sleeping(pause) == 0, "nothing is left on the node"
+
+
+@shells
+def test_nothing_is_left_on_the_node(shell: str, tmp_path: Path) -> None:
+    place, pause = Place(tmp_path, shell), f"30.{os.getpid()}"
+    place.call("take", "a")
+    script = place.here(_node.under("a", "held sleep 0.5")).replace("sleep 20", f"sleep {pause}")
+    with subprocess.Popen([*shell.split(), "-c", script]) as run:
+        wait_for("the pause", lambda: (sleeping(pause) == 1 or run.poll() is not None, "none"), 30, poll=0.05)
+    assert run.returncode == 0 and sleeping(pause) == 0
 
 
 @shells
@@ -284,13 +294,11 @@ def test_a_stream_of_bytes_needs_the_lock_too(shell: str, tmp_path: Path) -> Non
 # In a run
 
 
-def test_two_runs_of_one_second_have_folders_of_their_own(tmp_path: Path) -> None:
-    code = ("import sys; from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_action as a\n"
-            "input()\nprint(a.new_folder(sys.argv[1], 'prod'))")  # fmt: skip
-    runs = [subprocess.Popen([sys.executable, "-c", code, str(tmp_path)], stdin=subprocess.PIPE,
-                             stdout=subprocess.PIPE, text=True) for _ in range(3)]  # fmt: skip
-    said = [run.communicate("\n", timeout=60)[0].strip() for run in runs]
-    assert len(set(said)) == 3 and all(Path(folder).is_dir() for folder in said)
+def test_two_runs_of_one_second_have_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    stamps = iter(["first", "first", "first", "second"])
+    monkeypatch.setattr(_node_action.time, "strftime", lambda *_now: next(stamps))
+    made = [_node_action.new_folder(str(tmp_path), "prod") for _run in range(2)]
+    assert made == [str(tmp_path / "prod" / "first"), str(tmp_path / "prod" / "second")]
 
 
 class Action(_node_action.PlanAction):
@@ -329,14 +337,14 @@ def test_a_lost_lock_fails_an_action_at_once_and_not_a_script_of_a_run_without()
     action = Action(str(_node.LOST))
     assert action.node.run("true").rc == _node.LOST
     action.locked = {"id": "abc", "nodes": ["s1"]}
-    with pytest.raises(RequorumError, match="s1: another run has taken over the lock of the cluster"):
+    with pytest.raises(RequorumError, match="s1: this run no longer has the lock of the cluster"):
         action.node.run("true")
 
 
 def test_an_action_of_a_plan_works_under_the_lock_of_its_run(tmp_path: Path) -> None:
     _node_action.write(str(tmp_path / _lock.FILE), {"id": "abc", "nodes": ["s1"], "tried": ["s1"]})
     todo = {"id": "4.1", "phase": 4, "node": "s1", "verb": "work", "what": "it works", "turn": "", "expect_s": 1}
-    for answer, result in (("0", "worked"), (str(_node.LOST), "failed: s1: another run has taken over the lock")):
+    for answer, result in (("0", "worked"), (str(_node.LOST), "failed: s1: this run no longer has the lock")):
         action = Action(answer)
         action.turn, action._connection = "s1", None
         plan = {"actions": [todo], "phases": ["WORK"] * 9}

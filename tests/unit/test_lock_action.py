@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from ansible.errors import AnsibleConnectionFailure
 
+from ansible_collections.requorum.cluster.plugins.action import recovery_plan
 from ansible_collections.requorum.cluster.plugins.action.recovery_lock import ActionModule
 from ansible_collections.requorum.cluster.plugins.module_utils import _lock, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
@@ -110,6 +111,8 @@ def test_a_second_run_is_refused_and_has_touched_nothing(cluster: Cluster) -> No
         RequorumError, match=r"Another run works .* heard \d+ s ago on s1: recover.yml number 1 \(locked\)"
     ):
         second.act()
+    [refusal] = json.loads((Path(second._task.args["run_dir"]) / "plan.json").read_text())["refusals"]
+    assert refusal["what"].endswith(" recover.yml number 1 (locked).") and refusal["where"].startswith("s1, ")
     assert cluster.calls[len(HOSTS) :] == ["take s1"] and cluster.held == held
     free(second)
     assert cluster.held == held
@@ -210,3 +213,23 @@ def test_check_mode_takes_none(cluster: Cluster) -> None:
     run = cluster.run()
     run._task.check_mode = True
     assert run.act() == {"changed": False} and cluster.calls == []
+
+
+@pytest.mark.parametrize("check", [True, False])
+def test_the_plan_is_refused_by_what_inspect_has_read_and_tells_the_rest(
+    check: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    warned = list[str]()
+    monkeypatch.setattr(recovery_plan.ActionModule, "warn", lambda _self, text: warned.append(text))
+    plan = recovery_plan.ActionModule.__new__(recovery_plan.ActionModule)
+    plan.host = plan.turn = "localhost"
+    plan.vars, plan._templar = {"requorum_timeouts": {"lock": 100}}, SimpleNamespace(template=lambda value: value)
+    plan._task = SimpleNamespace(check_mode=check)
+    entries: list[JSON] = [
+        {"name": "s1", "reachable": True, "lock": {"id": "a", "age": "99", "owner": "anna"}},
+        {"name": "s2", "reachable": True, "lock": {"id": "b", "age": "100", "owner": "bert"}},
+        {"name": "s3", "reachable": False},
+    ]
+    [refusal] = plan._locks(entries)
+    assert "works on this cluster: anna on" in refusal.what
+    assert len(warned) == (1 if check else 0) and all("bert on" in line for line in warned)
