@@ -147,6 +147,9 @@ def errors() -> str:
         "",
         "What is said of bad input, and by the gates of a recovery; words in CAPITALS stand for names and values.",
         "The exit code is not 0 then, and no node was changed. All other messages: [runbook](runbook.md).",
+        "",
+        "A snapshot on a node or in S3 is read as a whole in BACKUP only: where it is refused there, the survivor's",
+        "etcd may be stopped.",
     ]
     for topic, messages in _messages.CATALOGUE.items():
         lines += ["", f"## {topic}", "", "| message | where | do |", "| --- | --- | --- |"]

@@ -1,6 +1,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Bad input to a recovery: each run is refused with its reason, its place and the next step, and touches nothing."""
+"""Bad input to a recovery: each run is refused with its reason, its place and the next step, and touches nothing.
+
+All kinds of bad snapshots: tests/unit/test_bad_snapshots.py.
+"""
 
 from __future__ import annotations
 
@@ -40,21 +43,15 @@ def test_a_survivor_that_cannot_be_one_and_a_snapshot_that_cannot_be_restored(k3
     store = lab.data_dir / "server/db"
 
     before = fingerprint.read(lab)
-    for named, words in (
-        (second, f"names {second}, which has no datastore that can be restored: it has none. Leave"),
-        (third, f"names {third}, which has no datastore that can be restored: it has a damaged one ("),
-        ("n9", "requorum_survivor names n9, which is no server of the inventory. Correct it"),
-    ):
-        refused(lab, "-e", f"requorum_survivor={named}", words=(words, f"{first} got furthest"))
+    for named, fault in ((second, "none"), (third, "a damaged one (")):
+        why = f"names {named}, which has no datastore that can be restored: it has {fault}"
+        refused(lab, "-e", f"requorum_survivor={named}", words=(why, f"{first} got furthest"))
     token = tmp_path / "token"
     token.write_text(lab.spec.token)
     token.chmod(0o644)
-    for path, words in (
-        (token, "can be read by others: its mode is 0644. It opens the whole cluster: chmod 600"),
-        (tmp_path, "cannot be read: Is a directory"),
-    ):
-        run = playbook(lab, "recover.yml", *confirm(lab), "-e", f"requorum_token_file={path}")
-        assert run.rc != 0 and f"requorum_token_file {path} {words}" in " ".join(run.out.split())
+    run = playbook(lab, "recover.yml", *confirm(lab), "-e", f"requorum_token_file={token}")
+    said = f"requorum_token_file {token} can be read by others: its mode is 0644. It opens the whole cluster: chmod 600"
+    assert run.rc != 0 and said in " ".join(run.out.split())
     assert story.touched(lab, before) == []
 
     faults.destroy_datastore(lab, first, "removed")
@@ -62,27 +59,19 @@ def test_a_survivor_that_cannot_be_one_and_a_snapshot_that_cannot_be_restored(k3
     flipped = bytearray(good)
     flipped[len(good) // 2] ^= 1
     for name, content in (
-        ("empty", b""), ("truncated", good[: len(good) // 2]), ("flipped", bytes(flipped)), ("bare", good[:-32]),
-        ("copy.db.part", good), ("foreign", (unpacked() / "snapshot.db").read_bytes()),
+        ("flipped", bytes(flipped)), ("bare", good[:-32]), ("copy.db.part", good),
+        ("foreign", (unpacked() / "snapshot.db").read_bytes()),
     ):  # fmt: skip
         (tmp_path / name).write_bytes(content)
-    (tmp_path / "folder").mkdir()
-    with zipfile.ZipFile(tmp_path / "two.zip", "w") as archive:
-        archive.writestr("one", good)
-        archive.writestr("two", good)
     for name, why, next_ in (
         ("missing", "it cannot be read: No such file", "Look at that path"),
-        ("folder", "is a directory without member/snap/db", "Look at that path"),
-        ("empty", "this file has 0 bytes", "fetch it again"),
-        ("truncated", "its meta page says", "fetch it again"),
         ("flipped", "its sha256 is wrong", "Fetch it again"),
         ("bare", "it has no sha256", "Choose another one"),
         ("copy.db.part", "it is a transfer that did not end", "Name the file without .part"),
-        ("two.zip", "must hold one snapshot and nothing else", "fetch it again"),
         ("foreign", "it is of another cluster", "Choose one of this cluster"),
     ):
-        said = (f"{tmp_path / name} cannot be used: ", why, next_)
-        refused(lab, *RESTORE, "-e", f"requorum_snapshot={tmp_path / name}", words=said)
+        words = (f"{tmp_path / name} cannot be used: ", why, next_)
+        refused(lab, *RESTORE, "-e", f"requorum_snapshot={tmp_path / name}", words=words)
 
     restore = (*RESTORE, "-e", f"requorum_snapshot={kept}")
     spoil.old_version(lab, first)

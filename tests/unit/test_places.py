@@ -63,6 +63,7 @@ def said(
 R1, R2, R3 = entry("r1"), entry("r2"), entry("r3")
 SMALL = "r1: / has {} free, and {} are needed there, for {}."
 ROW = Row(Stored("controller", "", "/kept.db", 200 * MB, 1_764_000_000, 90), "usable", "the token opens it")
+ZIP = Row(Stored("controller", "", "/kept.zip", 20 * MB, 1_764_000_000, 90), "usable", "the token opens it")
 ON_R1 = Row(Stored("node", "r1", "/kept.db", 200 * MB, 1_764_000_000, 90), "usable", "the token opens it")
 VOTING = tuple(voting(name, store_bytes=SIZE) for name in ("r1", "r2", "r3"))
 NONE = (wiped("r1"), wiped("r2"), wiped("r3"))
@@ -86,6 +87,8 @@ NONE = (wiped("r1"), wiped("r2"), wiped("r3"))
         ([entry("r1", free=900 * MB), R2, R3], {"servers": NONE, "chosen": ROW},
          [SMALL.format("900.0 MB", "934.2 MB", "the snapshot and three times the datastore")]),
         ([entry("r1", free=900 * MB), R2, R3], {"servers": NONE, "chosen": ON_R1}, []),
+        ([entry("r1", free=450 * MB), R2, R3], {"servers": (wiped("r1"), wiped("r2"), LOST[2]), "chosen": ZIP},
+         [SMALL.format("450.0 MB", "454.2 MB", "the snapshot and three times the datastore")]),
         ([R1, R2, R3], {"free": 123 * MB}, ["/out/prod/1 has 123.0 MB free, and the backup takes 125.2 MB."]),
         ([R1, R2, R3], {"free": 200 * MB, "servers": NONE, "chosen": ON_R1},
          ["/out/prod/1 has 200.0 MB free, and the backup takes 225.2 MB."]),
