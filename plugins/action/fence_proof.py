@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.module_utils import _messages
 from ansible_collections.requorum.cluster.plugins.module_utils._fence import judge, targets
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
 
@@ -19,10 +19,8 @@ class ActionModule(PlanAction):
         asked = targets(peers, self.plan["distro"])
         done = self.script("prove", timeout=60, TARGETS="\n".join(f"{address} {port}" for address, port in asked))
         if done.rc != 0:
-            raise RequorumError(
-                f"{self.host} could not look at its peers: {done.why}.", "Nothing was reset; run it again."
-            )
+            raise _messages.error("fence-unseen", host=self.host, reason=done.why)
         faults = judge(peers, self.plan["powered_off"], asked, done.out)
         if faults:
-            raise RequorumError(" ".join(faults), "Cut its power or its network, then run it again. Nothing was reset.")
+            raise _messages.error("fence-unproved", faults=" ".join(faults).removesuffix("."), host=self.host)
         return f"{len(asked)} ports of {', '.join(server['name'] for server in peers) or 'no peer'} are closed"

@@ -162,9 +162,12 @@ def test_a_node_without_timeout_says_so(tmp_path: Path) -> None:
     assert "coreutils" in refusal.next
 
 
-def test_every_reason_has_its_own_next_step() -> None:
-    reasons = (_root.PASSWORD, _root.MISSING, _root.FORBIDDEN, _root.TERMINAL, _root.TIMEOUT, "Bad gateway")
-    assert len({_root.refusal("r1", reason).next for reason in reasons}) == len(reasons)
+@pytest.mark.parametrize("reason", [*(what for _words, what in _root._SAID), "Bad gateway"])
+def test_every_reason_is_said_with_its_own_next_step(reason: str) -> None:
+    refusal = _root.refusal("r1", reason)
+    assert refusal.what == f"r1 answers over SSH, but nothing can be read there: {reason}."
+    others = [_root.refusal("r1", what).next for _words, what in _root._SAID if what != reason]
+    assert refusal.next not in others
 
 
 @given(st.text(alphabet="ab \n@'\"\\", max_size=60), st.integers(0, 255))
