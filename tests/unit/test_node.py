@@ -10,14 +10,17 @@ import shutil
 import struct
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node, _root, _wal
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import ConnectionNode
 from tests.unit.datastores import PAGE, branch, build, leaf, meta, unpacked
 from tests.unit.local_node import LocalNode
 from tests.unit.test_bbolt import BROKEN
@@ -149,6 +152,18 @@ def test_why_nothing_runs_as_root(rc: int, err: str, why: str) -> None:
         assert _node.result(MARK, "Welcome\n", err).why == why
     else:
         assert _node.Done(rc, "", err).why == why
+
+
+def test_what_ansible_reads_of_sudo_is_the_reason_and_a_lost_connection_stays_one() -> None:
+    def raising(error: Exception) -> ConnectionNode:
+        def execute(*_words: object, **_options: object) -> None:
+            raise error
+
+        return ConnectionNode(SimpleNamespace(_low_level_execute_command=execute))
+
+    assert raising(AnsibleError("Task failed: Missing sudo password")).run("true").why == _root.PASSWORD
+    with pytest.raises(AnsibleConnectionFailure):
+        raising(AnsibleConnectionFailure("timed out")).run("true")
 
 
 def test_a_node_without_timeout_says_so(tmp_path: Path) -> None:
