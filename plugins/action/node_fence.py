@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.module_utils import _messages
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many
 
 
@@ -16,10 +16,7 @@ class ActionModule(PlanAction):
     def do_fence(self) -> str:
         done = self.script("fence", timeout=180, STAMP=self.stamp)
         if done.rc != 0:
-            raise RequorumError(
-                f"{self.host} could not be fenced: {done.why}.",
-                "Power it off and name it in requorum_powered_off, or stop it by hand.",
-            )
+            raise _messages.error("fence-failed", host=self.host, reason=done.why)
         left, ports = many(done.out, "left"), many(done.out, "port")
         if left or ports:
             seen = "; ".join(
@@ -28,8 +25,5 @@ class ActionModule(PlanAction):
                     *(f"port {port} listens" for port in ports),
                 ]
             )
-            raise RequorumError(
-                f"{self.host} still runs after fencing: {seen}.",
-                "Power it off, then run the same command again.",
-            )
+            raise _messages.error("fence-left", host=self.host, seen=seen)
         return "etcd and kube-apiserver are gone, ports closed; other processes were left alone"

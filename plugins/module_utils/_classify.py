@@ -64,10 +64,8 @@ def classify(servers: t.Sequence[Server], *, survivor: str = "") -> Case:
     case = _classify([_of_its_own(server, servers) for server in servers], survivor)
     odd = _clocks.odd({server.name: server.skew for server in servers if server.reachable})
     if odd and case.kind != "healthy":
-        why = "Certificates then look expired or not yet valid, and members do not reach each other."
-        case = replace(
-            case, refusals=(Refusal(f"{_clocks.differ(odd)} {why}", _list(list(odd)), _clocks.HINT), *case.refusals)
-        )
+        wrong = _messages.refusal("clocks-differ", clocks=_clocks.differ(odd), hosts=_list(list(odd)))
+        case = replace(case, refusals=(wrong, *case.refusals))
     return replace(case, servers=tuple(servers))
 
 
@@ -76,12 +74,7 @@ def _classify(servers: t.Sequence[Server], survivor: str) -> Case:
         return Case(
             "unknown",
             "No server answers.",
-            refusals=_barred(servers)
-            or (
-                Refusal(
-                    "No server can be reached over SSH.", "inventory", "Bring one server back or correct ansible_host."
-                ),
-            ),
+            refusals=_barred(servers) or (_messages.refusal("servers-silent"),),
         )
     if resetting := [server.name for server in servers if server.resetting]:
         return _resetting(resetting)
@@ -226,21 +219,19 @@ def _members(base: t.Sequence[Server]) -> tuple[Member, ...]:
 
 def _contradiction(base: t.Sequence[Server], clones: t.Sequence[str]) -> Case:
     """Without a member list nobody can say what a quorum is, and two servers are never one member."""
-    where = _list(clones or [server.name for server in base])
-    what = f"{where} hold the same member." if clones else f"No member list could be read on {where}."
-    hint = "Take the copy away." if clones else "Look at what is unread, then run inspect again."
-    return Case("unknown", what, refusals=(Refusal(what, where, hint),))
+    refusal = (
+        _messages.refusal("member-twice", hosts=_list(clones))
+        if clones
+        else _messages.refusal("members-unread", hosts=_list([server.name for server in base]))
+    )
+    return Case("unknown", refusal.what, refusals=(refusal,))
 
 
 def strangers(servers: t.Sequence[Server], members: t.Sequence[Member]) -> tuple[Refusal, ...]:
     """Members that no inventory name stands for could be a live majority that nobody looked at."""
     known = {word for server in servers for word in (server.address, server.name, server.node)}
     return tuple(
-        Refusal(
-            f"Member {member.name or member.id} at {member.address} is not in the inventory.",
-            "inventory",
-            "Add it to the group servers, or give it as ansible_host to the dead server that it is.",
-        )
+        _messages.refusal("member-unlisted", member=member.name or member.id, address=member.address)
         for member in members
         if member.address not in known and member.node not in known
     )
@@ -263,9 +254,7 @@ def _standing(
         stands = len(voters & {server.member_id for server in sighted}) > len(voters) // 2
         dead = [name for name, need in needs if need == "stays_off"]
         if dead == missing:
-            gone = Refusal(
-                f"{_list(dead)} cannot be reached.", _list(dead), "Bring the host back, then run this again."
-            )
+            gone = _messages.refusal("hosts-gone", hosts=_list(dead))
             return Case("member_lost", text, base, needs, members, _barred(servers) or (gone,))
         refusals += _must_not_be_fenced(servers, needs, stands)
         return Case("member_lost", text, base, needs, members, refusals)
@@ -371,27 +360,13 @@ def may_still_run(server: Server) -> t.Iterator[Refusal]:
     if server.barred:
         yield _root.refusal(server.name, server.barred)
     elif not server.reachable and not server.powered_off:
-        yield Refusal(
-            f"{server.name} does not answer and may still run.",
-            server.name,
-            f'Make it reachable, or cut its power and say so: -e \'{{"requorum_powered_off": ["{server.name}"]}}\'.',
-        )
+        yield _messages.refusal("host-silent", host=server.name)
     elif server.healthy:
-        yield Refusal(
-            f"etcd on {server.name} reports a quorum, but its part in it could not be read.",
-            server.name,
-            "Look at its gateway (port 2382) and its certificates; nothing is reset while a quorum stands.",
-        )
+        yield _messages.refusal("quorum-elsewhere", host=server.name)
     elif server.reachable and server.powered_off:
-        yield Refusal(
-            f"{server.name} is named in requorum_powered_off, but it answers.",
-            server.name,
-            "Take it out of requorum_powered_off.",
-        )
+        yield _messages.refusal("off-but-answers", host=server.name)
     elif server.reachable and server.store == "unknown":
-        yield Refusal(
-            f"The datastore of {server.name} could not be read.", server.name, "Run inspect.yml and see what is unread."
-        )
+        yield _messages.refusal("datastore-unread", host=server.name)
 
 
 def _must_not_be_fenced(

@@ -15,6 +15,8 @@ from . import _messages
 from ._errors import Refusal
 
 JSON = t.Mapping[str, t.Any]
+NEITHER = "neither rke2 nor k3s"
+"""What sh/info.sh says of a host that has none; one that could not be asked is another matter."""
 
 
 def faults(
@@ -38,7 +40,7 @@ def _of_server(entry: JSON) -> t.Iterator[Refusal]:
     name, lacking = entry["name"], entry.get("missing")
     if entry.get("root") is False:
         yield _messages.refusal("not-root", host=name)
-    elif entry.get("program") is None and "program" in entry:
+    elif NEITHER in str((entry.get("unread") or {}).get("program")):
         yield _messages.refusal("no-server", host=name)
     elif _runs(entry.get("agent")) and not _serves(entry):
         yield _messages.refusal("agent-as-server", host=name)

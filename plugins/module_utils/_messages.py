@@ -11,6 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
+from . import _clocks
 from ._errors import Refusal, RequorumError
 
 
@@ -104,15 +105,38 @@ CATALOGUE: dict[str, dict[str, Message]] = {
             "inventory",
             "Leave it in one of them: servers have the datastore.",
         ),
+        "clocks-differ": Message(
+            "{clocks} Certificates then look expired or not yet valid, and members do not reach each other.",
+            "{hosts}",
+            _clocks.HINT,
+        ),
+        "datastore-unread": Message(
+            "The datastore of {host} could not be read.", "{host}", "Run inspect.yml and see what is unread."
+        ),
         "host-named-twice": Message(
             "{names} are names of one and the same host.",
             "inventory",
             "Leave one of them in the inventory, {names_apart}.",
         ),
+        "host-silent": Message(
+            "{host} does not answer and may still run.",
+            "{host}",
+            'Make it reachable, or cut its power and say so: -e \'{{"requorum_powered_off": ["{host}"]}}\'.',
+        ),
+        "hosts-gone": Message("{hosts} cannot be reached.", "{hosts}", "Bring the host back, then run this again."),
         "host-unread": Message(
             "{host} answers over SSH, but nothing can be read there: {reason}.",
             "{host}",
             "Try it by hand: ansible {host} -b -m ansible.builtin.raw -a id, with your inventory (-i).",
+        ),
+        "member-twice": Message("{hosts} hold the same member.", "{hosts}", "Take the copy away."),
+        "member-unlisted": Message(
+            "Member {member} at {address} is not in the inventory.",
+            "inventory",
+            "Add it to the group servers, or give it as ansible_host to the dead server that it is.",
+        ),
+        "members-unread": Message(
+            "No member list could be read on {hosts}.", "{hosts}", "Look at what is unread, then run inspect again."
         ),
         "no-server": Message(
             "{host} has neither RKE2 nor K3s.",
@@ -125,35 +149,53 @@ CATALOGUE: dict[str, dict[str, Message]] = {
             "{host}",
             "Set ansible_become: true in the inventory, or log in as root.",
         ),
+        "off-but-answers": Message(
+            "{host} is named in requorum_powered_off, but it answers.",
+            "{host}",
+            "Take it out of requorum_powered_off.",
+        ),
+        "quorum-elsewhere": Message(
+            "etcd on {host} reports a quorum, but its part in it could not be read.",
+            "{host}",
+            "Look at its gateway (port 2382) and its certificates; nothing is reset while a quorum stands.",
+        ),
         "server-as-agent": Message(
             "{host} is a server, and the inventory has it in the group agents.",
             "{host}",
             "Move it to the group servers.",
         ),
+        "servers-silent": Message(
+            "No server can be reached over SSH.", "inventory", "Bring one server back or correct ansible_host."
+        ),
         "sudo-forbidden": Message(
-            "{host} answers over SSH, but nothing can be read there: {reason}.",
+            "{host} answers over SSH, but nothing can be read there: sudo does not let this user become root.",
             "{host}",
             "Let the user of ansible_user do all in /etc/sudoers.d there, or name another user.",
         ),
         "sudo-missing": Message(
-            "{host} answers over SSH, but nothing can be read there: {reason}.",
+            "{host} answers over SSH, but nothing can be read there: sudo is not installed.",
             "{host}",
             "Install it there; or log in as root (ansible_user: root, ansible_become: false); or name another way by "
             "ansible_become_method.",
         ),
         "sudo-password": Message(
-            "{host} answers over SSH, but nothing can be read there: {reason}.",
+            "{host} answers over SSH, but nothing can be read there: sudo asks for a password.",
             "{host}",
             "Give it by -K (--ask-become-pass) of ansible-playbook, or as ansible_become_password in a vault; or let "
             "the user do without one (NOPASSWD in /etc/sudoers.d).",
         ),
+        "sudo-password-wrong": Message(
+            "{host} answers over SSH, but nothing can be read there: sudo does not take the password that was given.",
+            "{host}",
+            "Give the one of that user: -K (--ask-become-pass) of ansible-playbook, or ansible_become_password.",
+        ),
         "sudo-terminal": Message(
-            "{host} answers over SSH, but nothing can be read there: {reason}.",
+            "{host} answers over SSH, but nothing can be read there: sudo wants a terminal (requiretty).",
             "{host}",
             "Write Defaults:USER !requiretty into a file in /etc/sudoers.d there.",
         ),
         "timeout-missing": Message(
-            "{host} answers over SSH, but nothing can be read there: {reason}.",
+            "{host} answers over SSH, but nothing can be read there: the program timeout is not installed.",
             "{host}",
             "Install coreutils there: no command is run without a deadline.",
         ),
@@ -161,6 +203,27 @@ CATALOGUE: dict[str, dict[str, Message]] = {
             "{host} lacks programs that a recovery calls there: {tools}.",
             "{host}",
             "Install them (coreutils, findutils, tar, awk, systemd; restorecon is in policycoreutils).",
+        ),
+    },
+    "The fence: nothing was reset, what was fenced stays fenced": {
+        "fence-failed": Message(
+            "{host} could not be fenced: {reason}.",
+            "{host}",
+            "Power it off and name it in requorum_powered_off, or stop it by hand. Nothing was reset.",
+        ),
+        "fence-left": Message(
+            "{host} still runs after fencing: {seen}.",
+            "{host}",
+            "End it there, or power that host off and name it in requorum_powered_off; then run the same command "
+            "again. Nothing was reset.",
+        ),
+        "fence-unproved": Message(
+            "The peers of {host} are not proved away: {faults}.",
+            "{host}",
+            "Cut its power or its network{leave}; then run the same command again. {meanwhile}",
+        ),
+        "fence-unseen": Message(
+            "{host} could not look at its peers: {reason}.", "{host}", "{meanwhile} Run the same command again."
         ),
     },
     "The plan": {

@@ -39,11 +39,12 @@ def why(said: str) -> str:
 
 def refusal(host: str, reason: str) -> Refusal:
     """Of a host that was not read for this reason."""
-    return {
-        PASSWORD: _messages.refusal("sudo-password", host=host, reason=reason),
-        REFUSED: _messages.refusal("sudo-password", host=host, reason=reason),
-        FORBIDDEN: _messages.refusal("sudo-forbidden", host=host, reason=reason),
-        MISSING: _messages.refusal("sudo-missing", host=host, reason=reason),
-        TERMINAL: _messages.refusal("sudo-terminal", host=host, reason=reason),
-        TIMEOUT: _messages.refusal("timeout-missing", host=host, reason=reason),
-    }.get(reason) or _messages.refusal("host-unread", host=host, reason=reason)
+    known = {
+        PASSWORD: _messages.refusal("sudo-password", host=host),
+        REFUSED: _messages.refusal("sudo-password-wrong", host=host),
+        FORBIDDEN: _messages.refusal("sudo-forbidden", host=host),
+        MISSING: _messages.refusal("sudo-missing", host=host),
+        TERMINAL: _messages.refusal("sudo-terminal", host=host),
+        TIMEOUT: _messages.refusal("timeout-missing", host=host),
+    }
+    return known.get(reason) or _messages.refusal("host-unread", host=host, reason=reason)

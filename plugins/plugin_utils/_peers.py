@@ -7,7 +7,14 @@ from __future__ import annotations
 
 import typing as t
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _classify, _fence, _look, _node, _server
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _classify,
+    _fence,
+    _look,
+    _messages,
+    _node,
+    _server,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 if t.TYPE_CHECKING:
@@ -25,15 +32,12 @@ def prove(action: PlanAction, peers: Peers, meanwhile: str) -> str:
     asked = _fence.targets(peers, action.plan["distro"])
     done = _knock(action, asked) if asked else _node.Done(0, "", "")
     if done.rc != 0:
-        raise RequorumError(
-            f"{action.host} could not look at its peers: {done.why}.", f"{meanwhile} Run the same command again."
-        )
+        raise _messages.error("fence-unseen", host=action.host, reason=done.why, meanwhile=meanwhile)
     named = action.plan["powered_off"]
     if found := _fence.judge(peers, named, asked, done.out):
         leave = ", or take it out of requorum_powered_off if it may stay on" if named else ""
-        raise RequorumError(
-            " ".join(found), f"Cut its power or its network{leave}; then run the same command again. {meanwhile}"
-        )
+        faults = " ".join(found).removesuffix(".")
+        raise _messages.error("fence-unproved", faults=faults, host=action.host, leave=leave, meanwhile=meanwhile)
     return f"{len(asked)} ports of {', '.join(server['name'] for server in peers) or 'no peer'} are closed"
 
 

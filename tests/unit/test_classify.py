@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _distro
-from ansible_collections.requorum.cluster.plugins.module_utils._classify import Case, classify, rank
+from ansible_collections.requorum.cluster.plugins.module_utils._classify import Case, classify, rank, strangers
 from ansible_collections.requorum.cluster.plugins.module_utils._plan import make_plan
 from ansible_collections.requorum.cluster.plugins.module_utils._server import Member, Server
 from tests.unit.cases import (
@@ -342,6 +342,25 @@ def test_wrong_clocks_come_before_all_that_would_be_done(servers: tuple[Server, 
 def test_refusal_says_what_to_type() -> None:
     case = classify([leaderless("r1"), silent("r2"), off("r3")])
     assert "requorum_powered_off" in str(case.refusals[0]) and '["r2"]' in str(case.refusals[0])
+
+
+@pytest.mark.parametrize(
+    ("server", "known"),
+    [
+        (Server("node1"), False),
+        (Server("node100"), False),
+        (Server("node1", address="10.0.0.1", node="node1"), False),
+        (Server("node10"), True),  # a dead server is known by its name, if that is its Node's
+        (Server("x", node="node10"), True),
+        (Server("x", address="10.0.0.10"), True),
+        (Server("x", address="10.0.0.1"), False),
+    ],
+)
+def test_a_member_is_known_by_its_whole_name_or_address(server: Server, known: bool) -> None:
+    members = (Member("m1", "node10-0a1b2c3d", "10.0.0.10", False),)
+    assert [refusal.what for refusal in strangers([server], members)] == (
+        [] if known else ["Member node10-0a1b2c3d at 10.0.0.10 is not in the inventory."]
+    )
 
 
 # --- what holds in every state

@@ -36,6 +36,12 @@ def agent(name: str, **facts: Any) -> JSON:
     return host(name, **{"unit": "none", "agent": "on", "store": False} | facts)
 
 
+def bare(name: str, **facts: Any) -> JSON:
+    """What sh/info.sh says of a host without either program."""
+    said = "@@ tools 0\n@@ about 0\n uid=0\n@@ program 1\n neither rke2 nor k3s is installed here\n@@ done 0\n"
+    return _state.node(name, "10.0.0.9", said, received=0.0) | facts
+
+
 def dead(name: str, address: str = "") -> JSON:
     return _state.unreachable(name, address or name, "Connection timed out")
 
@@ -56,6 +62,7 @@ TWIN = {key: host("r1")[key] for key in ("boot_id", "hostname", "addresses")}
         ([host("r1"), host("r2", unit="fenced", agent="on")], [], {}),  # it holds a datastore: a server all the same
         ([host("r1")], [agent("a9", datastore={"present": True})], {}),  # it was a server once
         ([host("r1", addresses=None), host("r2", addresses=None, hostname="r1")], [], {}),  # nothing can be concluded
+        ([host("r1"), host("x9", program=None, unread={"program": "no answer before the deadline"})], [], {}),
         ([{k: v for k, v in host("r1").items() if k not in ("missing", "program", "root")}], [], {}),
         # --- one host, two names
         ([host("r1"), host("old", **TWIN), host("r3")], [], {"inventory": "r1, old are names of one and the same"}),
@@ -64,13 +71,13 @@ TWIN = {key: host("r1")[key] for key in ("boot_id", "hostname", "addresses")}
         (SERVERS, [host("r1")], {"inventory": "r1 stands in the group servers and in the group agents",
                                  "r1": "r1 is a server, and"}),
         # --- no server, no agent
-        ([host("r1"), host("x9", program=None)], [], {"x9": "x9 has neither RKE2 nor K3s"}),
+        ([host("r1"), bare("x9")], [], {"x9": "x9 has neither RKE2 nor K3s"}),
         ([host("r1"), agent("a9")], [], {"a9": "a9 is an agent, and the inventory has it in the group servers"}),
         ([host("r1"), agent("a9", agent="at boot")], [], {"a9": "a9 is an agent"}),
         ([host("r1")], [agent("a9"), host("r2")], {"r2": "r2 is a server, and the inventory has it in the group age"}),
         ([host("r1")], [host("r2", unit="fenced")], {"r2": "r2 is a server"}),
         # --- what is needed on a host
-        ([host("r1", root=False, program=None)], [], {"r1": "r1 was read without the rights of root"}),
+        ([bare("r1", root=False)], [], {"r1": "r1 was read without the rights of root"}),
         ([host("r1", missing=["sha256sum", "systemd-run"])], [],
          {"r1": "r1 lacks programs that a recovery calls there: sha256sum, systemd-run."}),
     ],

@@ -10,14 +10,17 @@ import shutil
 import struct
 import subprocess
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
+from ansible.errors import AnsibleConnectionFailure, AnsibleError
 from ansible.playbook.play_context import PlayContext
 from ansible.plugins.loader import connection_loader
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node, _root, _wal
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import ConnectionNode
 from tests.unit.datastores import PAGE, branch, build, leaf, meta, unpacked
 from tests.unit.local_node import LocalNode
 from tests.unit.test_bbolt import BROKEN
@@ -151,6 +154,18 @@ def test_why_nothing_runs_as_root(rc: int, err: str, why: str) -> None:
         assert _node.Done(rc, "", err).why == why
 
 
+def test_what_ansible_reads_of_sudo_is_the_reason_and_a_lost_connection_stays_one() -> None:
+    def raising(error: Exception) -> ConnectionNode:
+        def execute(*_words: object, **_options: object) -> None:
+            raise error
+
+        return ConnectionNode(SimpleNamespace(_low_level_execute_command=execute))
+
+    assert raising(AnsibleError("Task failed: Missing sudo password")).run("true").why == _root.PASSWORD
+    with pytest.raises(AnsibleConnectionFailure):
+        raising(AnsibleConnectionFailure("timed out")).run("true")
+
+
 def test_a_node_without_timeout_says_so(tmp_path: Path) -> None:
     """Every script needs it: the frame stays whole, and the reason is that of the shell."""
     for name in ("sh", "cat", "echo"):
@@ -162,9 +177,12 @@ def test_a_node_without_timeout_says_so(tmp_path: Path) -> None:
     assert "coreutils" in refusal.next
 
 
-def test_every_reason_has_its_own_next_step() -> None:
-    reasons = (_root.PASSWORD, _root.MISSING, _root.FORBIDDEN, _root.TERMINAL, _root.TIMEOUT, "Bad gateway")
-    assert len({_root.refusal("r1", reason).next for reason in reasons}) == len(reasons)
+@pytest.mark.parametrize("reason", [*(what for _words, what in _root._SAID), "Bad gateway"])
+def test_every_reason_is_said_with_its_own_next_step(reason: str) -> None:
+    refusal = _root.refusal("r1", reason)
+    assert refusal.what == f"r1 answers over SSH, but nothing can be read there: {reason}."
+    others = [_root.refusal("r1", what).next for _words, what in _root._SAID if what != reason]
+    assert refusal.next not in others
 
 
 @given(st.text(alphabet="ab \n@'\"\\", max_size=60), st.integers(0, 255))

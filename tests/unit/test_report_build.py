@@ -249,3 +249,15 @@ def test_secrets_do_not_leave() -> None:
     before["nodes"][0]["logs"] = [f"joining with {token}", "--token sekret123"]
     text = json.dumps(build(record(MADE, before, actions=actions)))
     assert "sekret" not in text and "K10" not in text
+
+
+def test_an_even_number_of_servers_is_warned_of_before_anything_is_done() -> None:
+    pair = state(entry("quorum-lost"), dead("r2"))
+    pair["nodes"][0]["etcd"]["members"] = pair["nodes"][0]["etcd"]["members"][:2]
+    made = plan(pair, powered_off=("r2",))
+    assert made["case"] == "quorum_lost" and made["actions"]
+    for servers, before, words in ((2, pair, "The cluster has 2 voters: an even number bears"), (3, BACK, "")):
+        report = build(record(plan(before, powered_off=("r2",) if servers == 2 else ()), before, mode="check"))
+        found = [f for f in report["findings"] if f["id"] == "members_even"]
+        assert [(f["severity"], f["summary"][: len(words)]) for f in found] == ([("warning", words)] if words else [])
+        assert ("an even number bears" in " ".join(summary(report).split())) == bool(words)
