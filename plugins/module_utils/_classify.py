@@ -27,6 +27,10 @@ Kind = t.Literal[
 ]
 RESETS = ("quorum_lost", "datastore_lost")
 """Cases in which the cluster is made anew from one server."""
+UNREAD = (
+    "Where its etcd was only starting, the same command again is enough. Else make it reachable, and see in "
+    "inspect.yml what is unread."
+)
 ABOVE = "The fault is above etcd; no recovery of members would help."
 UNLED = "All intact members run and still see no leader: they do not reach each other."
 Need = t.Literal["nothing", "start", "promote", "rejoin", "stays_off"]
@@ -189,7 +193,7 @@ def _nothing_holds(servers: t.Sequence[Server]) -> Case:
                 Refusal(
                     f"The datastore of {_list(unread)} could not be read.",
                     _list(unread),
-                    "Make it reachable, then run inspect again.",
+                    UNREAD,
                 ),
             ),
         )
@@ -369,9 +373,7 @@ def may_still_run(server: Server) -> t.Iterator[Refusal]:
             "Take it out of requorum_powered_off.",
         )
     elif server.reachable and server.store == "unknown":
-        yield Refusal(
-            f"The datastore of {server.name} could not be read.", server.name, "Run inspect.yml and see what is unread."
-        )
+        yield Refusal(f"The datastore of {server.name} could not be read.", server.name, UNREAD)
 
 
 def _must_not_be_fenced(
@@ -385,7 +387,7 @@ def _must_not_be_fenced(
             if server.store == "unknown"
             else f"etcd on {server.name} may run, and the quorum may stand by it.",
             server.name,
-            "Run inspect.yml and see what is unread.",
+            UNREAD,
         )
         for server in joiners
         if server.store == "unknown" or (server.etcd == "unknown" and not stands)
