@@ -37,7 +37,7 @@ class ActionModule(PlanAction):
         found = self.script("reset_state", timeout=30).out
         before, had = set(many(found, "old")), "store" in pairs(found)
         restore = source["node_path"] if self.plan["method"] == "restore" else ""
-        _peers.prove(self, _peers.others(self), "Nothing was reset.")
+        _peers.prove(self, _peers.others(self))
         done = self.script(
             "reset",
             timeout=120,

@@ -14,4 +14,4 @@ class ActionModule(PlanAction):
     VERBS = ("prove",)
 
     def do_prove(self) -> str:
-        return _peers.prove(self, _peers.others(self), "Nothing was reset.")
+        return _peers.prove(self, _peers.others(self))

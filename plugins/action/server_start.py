@@ -16,7 +16,7 @@ class ActionModule(PlanAction):
 
     def do_start(self) -> str:
         if self.plan["purpose"] == "recover":
-            _peers.prove(self, _peers.strangers(self), f"{self.host} was not started.")
+            _peers.prove(self, _peers.strangers(self))
         self.must(
             "start",
             "the server could not be started",

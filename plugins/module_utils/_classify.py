@@ -186,14 +186,7 @@ def _nothing_holds(servers: t.Sequence[Server]) -> Case:
         return Case(
             "unknown",
             "No server with a datastore that can be read was found.",
-            refusals=_barred(servers)
-            or (
-                Refusal(
-                    f"The datastore of {_list(unread)} could not be read.",
-                    _list(unread),
-                    "Make it reachable, then run inspect again.",
-                ),
-            ),
+            refusals=_barred(servers) or (_messages.refusal("datastore-unread", host=_list(unread)),),
         )
     away = [server.name for server in servers if not server.reachable]
     hope = f" {_list(away)} may still hold one." if away else ""
@@ -375,13 +368,7 @@ def _must_not_be_fenced(
     """A rejoin stops a server: never one that was not read, nor one that may be the vote by which the quorum stands."""
     joiners = [server for server in servers if (server.name, "rejoin") in needs]
     return tuple(
-        Refusal(
-            f"The datastore of {server.name} could not be read."
-            if server.store == "unknown"
-            else f"etcd on {server.name} may run, and the quorum may stand by it.",
-            server.name,
-            "Run inspect.yml and see what is unread.",
-        )
+        _messages.refusal("datastore-unread" if server.store == "unknown" else "etcd-may-vote", host=server.name)
         for server in joiners
         if server.store == "unknown" or (server.etcd == "unknown" and not stands)
     )

@@ -111,7 +111,15 @@ CATALOGUE: dict[str, dict[str, Message]] = {
             _clocks.HINT,
         ),
         "datastore-unread": Message(
-            "The datastore of {host} could not be read.", "{host}", "Run inspect.yml and see what is unread."
+            "The datastore of {host} could not be read.",
+            "{host}",
+            "Where its etcd was only starting, the same command again is enough. Else make it reachable, and see in "
+            "inspect.yml what is unread.",
+        ),
+        "etcd-may-vote": Message(
+            "etcd on {host} may run, and the quorum may stand by it.",
+            "{host}",
+            "Where it was only starting, the same command again is enough. Else make it answer, or stop its unit.",
         ),
         "host-named-twice": Message(
             "{names} are names of one and the same host.",
@@ -220,10 +228,13 @@ CATALOGUE: dict[str, dict[str, Message]] = {
         "fence-unproved": Message(
             "The peers of {host} are not proved away: {faults}.",
             "{host}",
-            "Cut its power or its network{leave}; then run the same command again. {meanwhile}",
+            "Cut its power or its network, or take it out of requorum_powered_off if it may stay on; then run the same "
+            "command again. This step was not begun.",
         ),
         "fence-unseen": Message(
-            "{host} could not look at its peers: {reason}.", "{host}", "{meanwhile} Run the same command again."
+            "{host} could not look at its peers: {reason}.",
+            "{host}",
+            "Run the same command again. This step was not begun.",
         ),
     },
     "The plan": {

@@ -311,7 +311,8 @@ def _datastore_on_disk(blocks: Blocks, files: dict[str, JSON] | None) -> JSON | 
 def read_datastore(entry: JSON, read: _bbolt.Answers) -> None:
     """Fill `datastore.summary` and `datastore.wal` of a node by reading pages of its db and the end of its newest log.
 
-    Three round trips. A db that is damaged is a `fault`; a log that does not tell how far it goes is only unread.
+    Three round trips. A db that is damaged is a `fault`; one that an etcd has open, and a log that does not tell how
+    far it goes, are only unread.
     """
     store = entry["datastore"]
     newest = max(path for path, file in entry["files"].items() if path.endswith(".wal") and file["bytes"])
@@ -321,7 +322,10 @@ def read_datastore(entry: JSON, read: _bbolt.Answers) -> None:
         entry["unread"]["datastore"] = str(error)
         return
     if isinstance(summary, _bbolt.BadFile):
-        store["fault"] = str(summary)
+        if (entry["etcd"] or {}).get("health"):  # it answers, so it has opened its db, and writes to it meanwhile
+            entry["unread"]["datastore"] = f"{summary}; etcd wrote to it while it was read"
+        else:
+            store["fault"] = str(summary)
     else:
         store["summary"] = json.loads(json.dumps(asdict(summary)))
     if isinstance(wal, _bbolt.BadFile):

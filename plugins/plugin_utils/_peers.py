@@ -27,17 +27,15 @@ STOP = (
 )
 
 
-def prove(action: PlanAction, peers: Peers, meanwhile: str) -> str:
-    """RequorumError where one of them answers, or nobody could look. meanwhile: what was not done."""
+def prove(action: PlanAction, peers: Peers) -> str:
+    """RequorumError where one of them answers, or nobody could look."""
     asked = _fence.targets(peers, action.plan["distro"])
     done = _knock(action, asked) if asked else _node.Done(0, "", "")
     if done.rc != 0:
-        raise _messages.error("fence-unseen", host=action.host, reason=done.why, meanwhile=meanwhile)
+        raise _messages.error("fence-unseen", host=action.host, reason=done.why)
     named = action.plan["powered_off"]
     if found := _fence.judge(peers, named, asked, done.out):
-        leave = ", or take it out of requorum_powered_off if it may stay on" if named else ""
-        faults = " ".join(found).removesuffix(".")
-        raise _messages.error("fence-unproved", faults=faults, host=action.host, leave=leave, meanwhile=meanwhile)
+        raise _messages.error("fence-unproved", faults=" ".join(found).removesuffix("."), host=action.host)
     return f"{len(asked)} ports of {', '.join(server['name'] for server in peers) or 'no peer'} are closed"
 
 

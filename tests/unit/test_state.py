@@ -406,11 +406,22 @@ def test_damaged_datastores(old: str, new: str, fault: str) -> None:
 def test_datastore_that_is_no_database_is_damaged_and_one_that_is_gone_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "db").write_bytes(b"\0" * 100_000)
     entry = read(text("rebooted"))
+    entry["etcd"]["health"] = None
     _state.read_datastore(entry, _node.read_many(LocalNode(), str(tmp_path / "db")))
     assert "meta page" in entry["datastore"]["fault"] and _server.view(entry).store == "damaged"
     entry = read(text("rebooted"))
     _state.read_datastore(entry, _node.read_many(LocalNode(), str(tmp_path / "none")))
     assert "cannot be read" in entry["unread"]["datastore"] and _server.view(entry).store == "unknown"
+
+
+def test_a_datastore_to_which_etcd_writes_while_it_is_read_is_unread_and_not_damaged(tmp_path: Path) -> None:
+    (tmp_path / "db").write_bytes(b"\0" * 100_000)
+    entry = read(text("rebooted"))
+    entry["etcd"]["health"] = {"ok": False, "reason": "RAFT NO LEADER"}
+    _state.read_datastore(entry, _node.read_many(LocalNode(), str(tmp_path / "db")))
+    assert "etcd wrote to it" in entry["unread"]["datastore"] and _server.view(entry).store == "unknown"
+    (refusal,) = classify([_server.view(entry)]).refusals
+    assert "could not be read" in refusal.what and "the same command again" in refusal.next
 
 
 def test_etcd_that_is_healthy_and_hides_its_status_may_be_a_learner() -> None:
