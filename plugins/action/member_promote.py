@@ -27,7 +27,7 @@ class ActionModule(PlanAction):
             done = self.script("look", timeout=20, READYZ="yes")
             look = _look.parse(done.out)
             listed = [_server.member(entry) for entry in look.members or ()] if done.rc == 0 else []
-            if look.leader is not None and listed:
+            if listed:  # a member lists them without a leader too
                 self.voters = self._servers([member for member in listed if not member.learner])
             self._give_up(look.leader is not None, listed, missing)
             if not listed:

@@ -10,12 +10,12 @@ import typing as t
 from . import _distro
 
 JSON = t.Mapping[str, t.Any]
-SSH = 22
+ETCD, SSH = (2379, 2380), 22
 
 
 def targets(peers: t.Sequence[JSON], distro: str) -> list[tuple[str, int]]:
     """(address, port) of everything by which a peer could vote or serve, and SSH, by which it shows that it lives."""
-    ports = [2379, 2380, 6443, SSH]
+    ports = [*ETCD, 6443, SSH]
     if _distro.DISTROS[distro].supervisor_port not in ports:
         ports.insert(2, _distro.DISTROS[distro].supervisor_port)
     return [(peer["address"], port) for peer in peers for port in ports]

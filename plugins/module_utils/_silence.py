@@ -28,7 +28,7 @@ class Silence:
 def ended(
     *, led: bool, voters: t.Collection[str], missing: t.Collection[str], gone: t.Collection[str]
 ) -> tuple[str, str] | None:
-    """(what, next) where no wait helps any more. voters: servers that were voters when a leader was last seen."""
+    """(what, next) where no wait helps any more. voters: servers that are, or were when they were last listed."""
     dead = [name for name in voters if name in gone]
     if not led and dead and len(voters) - len(dead) <= len(voters) // 2:
         off = json.dumps({"requorum_powered_off": dead})

@@ -14,7 +14,7 @@ description:
     no harm; the program's own timer would do it up to 15 seconds later.
   - The peer port is looked at because etcd also takes a learner that was in sync and has died, which may cost the
     quorum.
-  - A learner whose host has given no sign of life on ports 2380 and 22 for 60 seconds is removed, since etcd lets
+  - A learner whose host has given no sign of life on ports 2379, 2380 and 22 for 60 seconds is removed, since etcd lets
     nobody else join beside it.
   - It fails before its deadline when no wait can help any more. That is when so many voters give no sign of life that
     the quorum is lost again, or when only hosts without any sign of life are missing.

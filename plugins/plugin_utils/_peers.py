@@ -53,9 +53,11 @@ def strangers(action: PlanAction) -> Peers:
 
 
 def must_stay_off(action: PlanAction) -> None:
-    """RequorumError where a stranger that this plan leaves alone, because it is off, serves again."""
+    """RequorumError where the etcd of a stranger runs that this plan leaves alone, because it is off."""
+    if action.plan["purpose"] != "recover":
+        return
     off = [server for server in strangers(action) if server["need"] == "stays_off" and server["address"]]
-    asked = [(address, port) for address, port in _fence.targets(off, action.plan["distro"]) if port != _fence.SSH]
+    asked = [(server["address"], port) for server in off for port in _fence.ETCD]
     if asked and (found := _fence.serving(off, asked, _knock(action, asked).out)):
         raise RequorumError(" ".join(found), STOP)
 
@@ -63,7 +65,7 @@ def must_stay_off(action: PlanAction) -> None:
 def silent(action: PlanAction) -> list[str]:
     """Names of other servers that give no sign of life; one that could not be asked is none of them."""
     peers = [server for server in others(action) if server["address"]]
-    asked = [(server["address"], port) for server in peers for port in (2380, _fence.SSH)]
+    asked = [(server["address"], port) for server in peers for port in (*_fence.ETCD, _fence.SSH)]
     return _fence.silent(peers, asked, _knock(action, asked).out) if asked else []
 
 

@@ -151,7 +151,8 @@ def instead(lab: Lab, host: str, program: str, script: str) -> Iterator[None]:
         lab.sh(host, f"rm -f {path}; [ ! -e {path}.was ] || mv {path}.was {path}").ok(f"{program} again")
 
 
-SLOW_RESET = 'case "$*" in *--cluster-reset*) sleep 25 ;; esac; exec REAL "$@"'
+HOLD = "/run/lab-hold"
+HELD_RESET = f'case "$*" in *--cluster-reset*) while [ -e {HOLD} ]; do sleep 0.2; done ;; esac; exec REAL "$@"'
 HANGING_RESET = 'case "$*" in *--cluster-reset*) exec sleep 3600 ;; esac; exec REAL "$@"'
 SUCCESS = "Managed etcd cluster membership has been reset, restart without --cluster-reset flag now. Backup and delete"
 PRETENDING_RESET = f'case "$*" in *--cluster-reset*) echo "{SUCCESS}"; exit 0 ;; esac; exec REAL "$@"'
