@@ -46,6 +46,7 @@ grep -qE '^["'\'']?server["'\'']?[[:space:]]*:' "$conf" "$conf.d"/*.yaml && die 
 if [ -f "$DB/etcd/tombstone" ]; then
   mv "$DB/etcd/tombstone" "$HOME_DIR/$STAMP/tombstone" || die "the tombstone cannot be moved aside"
 fi
+grep -q '^resetting=' "$HOME_DIR/journal" 2>/dev/null || note "resetting=$(date +%s)"
 [ -n "$REPLACED" ] && note "replaced=$REPLACED"
 if [ -z "$RESTORE" ]; then
   cp -a "$DB/etcd" "$DB/etcd-requorum-$STAMP" || die "the datastore cannot be copied"
