@@ -65,7 +65,7 @@ class ActionModule(PlanAction):
         unit, log = pairs(state.out), many(state.out, "log")
         moved = sorted(set(many(state.out, "old")) - before)
         write(os.path.join(self.run_dir, "reset.json"), {"node": self.host, "moved": moved})
-        self.script("reset_end", timeout=60)
+        self.script("reset_end", timeout=60, STAMP=self.stamp)
         said = unit.get("said") == "yes"
         if unit.get("Result") != "success" or unit.get("ExecMainStatus") != "0" or not said:
             raise RequorumError(

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _look
+import os
+
+from ansible_collections.requorum.cluster.plugins.module_utils import _look, _rollback
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many, moved_to, pairs
 
 
@@ -23,6 +26,8 @@ class ActionModule(PlanAction):
             STAMP=self.stamp,
             AGENT_ROLE="yes" if self.host in self.plan["agents"] else "no",
             START="yes" if back["start"] else "no",
+            STORE=back["store"],
+            SUMS="yes" if self._store else "no",
         )
         if done.rc != 0:
             raise RequorumError(
@@ -37,7 +42,26 @@ class ActionModule(PlanAction):
         gone = [f"{path} is gone" for path in many(done.out, "gone")]
         said = ", ".join([*undone, *gone]) or "nothing"
         unit = pairs(done.out).get("unit")
-        return f"put back: {said}; unit {unit}; kept: {', '.join(kept) or 'nothing lay there'}"
+        proof, differs = self._proof(done.out)
+        text = f"put back: {said}; {proof}unit {unit}; kept: {', '.join(kept) or 'nothing lay there'}"
+        return f"warning: {text}" if differs else text
+
+    def _proof(self, out: str) -> tuple[str, bool]:
+        """By hashes: the datastore is the one that the run had stopped, files are those in the backup of that run."""
+        words = ["datastore bit by bit as before"] if many(out, "store") else []
+        archive = os.path.join(os.path.dirname(self.run_dir), self.plan["undoes"], "backup", self.host, "files.tar")
+        now = {path: digest for digest, path in (line.split("  ", 1) for line in many(out, "sum"))}
+        kept = {path: found for path, found in _shelf.hashes(archive).items() if _rollback.in_scope(path, self._store)}
+        same, differ = _rollback.compared(kept, now) if now and kept else (0, [])
+        words += [f"{same} certificates, credentials and files of configuration as before"] if same else []
+        words += [f"not as before: {', '.join(differ)}"] if differ else []
+        return "".join(f"{word}; " for word in words), bool(differ)
+
+    @property
+    def _store(self) -> str:
+        """Folder of the datastore that this node gets back, or loses."""
+        back = next(item for item in self.plan["back"] if item["node"] == self.host)
+        return next((i["origin"] for i in back["moved"] if i["origin"].endswith("/db/etcd")), "")
 
     def _active(self) -> None:
         """RKE2's API server of before goes on while its unit starts, and is replaced before the unit is active."""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shlex
@@ -17,6 +18,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _cas,
     _catalog,
     _classify,
+    _cleanup,
     _deliver,
     _distro,
     _events,
@@ -45,7 +47,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _holder, _inspected, _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _holder, _inspected, _shelf, _upkept
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
     NodeAction,
     display,
@@ -67,6 +69,7 @@ PLAYBOOKS = {
     "rejoin": "playbooks/rejoin.yml",
     "repair": "playbooks/repair.yml",
     "rollback": "playbooks/rollback.yml",
+    "cleanup": "playbooks/cleanup.yml",
     "tokens": "playbooks/tokens.yml",
 }
 TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
@@ -77,6 +80,7 @@ TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.
     "agents": _agents.plan,
     "repair": _repair.plan,
     "rollback": _rollback.plan,
+    "cleanup": _cleanup.plan,
     "tokens": _token_plan.plan,
 }
 """Purpose -> the plan in which hosts take turns for it."""
@@ -116,9 +120,10 @@ class ActionModule(NodeAction):
         living = [entry["name"] for entry in entries if entry["name"] in args["agents"] and entry["reachable"]]
         purpose = str(args.get("purpose") or "recover")
         record = self._record() if purpose == "rollback" else None
+        proof = self._proof(state) if purpose == "cleanup" else None
         ask = _turns.Ask(
             *(args["cluster"], entries, living, args.get("only") or ()),
-            {**(args.get("options") or {}), "record": record},
+            {**(args.get("options") or {}), "record": record, "proof": proof},
             *(time.time(), self._tls(entries), self._tokens(entries)),
         )
         known = distro or _distro.DISTROS["rke2"]  # nothing is planned while no server answers
@@ -153,7 +158,11 @@ class ActionModule(NodeAction):
             "repairs": [asdict(item) for item in _repair.due(case, entries, free_mb=self._free_mb)],
         }
         if record:
-            document["back"] = [asdict(back) for back in _rollback.backs(record, entries)]
+            document["back"] = [asdict(back) for back in _rollback.backs(record, entries, case.servers)]
+            document["undoes"], document["reached"] = record.stamp, _rollback.reached(case.servers)
+            document["accepted"] = str(ask.options.get("accept_loss") or "")
+        if purpose == "cleanup":
+            document["clean"] = _cleanup.paths(ask) if plan.actions else {}
         for name, content in (("plan.json", document), ("state-before.json", state)):
             write(os.path.join(run_dir, name), content)
         return {
@@ -191,7 +200,7 @@ class ActionModule(NodeAction):
 
     def _passing(self, plan: _plan.Plan, run_dir: str) -> bool:
         """Whether a backup would go with the container of this job, as AWX makes one for each."""
-        backs_up = any(action.phase == 3 for action in plan.actions)
+        backs_up = any(action.phase == 3 and action.verb != "clean" for action in plan.actions)
         if not backs_up or "awx_job_id" not in self.vars or self.settings.get("requorum_s3_bucket"):
             return False
         with open("/proc/self/mountinfo", encoding="utf-8") as file:
@@ -295,14 +304,38 @@ class ActionModule(NodeAction):
         stamp = str((self._task.args.get("options") or {}).get("run") or "")
         shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
         later: list[dict[str, t.Any]] = []
+        rollbacks: list[dict[str, t.Any]] = []
         for folder in earlier(shelf):
             name = os.path.basename(folder)
             made, actions = load(folder, "plan.json", {}), recorded(folder)
-            changed = made.get("purpose") != "rollback" and any(a["phase"] > 3 for a in actions)
-            if name == stamp or (changed and not stamp):
-                return _rollback.Record(name, made, actions, load(folder, "state-before.json", {}), later)
+            acted = any(a["phase"] > 3 for a in actions)
+            if name == stamp or (acted and not stamp and made.get("purpose") not in ("rollback", "cleanup")):
+                undoing = [one for one in rollbacks if one.get("undoes") == name]
+                return _rollback.Record(name, made, actions, load(folder, "state-before.json", {}), later, undoing)
             later += actions
+            if made.get("purpose") == "rollback":
+                rollbacks.append({**made, "acted": acted})
         return None
+
+    def _proof(self, state: dict[str, t.Any]) -> _cleanup.Proof | None:
+        """The newest snapshot of this cluster off its nodes; one on the controller is hashed again."""
+        shelf = os.path.abspath(os.path.join(self._task.args["output"], self._task.args["cluster"]))
+        listed = _upkept.backups(state, shelf, self.bucket if self.settings.get("requorum_s3_bucket") else None)
+        if not listed.found:
+            why = "; ".join(listed.unread.values())
+            return _cleanup.Proof("controller and S3", fault=why) if why else None
+        best = max(listed.found, key=lambda kept: (kept.time, kept.path))
+        if not best.proved:
+            return _cleanup.Proof(best.path, fault=f"{best.path} was not proved, or has changed since")
+        if not best.off_node:
+            return _cleanup.Proof(best.path, fault=f"{best.path} lies on a node of the cluster itself")
+        if not best.path.startswith("s3://"):
+            with open(best.path, "rb") as file:
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            if digest != _backups.read(_backups.folder(best.path), "backup.json").get("sha256"):
+                fault = f"{best.path} no longer has the SHA-256 with which it was proved"
+                return _cleanup.Proof(best.path, fault=fault)
+        return _cleanup.Proof(best.path, best.revision)
 
     @property
     def _free_mb(self) -> int:

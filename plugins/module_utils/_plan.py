@@ -79,6 +79,8 @@ class Plan:
     """Whose turn -> the voter that acts for it: its quorum stands without that server."""
     aim: str = ""
     """What is true when all of it is done, where that is not the recovery of the cluster."""
+    no_return: str = ""
+    """The point of no return, where a plan that is not a recovery has one."""
     needs: dict[str, str] = field(default_factory=dict)
     """Server -> what this plan does about it, where the case alone does not say so: `leaves`, or left alone."""
     nodes: dict[str, tuple[str, ...]] = field(default_factory=dict)
@@ -121,7 +123,7 @@ class Plan:
             **asdict(self),
             "plan_id": self.plan_id,
             "expect_s": self.expect_s,
-            "point_of_no_return": (NOTHING_ENDS if self.aim else NO_RETURN) if self.actions else None,
+            "point_of_no_return": self.no_return or (NOTHING_ENDS if self.aim else NO_RETURN) if self.actions else None,
         }
 
 

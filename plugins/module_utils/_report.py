@@ -9,7 +9,7 @@ import typing as t
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
-from . import _diagnose, _harvester, _machines, _server, _timeline, _verify
+from . import _aside, _diagnose, _harvester, _machines, _server, _timeline, _verify
 from ._classify import RESETS
 
 JSON = dict[str, t.Any]
@@ -264,35 +264,45 @@ def _listed(plan: JSON, entries: dict[str, JSON]) -> tuple[_server.Member, ...]:
 
 
 def _kept(record: Record) -> list[JSON]:
-    kept = [
-        {"node": record.reset["node"], "path": path, "bytes": None, "what": "moved aside by the reset"}
-        for path in record.reset.get("moved", ())
-    ]
+    """All that lies aside: what this run has told of, sizes and older runs as the journals of the nodes have them."""
+    told = [(record.reset["node"], path, "moved aside by the reset") for path in record.reset.get("moved", ())]
     for action in record.actions:
         where, what = action["node"], _ASIDE.get(action["verb"], "")
         if action["verb"] in ("forget", "password"):
             where = "controller"
-        for path in action["result"].partition("kept: ")[2].split(", ") if what else ():
-            if path.startswith("/"):
-                kept.append({"node": where, "path": path, "bytes": None, "what": what})
+        paths = action["result"].partition("kept: ")[2].split(", ") if what else ()
+        told += [(where, path, what) for path in paths if path.startswith("/")]
+    read = (record.after or record.before).get("nodes") or ()
+    lying = {(item.node, item.path): item for item in _aside.found(read)}
+    kept = [_entry(node, path, what, lying.pop((node, path), None), record) for node, path, what in told]
+    for (node, path), item in lying.items():
+        what = f"moved aside by run {item.run}" if item.run else "moved aside by an earlier run"
+        kept.append(_entry(node, path, what, item, record))
     if record.backup:
-        kept.append(
-            {
-                "node": record.plan["saver"] or record.plan["survivor"],
-                "path": record.backup["node_path"],
-                "bytes": record.backup["bytes"],
-                "what": "snapshot",
-            }
-        )
-        kept.append(
-            {
-                "node": "controller",
-                "path": record.backup["path"],
-                "bytes": record.backup["bytes"],
-                "what": "the same snapshot, proved",
-            }
-        )
+        saver = record.plan["saver"] or record.plan["survivor"]
+        for node, path, what in (
+            (saver, record.backup["node_path"], "snapshot"),
+            ("controller", record.backup["path"], "the same snapshot, proved"),
+        ):
+            kept.append({**_entry(node, path, what, None, record), "bytes": record.backup["bytes"]})
     return kept
+
+
+def _entry(node: str, path: str, what: str, item: _aside.Aside | None, record: Record) -> JSON:
+    """origin, run and the commands are those of old data alone: what a backup holds is removed by its own policy."""
+    inventory = _diagnose.inventory(record.plan["command"])
+    of = f" -e requorum_run={item.run}" if item and item.run else ""
+    cleanup = f"ansible-playbook playbooks/cleanup.yml {inventory}{of} -e requorum_confirm={record.plan['cluster']}"
+    return {
+        "node": node,
+        "path": path,
+        "bytes": item.bytes if item else None,
+        "what": what,
+        "origin": item.origin if item else None,
+        "run": (item.run or None) if item else None,
+        "cleanup": cleanup if item else None,
+        "remove": item.command if item else None,
+    }
 
 
 def _newest(record: Record) -> JSON | None:

@@ -39,6 +39,7 @@ def render(report: Mapping[str, Any]) -> str:
         warnings=words.warnings(data),
         machines=words.machines(data),
         newest_backup=words.newest_backup(data),
+        cleaned=any(action.get("destructive") for action in data.get("actions") or ()),
         kept_bytes=sum(entry.get("bytes") or 0 for entry in data.get("kept") or ()),
     )
 

@@ -158,6 +158,11 @@ def _back(report: Mapping[str, Any]) -> Iterator[str]:
     yield from wrap(f"Point of no return ({passed}): {point.get('sentence', '')}", "  ")
     for entry in report.get("kept") or ():
         yield from wrap(f"{entry['node']}:{entry['path']} ({entry['what']}, {words.size(entry.get('bytes'))})", "  - ")
+    if commands := [entry["cleanup"] for entry in report.get("kept") or () if entry.get("cleanup")]:
+        yield "  Once nobody needs the way back, this removes old data; without requorum_run,"
+        yield "  of all runs:"
+        for command in dict.fromkeys(commands):
+            yield from pasted(command)
     if report["verdict"]["outcome"] in ("planned", "failed"):
         for step in words.steps(report):
             if words.undoable(step) and step["state"] in ("planned", "done", "failed"):

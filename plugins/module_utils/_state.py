@@ -16,7 +16,7 @@ from dataclasses import asdict
 
 import yaml
 
-from . import _bbolt, _certificates, _datastore, _harvester, _timeline, _wal
+from . import _aside, _bbolt, _certificates, _datastore, _harvester, _timeline, _wal
 
 JSON = dict[str, t.Any]
 SCHEMA = 1
@@ -94,6 +94,7 @@ def version(line: str) -> str | None:
 
 def _readings(blocks: Blocks) -> JSON:
     files = _files(blocks.text("files"))
+    journal = _lines(blocks.text("journal")) if "journal" in blocks.blocks else []
     return {
         "unit": blocks.pairs("unit") or None,
         "agent": blocks.pairs("agent") or None,
@@ -119,7 +120,8 @@ def _readings(blocks: Blocks) -> JSON:
             *_certificates.dates(blocks.text("certificates") or ""),
             *(_certificates.served(blocks.text("served") or "") if "served" in blocks.blocks else ()),
         ],
-        "journal": _lines(blocks.text("journal")) if "journal" in blocks.blocks else [],
+        "journal": journal,
+        "aside": _aside.read(blocks.text("aside") or "", journal or ()) if "aside" in blocks.blocks else [],
         "logs": None if (logs := blocks.text("logs")) is None else _lines(_timeline.mask(logs)),
     }
 

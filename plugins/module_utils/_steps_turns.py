@@ -134,6 +134,13 @@ STEPS = {
         3,
         BACK_ON,
     ),
+    "prove to revert": Step(
+        4,
+        "prove",
+        "See from {node} that no etcd and no supervisor of {others} answers",
+        "two clusters must never run at once",
+        3,
+    ),
     "revert": Step(
         4,
         "revert",

@@ -24,8 +24,8 @@ def of_report(report: JSON, plan: JSON, folder: str, *, check: bool, final: bool
     """A plan pins its id for whoever carries it out; any other run takes the pin away: what it found is used up."""
     outcome, purpose = report["verdict"]["outcome"], str(plan.get("purpose") or "recover")
     pinned = plan["plan_id"] if check and outcome == "planned" else ""
-    if not (check or final):  # it only begins; a rollback that is asked for after it shall undo no older run
-        undone = {} if purpose == "rollback" else {"requorum_run": folder.rstrip("/").rsplit("/", 1)[-1]}
+    if not (check or final):  # it only begins; a rollback after it shall undo no older run
+        undone = {} if purpose in ("rollback", "cleanup") else {"requorum_run": folder.rstrip("/").rsplit("/", 1)[-1]}
         return stats(requorum_plan_id="", **undone)
     told = {
         "purpose": purpose,

@@ -79,8 +79,10 @@ options:
       - V(rotate), V(rotate_ca), V(tls_remove), V(tokens), V(rejoin), V(agents), V(repair) and V(rollback) plan for a
         cluster whose quorum stands, in five phases; in the fourth one, hosts take turns, each with C(turn) in its
         actions.
+      - V(cleanup) plans to remove what runs have moved aside, in four phases, on a healthy cluster of which a proved
+        snapshot lies off the nodes.
     type: str
-    choices: [recover, backup, rotate, rotate_ca, tls_remove, tokens, rejoin, agents, repair, rollback]
+    choices: [recover, backup, rotate, rotate_ca, tls_remove, tokens, rejoin, agents, repair, rollback, cleanup]
     default: recover
   only:
     description: Hosts that the work is restricted to where hosts take turns; empty for all that need it.
@@ -188,7 +190,7 @@ plan:
           description: Reason.
           type: str
         destructive:
-          description: Whether it destroys data. No action does.
+          description: Whether it destroys data. Only V(clean) does.
           type: bool
           sample: false
         undo:

@@ -114,6 +114,11 @@ def expired(
     return [b for b in gone if _real(b.name) not in staying and (b.proved or now - b.time > MAY_GO_ON)]
 
 
+def folder(snapshot: str) -> str:
+    """Of the run that has saved a snapshot."""
+    return os.path.dirname(os.path.dirname(os.path.dirname(snapshot)))
+
+
 def remove(folder: str) -> None:
     """The whole folder of a run."""
     if os.path.islink(folder) or not STAMP.fullmatch(os.path.basename(folder)):

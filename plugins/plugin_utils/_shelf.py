@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import functools
 import glob
+import hashlib
 import io
 import json
 import os
@@ -270,6 +271,20 @@ def _archives(shelf: str) -> list[str]:
 def kept_files(snapshot: str, host: str) -> str:
     """Where `keep` put the files of a host in the run that made a snapshot."""
     return os.path.join(os.path.dirname(os.path.dirname(snapshot)), host, "files.tar")
+
+
+def hashes(archive: str) -> dict[str, str]:
+    """Path on the host -> sha256 of every file in the `files.tar` of `keep`; nothing where it cannot be read."""
+    found = {}
+    try:
+        with tarfile.open(archive) as tar:
+            for member in tar:
+                file = tar.extractfile(member) if member.isfile() else None
+                if file:
+                    found[f"/{member.name.removeprefix('./')}"] = hashlib.sha256(file.read()).hexdigest()
+    except (OSError, tarfile.TarError):
+        return {}
+    return found
 
 
 def configuration(archive: str) -> bytes:

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""`requorum recover`, `backup` and `rollback`: the recovery itself, the backup alone, and the way back."""
+"""`requorum recover`, `backup`, `rollback` and `cleanup`: the recovery, the backup alone, the way back, its end."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import argparse
 import os
 from typing import Any
 
-from . import turns
+from . import inputs, turns
 from .output import Result
 
 
@@ -35,7 +35,17 @@ def add(commands: Any) -> None:
     made = commands.add_parser("rollback", help=text, description=text, allow_abbrev=False)
     turns.add_common(made)
     made.add_argument("--undo", metavar="STAMP", help="the run: name of its folder; else the last that changed a node")
+    made.add_argument("--accept-loss", metavar="REVISION", type=inputs.count,
+                      help="behind the point of no return: the number that the refusal shows")
+    made.add_argument("--powered-off", metavar="HOST", action="append", default=[],
+                      help="its power was cut, as you have seen; may be repeated")
     made.set_defaults(run=rollback)
+
+    text = "remove for good what runs have moved aside; only with a healthy cluster and a proved backup off its nodes"
+    made = commands.add_parser("cleanup", help=text, description=text, allow_abbrev=False)
+    turns.add_options(made)
+    made.add_argument("--of", metavar="STAMP", help="only what this run has moved aside: name of its folder")
+    made.set_defaults(run=cleanup)
 
 
 def recover(arguments: argparse.Namespace) -> Result:
@@ -50,4 +60,10 @@ def recover(arguments: argparse.Namespace) -> Result:
 
 def rollback(arguments: argparse.Namespace) -> Result:
     """0 done or nothing to undo; 3 refused or not confirmed; 1 not finished."""
-    return turns.run("rollback", arguments, {"run": arguments.undo} if arguments.undo else {})
+    options = {"run": arguments.undo, "accept_loss": arguments.accept_loss, "powered_off": arguments.powered_off}
+    return turns.run("rollback", arguments, {name: value for name, value in options.items() if value})
+
+
+def cleanup(arguments: argparse.Namespace) -> Result:
+    """0 done or nothing to remove; 3 refused or not confirmed; 1 not finished."""
+    return turns.run("cleanup", arguments, {"run": arguments.of} if arguments.of else {})

@@ -34,9 +34,14 @@ def record(case: str = "healthy", *verbs: str, before: list[JSON] | None = None)
     return _rollback.Record(STAMP, plan, actions, {"nodes": healthy() if before is None else before})
 
 
-def plan(entries: list[JSON], of: _rollback.Record | None, *, only: tuple[str, ...] = ()) -> _plan.Plan:
-    ask = _turns.Ask("prod", entries, (), only, {"record": of})
-    return _rollback.plan(judged(entries), _distro.DISTROS["rke2"], ask)
+def plan(
+    entries: list[JSON], of: _rollback.Record | None, *, only: tuple[str, ...] = (), accept: str = "", now: float = 0.0,
+    off: tuple[str, ...] = (),
+) -> _plan.Plan:  # fmt: skip
+    ask = _turns.Ask("prod", entries, (), only, {"record": of, "accept_loss": accept}, now)
+    case = judged(entries)
+    servers = tuple(replace(server, powered_off=server.name in off) for server in case.servers)
+    return _rollback.plan(replace(case, servers=servers), _distro.DISTROS["rke2"], ask)
 
 
 def steps(made: _plan.Plan, *phases: int) -> list[str]:
@@ -160,6 +165,150 @@ def test_servers_that_were_only_fenced_are_started_again() -> None:
     assert copy.deepcopy(_rollback.backs(of, entries))[0].start
 
 
+# --- behind the point of no return
+
+NOW = 1795551300.0
+"""2026-11-24T20:15:00Z, when the run began, by the clock of the controller."""
+REACHED = "81734"
+
+
+def recovered(*, lost: tuple[str, ...] = ()) -> tuple[list[JSON], _rollback.Record]:
+    """r1 was the survivor, r2 had a damaged datastore, r3 none. lost: servers that do not answer by now."""
+    entries = [dead(entry["name"]) if entry["name"] in lost else entry for entry in healthy()]
+    for entry in entries:
+        if entry["reachable"]:
+            entry["etcd"]["status"]["revision"] = int(REACHED) - (entry["name"] == "r3")
+    if "r1" not in lost:
+        entries[0]["files"] |= {OLD: FILE}
+    if "r2" not in lost:
+        entries[1]["journal"] = [STORE, f"store={STAMP} {'a' * 64}"]
+    of = record("quorum_lost", "fence", "reset", "start", "rejoin")
+    before = [{**stopped("r1"), "unit": {"ActiveState": "activating"}}, dead("r2"), dead("r3")]
+    of = replace(of, actions=[*of.actions, {**of.actions[-1], "node": "r3"}], before={"nodes": before})
+    stores = {"r1": "intact", "r2": "damaged", "r3": "absent"}
+    servers = [{"name": name, "store": store, "cluster_id": None, "revision": 79000} for name, store in stores.items()]
+    return entries, replace(of, plan={**of.plan, "servers": servers, "reason": "Quorum is lost."})
+
+
+def offer(reached: str, stamp: str, *, acted: bool = False, accepted: str = "") -> JSON:
+    return {"stamp": stamp, "undoes": STAMP, "reached": int(reached), "acted": acted, "accepted": accepted}
+
+
+def test_the_refusal_says_what_would_be_lost_and_which_number_allows_it() -> None:
+    entries, of = recovered()
+    made = plan(entries, of)
+    [refusal] = made.refusals
+    assert not made.actions and made.lost == int(REACHED) - 5
+    for words in (
+        "has passed its point of no return: r1 was started at 2026-11-24T20:15:01",
+        f"revision 5 to {REACHED}, {int(REACHED) - 5} writes",
+        "The old datastore of r1 ends at revision 79000.",
+    ):
+        assert words in refusal.what
+    assert f"requorum_accept_loss={REACHED} allows it" in refusal.next
+    assert refusal.what.count("given up") == 1
+
+
+def test_by_that_number_all_servers_are_fenced_before_any_datastore_comes_back() -> None:
+    entries, of = recovered()
+    made = plan(entries, of, accept=REACHED)
+    assert not made.refusals
+    assert steps(made, 3) == ["r1 snapshot", "r1 keep", "r2 keep", "r3 keep"]
+    assert steps(made, 4) == [
+        *("r1 fence", "r2 fence", "r3 fence", "r1 prove"),
+        *("r1 revert", "r2 revert", "r3 revert"),
+    ]
+    assert steps(made, 5) == ["r1 release", "r2 release", "r3 release"]
+    assert "without a quorum: Quorum is lost." in made.aim and "given up" in made.loss
+    assert "There is none" not in made.document()["point_of_no_return"]
+    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    store = f"{DATA}/server/db/etcd"
+    assert [(item.origin, item.kept) for item in back["r3"].moved] == [(store, "")]  # only aside: it had none
+    assert [item.kept for item in back["r1"].moved] == [OLD] and back["r2"].store == "a" * 64
+    assert (back["r1"].start, back["r2"].start, back["r3"].start) == (True, False, False)
+
+
+@pytest.mark.parametrize(
+    ("accept", "rollbacks", "allowed"),
+    [
+        ("81000", [], False),
+        ("81000", [offer("81000", "20261124T201500Z")], True),
+        ("81000", [offer("81001", "20261124T201500Z")], False),
+        ("81000", [offer("81000", "20261124T190000Z")], False),  # more than an hour ago
+        ("81000", [offer("81000", "20261124T190000Z", acted=True, accepted="81000")], True),  # it has begun with it
+        ("81000", [offer("81000", "20261124T190000Z", accepted="81000")], False),
+        ("yes", [], False),
+        ("0", [], False),
+    ],
+)
+def test_only_a_number_that_was_shown(accept: str, rollbacks: list[JSON], allowed: bool) -> None:
+    entries, of = recovered()
+    made = plan(entries, replace(of, rollbacks=rollbacks), accept=accept, now=NOW + 60)
+    assert bool(made.actions) == allowed
+    if not allowed:
+        assert (
+            f"requorum_accept_loss={accept} is not what a refusal of the last hour has shown" in made.refusals[0].what
+        )
+        assert f"requorum_accept_loss={REACHED} allows it" in made.refusals[0].next
+
+
+def test_no_number_allows_what_cannot_be_read() -> None:
+    entries, of = recovered()
+    for entry in entries:
+        entry["etcd"]["status"], entry["datastore"]["summary"] = None, None
+    made = plan(entries, of, accept="0")
+    assert not made.actions and "cannot be read" in made.refusals[0].next
+
+
+@pytest.mark.parametrize(
+    ("lost", "off", "what"),
+    [
+        (("r3",), (), "r3 does not answer. A member of the new cluster"),
+        (("r2", "r3"), ("r2", "r3"), "Most servers are off."),
+        (("r3",), ("r3",), ""),
+    ],
+)
+def test_no_member_of_the_new_cluster_may_go_on(lost: tuple[str, ...], off: tuple[str, ...], what: str) -> None:
+    entries, of = recovered(lost=lost)
+    made = plan(entries, of, accept=REACHED, off=off)
+    assert what in " ".join(refusal.what for refusal in made.refusals)
+    assert bool(made.actions) != bool(what)
+    if not what:
+        assert "r3" not in {action.node for action in made.actions}
+
+
+def test_all_servers_go_back_together() -> None:
+    entries, of = recovered()
+    made = plan(entries, of, accept=REACHED, only=("r1",))
+    assert not made.actions and made.refusals[0].where == "requorum_only"
+
+
+def test_a_rollback_that_was_killed_behind_the_point_goes_on_with_all_servers() -> None:
+    """r1 has its old datastore back and runs, r3's new one is aside; only r2 is left, and nothing may answer it."""
+    entries, of = recovered()
+    later = "20261124T210000Z"
+    del entries[0]["files"][OLD]
+    entries[0]["journal"] = [LATER, f"undone={DATA}/server/db/etcd|{OLD}", "enabled=enabled"]
+    entries[2]["journal"] = [LATER, "enabled=enabled"]
+    of = replace(of, rollbacks=[offer(REACHED, later, acted=True, accepted=REACHED)])
+    made = plan(entries, of, accept=REACHED, now=NOW + 90000)
+    assert steps(made, 4)[:4] == ["r1 fence", "r2 fence", "r3 fence", "r1 prove"]
+    assert steps(made, 3) == []  # the first one has saved it
+    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    assert not back["r1"].moved and not back["r3"].moved and back["r2"].datastore
+
+
+def test_what_has_changed_since_the_backup_is_told() -> None:
+    kept = {"/a": "1", "/b": "2", "/c": "3"}
+    assert _rollback.compared(kept, {"/a": "1", "/b": "x", "/d": "4"}) == (1, ["/b", "/c (gone)", "/d (new)"])
+    assert _rollback.compared(kept, dict(kept)) == (3, [])
+    store = f"{DATA}/server/db/etcd"
+    inside = (f"{DATA}/server/tls/a.crt", f"{DATA}/server/cred/passwd", "/etc/rancher/rke2/config.yaml.d/9.yaml")
+    assert all(_rollback.in_scope(path, store) for path in (*inside, "/etc/rancher/node/password"))
+    outside = (f"{store}/name", f"{OURS}/token", "/oem/90_custom.yaml", "/etc/rancher/rke2/rke2.yaml")
+    assert not any(_rollback.in_scope(path, store) for path in outside)
+
+
 @shells
 def test_the_script_puts_back_and_keeps_what_lay_there(shell: str, tmp_path: Path) -> None:
     tls, ours = tmp_path / "tls", tmp_path / "ours"
@@ -177,6 +326,8 @@ HOME_DIR={ours}
 STAMP=now
 AGENT_ROLE=no
 START=yes
+STORE=
+SUMS=no
 """
     script = (_node.SCRIPTS / "revert.sh").read_text()
     pairs = f"{tls}/etcd|{ours}/old/etcd\n{tls}/a.crt|{ours}/old/a.crt\n{tls}/b.crt|{ours}/old/b.crt\n"
@@ -190,3 +341,65 @@ START=yes
     assert "start" in (tmp_path / "calls").read_text()
     again = run(shell, head + script, stdin=pairs.encode())
     assert again.count("gone=") == 3 and (tls / "a.crt").read_text() == "old"
+
+
+@shells
+def test_the_script_knows_the_datastore_again(shell: str, tmp_path: Path) -> None:
+    """By the hash that was taken when it was stopped; else nothing starts. Of two old ones the first comes last."""
+    db, ours = tmp_path / "server/db", tmp_path / "ours"
+    for name, text in (("etcd", "new"), ("etcd-old-2", "between"), ("etcd-old-1", "first")):
+        (db / name / "member/snap").mkdir(parents=True)
+        (db / name / "member/snap/db").write_text(text)
+    ours.mkdir()
+    (db / "reset-flag").touch()
+    (tmp_path / "server/tls").mkdir()
+    (tmp_path / "server/tls/ca.crt").write_text("ca")
+    head = f"""{COMMON}
+find_distro() {{ UNIT=unit; DB={db}; SERVER={tmp_path}/server; TLS=$SERVER/tls; CONFIG={tmp_path}/config; }}
+systemctl() {{ echo "$1" >>{tmp_path}/calls; }}
+timeout() {{ shift; "$@"; }}
+etcd_runs() {{ false; }}
+HOME_DIR={ours}
+STAMP=now
+AGENT_ROLE=no
+START=yes
+SUMS=yes
+"""
+    script = (_node.SCRIPTS / "revert.sh").read_text()
+    pairs = f"{db}/etcd|{db}/etcd-old-2\n{db}/etcd|{db}/etcd-old-1\n".encode()
+    hashed = run(shell, f"{COMMON}\nstore_sum {db}/etcd-old-1").strip()
+    refused = head + "STORE=other\n" + script
+    run(shell, refused, stdin=pairs, rc=1)
+    assert "start" not in (tmp_path / "calls").read_text().split()
+    assert (db / "etcd/member/snap/db").read_text() == "first"
+    kept = {path.parents[2].name: path.read_text() for path in db.glob("*/member/snap/db")}
+    assert kept == {"etcd": "first", "etcd-requorum-now": "new", "etcd-requorum-now-1": "between"}
+
+    (db / "etcd").rename(db / "etcd-old-1")
+    out = run(shell, head + f"STORE={hashed}\n" + script, stdin=f"{db}/etcd|{db}/etcd-old-1\n".encode())
+    assert "store=same" in out and "start" in (tmp_path / "calls").read_text().split()
+    assert not (db / "reset-flag").exists() and (ours / "now/reset-flag").exists()
+    assert f"  {tmp_path}/server/tls/ca.crt" in next(line for line in out.split("\n") if line.startswith("sum="))
+
+    out = run(shell, head + "STORE=\n" + script, stdin=f"{db}/etcd|\n".encode())  # one that had none before
+    assert not (db / "etcd").exists() and f"moved={db}/etcd|{db}/etcd-requorum-now-2" in out
+
+
+@shells
+def test_the_journal_names_what_resets_have_moved_aside(shell: str, tmp_path: Path) -> None:
+    """Also those of a run that was killed beside its reset; never what lay there before."""
+    db, tls = tmp_path / "db", tmp_path / "tls"
+    for path in (db / "etcd-old-99", db / "etcd-old-100", db / "etcd-old-x", tmp_path / "tls-101", tmp_path / "tls-98"):
+        path.mkdir(parents=True)
+    text = (
+        f"{COMMON}\nHOME_DIR={tmp_path}; DB={db}; SERVER={tmp_path}; TLS={tls}\nnote_resets {STAMP}; note_resets later"
+    )
+    run(shell, text)
+    assert not (tmp_path / "journal").exists()  # no reset was begun
+    (tmp_path / "journal").write_text("resetting=100\n")
+    run(shell, text)
+    old, mine = f"{db}/etcd-old-100", f"{tmp_path}/tls-101"
+    assert (tmp_path / "journal").read_text().splitlines()[1:] == [
+        *(f"moved={db}/etcd|{old}", f"run={STAMP}|{old}"),
+        *(f"moved={tls}|{mine}", f"run={STAMP}|{mine}"),
+    ]

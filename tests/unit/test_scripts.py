@@ -116,6 +116,9 @@ def test_what_no_script_may_do(path: Path) -> None:
         "mkfs",
         "wipefs",
     ):
+        if path.stem == "clean" and word == "rm -r":  # what is known to be old data, under the name that says so
+            assert set(re.findall(rf"{word}.*", code)) == set(re.findall(r'rm -rf "\$doomed" .*', code))
+            continue
         assert not re.search(rf"\b{word}", code), word
     for line in re.findall(r"(?m)^.*\brm -f .*$", code):
         assert re.search(r"zz-requorum|/run/requorum|\$conf|crictl|\$HOME_DIR/lock\"", line), line

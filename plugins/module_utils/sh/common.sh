@@ -212,6 +212,26 @@ etcd_runs() {
   [ -n "$(pids_of etcd)" ] || listens 2379 || listens 2380
 }
 
+# One hash of all files of a datastore that stands still; nothing where they cannot be read in time.
+store_sum() {
+  l=$(cd "$1" && timeout 30 find . -type f ! -name tombstone -exec sha256sum {} + 2>/dev/null) || return 1
+  printf '%s\n' "$l" | sort | sha256sum | cut -c 1-64
+}
+
+# Journals what resets of this program have moved aside by themselves since the first one of an open journal began, as far as
+# it does not stand there yet: db/etcd-old-<unix>, tls-<unix>. note_resets STAMP
+note_resets() {
+  j=$HOME_DIR/journal
+  since=$(sed -n 's/^resetting=//p' "$j" 2>/dev/null | head -n 1)
+  [ -n "$since" ] || return 0
+  for d in "$DB"/etcd-old-* "$SERVER"/tls-[0-9]*; do
+    case ${d##*-} in '' | *[!0-9]*) continue ;; esac
+    [ -d "$d" ] && [ "${d##*-}" -ge "$since" ] || continue
+    case $d in "$DB"/*) f=$DB/etcd ;; *) f=$TLS ;; esac
+    cat "$HOME_DIR/journal-closed" "$j" 2>/dev/null | grep -qxF "moved=$f|$d" || printf 'moved=%s|%s\nrun=%s|%s\n' "$f" "$d" "$1" "$d" >>"$j"
+  done
+}
+
 # Whether anything listens on a TCP port of this host.
 listens() {
   grep -hqE ":$(printf '%04X' "$1") [0-9A-F:]* 0A " /proc/net/tcp /proc/net/tcp6 2>/dev/null
@@ -226,6 +246,9 @@ opened_by() {
   for p in $found; do [ -e "/proc/$p" ] && printf '%s ' "$p"; done
   true
 }
+
+# Whether a file system is mounted at a path or below it.
+mounted() { awk -v p="$1" '$5 == p || index($5, p "/") == 1 { f = 1 } END { exit !f }' /proc/self/mountinfo; }
 
 # Processes by exact name as the kernel has it (15 characters), from /proc: "pid" a line.
 pids_of() {

@@ -71,6 +71,10 @@ while [ -n "$(pids_of etcd kube-apiserver)" ] && [ $n -lt 20 ]; do
   sleep 0.1
   n=$((n + 1))
 done
+# By this a rollback knows the datastore again.
+if [ -d "$DB/etcd/member" ] && ! etcd_runs && ! grep -q "^store=$STAMP " "$HOME_DIR/journal"; then
+  sum=$(store_sum "$DB/etcd") && note "store=$STAMP $sum"
+fi
 for c in etcd kube-apiserver kubelet; do
   for p in $(pids_of $c); do printf 'left=%s %s\n' "$p" "$c"; done
 done

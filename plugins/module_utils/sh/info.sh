@@ -254,6 +254,22 @@ lock() {
   cat "$HOME_DIR/lock"
 }
 
+# Old data that journals of ours name and that is still there: bytes, a tab, FROM|TO.
+aside() {
+  cat "$HOME_DIR"/journal-cleaned "$HOME_DIR"/journal-closed "$HOME_DIR"/journal 2>/dev/null | sed -n 's/^moved=//p' | sort -u |
+    while IFS= read -r l; do
+      p=${l#*|}
+      [ -e "$p" ] || continue
+      if [ -d "$p" ]; then
+        n=$(timeout 5 du -sk "$p" 2>/dev/null | cut -f 1)
+        n=${n:+$((n * 1024))}
+      else
+        n=$(stat -c %s "$p")
+      fi
+      printf '%s\t%s\n' "$n" "$l"
+    done
+}
+
 # Without sed no block would say anything.
 printf '@@ tools 0\n'
 tools
@@ -284,7 +300,10 @@ block snapshots snapshots
 block balancers balancers
 [ -f "$DB/etcd/name" ] && block name name
 block wal wal
-[ -d "$HOME_DIR" ] && block journal journal
+if [ -d "$HOME_DIR" ]; then
+  block journal journal
+  block aside aside
+fi
 [ -d "$TLS" ] || [ -d "$DATA/agent" ] && block certificates certificates
 block logs logs
 if [ -n "$(pids_of etcd k3s k3s-server)" ] && [ -f "$TLS/etcd/client.crt" ]; then

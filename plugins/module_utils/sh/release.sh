@@ -31,6 +31,7 @@ esac
 [ "$(systemctl show requorum-reset -p SubState --value 2>/dev/null)" = running ] || systemctl stop requorum-reset >/dev/null 2>&1
 rm -f /run/requorum/reset.yaml /run/requorum/reset.yaml.d/*.yaml
 if [ -f "$HOME_DIR/journal" ]; then
-  sed '/^enabled=/d; /^braked=/d; /^least=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" && mv "$HOME_DIR/journal" "$HOME_DIR/$STAMP/journal"
+  note_resets "$STAMP" # of a run that was killed beside its reset
+  sed '/^enabled=/d; /^braked=/d; /^least=/d; /^resetting=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" && mv "$HOME_DIR/journal" "$HOME_DIR/$STAMP/journal"
 fi
 printf 'enabled=%s\n' "$(systemctl show "$UNIT" -p UnitFileState --value)"

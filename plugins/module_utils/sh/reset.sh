@@ -52,6 +52,7 @@ relabel /run/requorum
 if [ -f "$DB/etcd/tombstone" ]; then
   mv "$DB/etcd/tombstone" "$HOME_DIR/$STAMP/tombstone" || die "the tombstone cannot be moved aside"
 fi
+grep -q '^resetting=' "$HOME_DIR/journal" 2>/dev/null || note "resetting=$(date +%s)"
 [ -n "$REPLACED" ] && note "replaced=$REPLACED"
 [ -n "$LEAST" ] && printf 'least=%s\n' "$LEAST" >>"$HOME_DIR/journal"
 if [ -z "$RESTORE" ]; then

@@ -1,5 +1,7 @@
-# Puts back what a run moved aside. Set by the caller: STAMP, AGENT_ROLE (yes|no), START (yes|no).
-# stdin: "FROM|TO", one a line, the newest first. Output: "moved=FROM|TO" of what lay there, "undone=FROM|TO", "gone=TO".
+# Puts back what a run moved aside. Set by the caller: STAMP, AGENT_ROLE (yes|no), START (yes|no), STORE (hash that the
+# datastore had, or empty), SUMS (yes: hash certificates, credentials and configuration before the unit starts).
+# stdin: "FROM|TO", one a line, the newest first; "FROM|" only moves aside what lies there.
+# Output: "moved=FROM|TO" of what lay there, "undone=FROM|TO", "gone=TO", "store=same", "sum=SHA256  PATH".
 find_distro || die "neither rke2 nor k3s is installed here"
 umask 077
 mkdir -p "$HOME_DIR/$STAMP" && chmod 700 "$HOME_DIR" || die "$HOME_DIR/$STAMP cannot be made"
@@ -15,30 +17,61 @@ stop_unit() {
     timeout 10 systemctl stop "$UNIT" >/dev/null 2>&1
   }
 }
+# aside FROM TO
+aside() {
+  to_free=$2
+  n=0
+  while [ -e "$to_free" ]; do # twice in one run: what is put back first may be replaced itself
+    n=$((n + 1))
+    to_free=$2-$n
+  done
+  mkdir -p "${to_free%/*}" && mv "$1" "$to_free" || die "$1 cannot be moved aside"
+  note "moved=$1|$to_free"
+}
+store=no
 while IFS='|' read -r from to; do
-  [ -n "$to" ] || continue
-  if [ ! -e "$to" ]; then
+  [ -n "$from" ] || continue
+  if [ -n "$to" ] && [ ! -e "$to" ]; then
     printf 'gone=%s\n' "$to"
     continue
   fi
   stop_unit
-  [ "$from" = "$DB/etcd" ] && etcd_runs && die "etcd still runs here; no datastore is put back beneath it"
-  if [ -e "$from" ]; then
-    aside=$HOME_DIR/$STAMP/rolled-back$from
-    [ -d "$from" ] && aside=$from-requorum-$STAMP # beside it: a copy to another file system could take minutes
-    mkdir -p "${aside%/*}" && mv "$from" "$aside" || die "$from cannot be moved aside"
-    note "moved=$from|$aside"
+  if [ "$from" = "$DB/etcd" ]; then
+    etcd_runs && die "etcd still runs here; no datastore is put back beneath it"
+    store=yes
   fi
+  if [ -d "$from" ]; then
+    aside "$from" "$from-requorum-$STAMP" # beside it: a copy to another file system could take minutes
+  elif [ -e "$from" ]; then
+    aside "$from" "$HOME_DIR/$STAMP/rolled-back$from"
+  fi
+  [ -n "$to" ] || continue
   mkdir -p "${from%/*}" && mv "$to" "$from" || die "$to cannot be put back to $from"
   note "undone=$from|$to"
   relabel "$from"
 done
 for f in "$CONFIG.d/zz-requorum.yaml" "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf"; do
   [ -e "$f" ] || continue
-  mv "$f" "$HOME_DIR/$STAMP/${f##*/}" || die "$f cannot be moved aside"
-  note "moved=$f|$HOME_DIR/$STAMP/${f##*/}"
+  aside "$f" "$HOME_DIR/$STAMP/${f##*/}"
   systemctl daemon-reload
 done
+if [ $store = yes ]; then # what a reset and a rejoin have left besides
+  for f in "$DB/reset-flag" "$CONFIG.d/90-requorum.yaml"; do
+    [ ! -e "$f" ] || aside "$f" "$HOME_DIR/$STAMP/${f##*/}"
+  done
+  if [ -n "$STORE" ] && [ -d "$DB/etcd" ]; then
+    sum=$(store_sum "$DB/etcd")
+    [ "$sum" = "$STORE" ] || die "the datastore in $DB/etcd is not the one that was moved aside: its hash is ${sum:-not known} and was $STORE"
+    echo store=same
+  fi
+fi
+if [ "$SUMS" = yes ]; then
+  set --
+  for f in "$TLS" "$SERVER/cred" "$SERVER/token" "$CONFIG" "$CONFIG.d" /etc/rancher/node/password; do
+    [ -e "$f" ] && set -- "$@" "$f"
+  done
+  [ $# -eq 0 ] || find "$@" -type f -exec sha256sum {} + | sed 's/^/sum=/'
+fi
 if [ "$START" = yes ] && [ "$(systemctl show "$UNIT" -p ActiveState --value)" != active ]; then
   systemctl reset-failed "$UNIT" >/dev/null 2>&1
   timeout 20 systemctl start --no-block "$UNIT" || die "$UNIT cannot be started"
