@@ -28,6 +28,7 @@ case $(sed -n 's/^braked=//p' "$HOME_DIR/journal" 2>/dev/null) in
   *active*) timeout 30 systemctl start --no-block rancher-system-agent || die "rancher-system-agent does not start" ;;
 esac
 if [ -f "$HOME_DIR/journal" ]; then
-  sed '/^enabled=/d; /^braked=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" && mv "$HOME_DIR/journal" "$HOME_DIR/$STAMP/journal"
+  mkdir -p "$HOME_DIR/$STAMP" && sed '/^enabled=/d; /^braked=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" &&
+    mv "$HOME_DIR/journal" "$HOME_DIR/$STAMP/journal" || die "$HOME_DIR/journal cannot be closed"
 fi
 printf 'enabled=%s\n' "$(systemctl show "$UNIT" -p UnitFileState --value)"
