@@ -665,6 +665,21 @@ def test_quoting_of_yaml(line: str, config: Config) -> None:
 
 @pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
 @shells
+def test_a_release_closes_the_journal_of_an_earlier_run(shell: str, tmp_path: Path) -> None:
+    """A run that only ends what another one began has made no folder on the node."""
+    (tmp_path / "journal").write_text("enabled=enabled\nmoved=/a|/b\n")
+    here = f"""HOME_DIR={tmp_path} STAMP=20261129T094812Z ENABLE=yes
+find_distro() {{ CONFIG={tmp_path}/config.yaml UNIT=none; }}
+systemctl() {{ :; }}
+timeout() {{ :; }}
+"""
+    run(shell, COMMON + here + (_node.SCRIPTS / "release.sh").read_text())
+    assert not (tmp_path / "journal").exists()
+    assert (tmp_path / "journal-closed").read_text() == "moved=/a|/b\n"
+    assert (tmp_path / "20261129T094812Z/journal").read_text() == "enabled=enabled\nmoved=/a|/b\n"
+
+
+@shells
 def test_knock_tells_open_from_closed(shell: str) -> None:
     import socket
 
