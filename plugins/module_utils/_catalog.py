@@ -11,7 +11,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass, replace
 
-from . import _messages, _s3, _versions
+from . import _image, _messages, _s3, _versions
 from ._classify import Refusal
 from ._datastore import Datastore
 from ._snapshot import Proof
@@ -82,11 +82,14 @@ def with_datastore(stored: Stored, datastore: Datastore) -> Stored:
 
 def proved(stored: Stored, proof: Proof) -> Stored:
     """What a proof of the whole file says."""
-    if proof.datastore is None:
-        return replace(stored, fault=proof.faults.removeprefix("structure: "))
     right = {check.name: check.ok for check in proof.checks}
+    if proof.datastore is None:
+        if proof.bytes % 512 == _image.TRAILER and not right["sha256 trailer"]:
+            return replace(stored, trailer="wrong")
+        observed = proof.checks[-1].observed
+        return replace(stored, fault=f"it is damaged, cut or no snapshot ({observed})")
     bad = [check for check in proof.checks if check.name in ("structure", "content") and not check.ok]
-    wrong = "; ".join(f"{check.name}: {check.observed}" for check in bad)
+    wrong = "; ".join(f"no cluster worked with it ({check.observed})" for check in bad)
     trailer: Trailer = "right" if right["sha256 trailer"] else "absent" if proof.bytes % 512 == 0 else "wrong"
     stored = with_datastore(replace(stored, trailer=trailer, fault=wrong), proof.datastore)
     return replace(stored, bootstrap=proof.bootstrap, system_uid=proof.system_uid, kubernetes=proof.kubernetes)

@@ -84,8 +84,19 @@ def prove(path: str, wanted: Wanted, level: t.Literal["quick", "full"] = "full")
 
 
 def _prove(image: _image.Image, wanted: Wanted, level: t.Literal["quick", "full"]) -> Proof:
+    """The sum first: of a file that was damaged it tells more than the page at which its reader stumbled."""
     inner, whole = image.digests()
     checks = [trailer(image, inner)]
+    try:
+        return _read(image, wanted, level, checks, whole)
+    except _bbolt.BadFile as error:
+        wrong = Check("structure", "an etcd snapshot", str(error), False)
+        return Proof((*checks, wrong), whole, image.total, None, level)
+
+
+def _read(
+    image: _image.Image, wanted: Wanted, level: t.Literal["quick", "full"], checks: list[Check], whole: str
+) -> Proof:
     datastore = _bbolt.drive(_datastore.summary(image.size), _bbolt.local(image.read_at))
     seen = f"revision {datastore.revision}"
     contents = _contents.Contents()

@@ -55,10 +55,16 @@ def refused(word: str, shelf: Path, **given: Any) -> Refusal:
 
 BAD: list[tuple[str, Callable[[Path], object], str, str]] = [
     ("missing", lambda path: None, "No such file", "Look at that path"),
-    ("folder", lambda path: path.mkdir(), "is a directory without member/snap/db", "Look at that path"),
+    ("folder", lambda path: path.mkdir(), "it is damaged, cut or no snapshot (", "Look at that path"),
     ("empty", lambda path: path.touch(), "this file has 0 bytes", "fetch it again"),
     ("truncated", lambda path: path.write_bytes(snapshot()[:3_000_000]), "the file has 3000000 bytes", "fetch it"),
     ("flipped", flipped, "its sha256 is wrong", "Fetch it again"),
+    (
+        "inside",
+        lambda path: path.write_bytes(snapshot()[: 4096 * 603] + bytes(4096) + snapshot()[4096 * 604 :]),
+        "its sha256 is wrong",
+        "Fetch it again",
+    ),
     ("text", lambda path: path.write_text("x" * 9000), "meta page", "fetch it again"),
     ("bare", lambda path: path.write_bytes(snapshot()[:-32]), "it has no sha256", "copy of member/snap/db"),
     ("copy.db.part", lambda path: path.write_bytes(snapshot()), "did not end", "without .part"),
@@ -174,7 +180,7 @@ def test_the_proof_in_backup_says_the_same(tmp_path: Path, given: JSON, words: s
 
 def test_a_cluster_that_never_worked(tmp_path: Path) -> None:
     (tmp_path / "new.db").write_bytes(with_trailer(database(leaf(2, etcd()))))
-    with pytest.raises(RequorumError, match=r"new\.db cannot be used: content: 0 revisions"):
+    with pytest.raises(RequorumError, match=r"new\.db cannot be used: no cluster worked with it \(0 revisions"):
         Deliver(tmp_path, tmp_path / "new.db").do_deliver()
 
 
