@@ -368,7 +368,9 @@ def _must_not_be_fenced(
     """A rejoin stops a server: never one that was not read, nor one that may be the vote by which the quorum stands."""
     joiners = [server for server in servers if (server.name, "rejoin") in needs]
     return tuple(
-        _messages.refusal("datastore-unread" if server.store == "unknown" else "etcd-may-vote", host=server.name)
+        _messages.refusal("datastore-unread", host=server.name)
+        if server.store == "unknown"
+        else _messages.refusal("etcd-may-vote", host=server.name)
         for server in joiners
         if server.store == "unknown" or (server.etcd == "unknown" and not stands)
     )

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import time
@@ -316,7 +317,7 @@ class Action(_node_action.PlanAction):
 
     def _low_level_execute_command(self, command: str, **_options: Any) -> JSON:
         self.sent.append(command)
-        mark = next(line for line in command.splitlines() if line.startswith("echo requorum-")).split()[1].rstrip(";")
+        mark = re.search(r"echo (requorum-\w+)", command)[1]  # type: ignore[index]
         return {"stdout": f"{mark}\n\n{mark} {self.answer}\n", "stderr": ""}
 
 

@@ -159,7 +159,7 @@ def test_what_ansible_reads_of_sudo_is_the_reason_and_a_lost_connection_stays_on
         def execute(*_words: object, **_options: object) -> None:
             raise error
 
-        return ConnectionNode(SimpleNamespace(_low_level_execute_command=execute))
+        return ConnectionNode(SimpleNamespace(_low_level_execute_command=execute, lock=""))
 
     assert raising(AnsibleError("Task failed: Missing sudo password")).run("true").why == _root.PASSWORD
     with pytest.raises(AnsibleConnectionFailure):
