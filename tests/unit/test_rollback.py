@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import io
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.requorum.cluster.plugins.action import node_revert
 from ansible_collections.requorum.cluster.plugins.module_utils import _distro, _node, _plan, _rollback, _turns
 from tests.unit.runs import JSON, dead
 from tests.unit.test_repair import FILE, healthy, judged, stopped
@@ -307,6 +311,43 @@ def test_what_has_changed_since_the_backup_is_told() -> None:
     assert all(_rollback.in_scope(path, store) for path in (*inside, "/etc/rancher/node/password"))
     outside = (f"{store}/name", f"{OURS}/token", "/oem/90_custom.yaml", "/etc/rancher/rke2/rke2.yaml")
     assert not any(_rollback.in_scope(path, store) for path in outside)
+
+
+@pytest.mark.parametrize(
+    ("config", "store", "said", "warns"),
+    [
+        ("token", "store=same\n", "datastore bit by bit as before; 2 certificates, credentials and files", False),
+        ("other", "store=same\n", "1 certificates, credentials and files of configuration as before; not as", True),
+        ("token", "", "put back: a; 2 certificates", False),
+    ],
+)
+def test_the_proof_is_told_by_hashes(config: str, store: str, said: str, warns: bool, tmp_path: Path) -> None:
+    """Of the node before its unit starts, against the backup of the run that is undone."""
+    kept = tmp_path / STAMP / "backup/r1/files.tar"
+    kept.parent.mkdir(parents=True)
+    inside = {f"{DATA}/server/tls/a.crt": b"crt", "/etc/rancher/rke2/config.yaml": b"token", f"{OURS}/token": b"x"}
+    with tarfile.open(kept, "w") as tar:
+        for name, data in inside.items():
+            member = tarfile.TarInfo(name[1:])
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    now = {f"{DATA}/server/tls/a.crt": b"crt", "/etc/rancher/rke2/config.yaml": config.encode()}
+    sums = "".join(f"sum={hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in now.items())
+    action = object.__new__(node_revert.ActionModule)
+    moved = [{"origin": f"{DATA}/server/db/etcd", "kept": OLD}]
+    back = {"node": "r1", "moved": moved, "start": True, "store": "a" * 64}
+    action.host, action.run_dir = "r1", str(tmp_path / "later")
+    action.plan = {"back": [back], "undoes": STAMP, "stamp": "later", "agents": [], "actions": []}
+    given: dict[str, object] = {}
+
+    def script(_name: str, **options: object) -> _node.Done:
+        given.update(options)
+        return _node.Done(0, f"undone=a|b\n{store}{sums}unit=active\n", "")
+
+    action.script = script
+    result = action.do_revert()
+    assert said in result and result.startswith("warning: ") == warns
+    assert (given["STORE"], given["SUMS"]) == ("a" * 64, "yes")
 
 
 @shells
