@@ -302,6 +302,20 @@ def test_a_rollback_that_was_killed_behind_the_point_goes_on_with_all_servers() 
     assert not back["r1"].moved and not back["r3"].moved and back["r2"].datastore
 
 
+def test_a_server_that_gets_nothing_back_is_not_forgotten_by_a_killed_rollback() -> None:
+    entries, of = recovered()
+    del entries[0]["files"][OLD]
+    entries[0]["journal"] = [LATER, f"undone={DATA}/server/db/etcd|{OLD}", "enabled=enabled"]
+    entries[1]["journal"] = [STORE, LATER, STORE.replace("moved=", "undone="), "enabled=enabled"]
+    of = replace(of, rollbacks=[offer(REACHED, "20261124T210000Z", acted=True, accepted=REACHED)])
+    made = plan(entries, of, accept=REACHED)
+    assert steps(made, 4)[:4] == ["r1 fence", "r2 fence", "r3 fence", "r1 prove"]
+    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    assert [item.kept for item in back["r3"].moved] == [""] and not back["r1"].moved and not back["r2"].moved
+    anew = replace(of, later=[{"verb": "reset", "node": "r1", "started": "2026-11-24T22:00:00.000Z"}])
+    assert not any(one.datastore for one in _rollback.backs(anew, entries, judged(entries).servers))
+
+
 def test_what_has_changed_since_the_backup_is_told() -> None:
     kept = {"/a": "1", "/b": "2", "/c": "3"}
     assert _rollback.compared(kept, {"/a": "1", "/b": "x", "/d": "4"}) == (1, ["/b", "/c (gone)", "/d (new)"])
