@@ -28,6 +28,8 @@ RESET_KEPT = re.compile(r"(.*/(?:etcd|tls))-(?:old-)?[0-9]+")
 STAMP = re.compile(r"\d{8}T\d{6}Z")
 NEVER = ("/reset-flag", "/tombstone", "/zz-requorum.yaml", "/zz-requorum.conf", "/pod-manifests/")
 """Parts of paths that stay aside: the next start would obey them, or makes them anew."""
+BEGINS = ("reset", "start", "rejoin")
+"""Verbs by which a later run has begun anew."""
 OFFERED = 3600
 """Seconds for which the number of a refusal may be typed: a living cluster writes all the time."""
 NO_RETURN = "The first datastore that is put back: until then recover.yml starts the new cluster again as it is."
@@ -86,17 +88,18 @@ def backs(record: Record, entries: t.Sequence[JSON], servers: t.Sequence[Server]
     """
     before = {entry["name"]: entry for entry in record.before.get("nodes") or ()}
     own = _own(record, entries)
-    stores = [back.node for back in own if back.datastore]
-    if not stores or record.plan.get("case") not in RESETS or not _written(record, servers):
+    stores = {back.node for back in own if back.datastore}
+    living = [(server, e) for e in entries for server in servers if server.name == e["name"] and server.reachable]
+    joined = {server.name for server, entry in living if _joined(record, entry, server)} - stores
+    # Of a rollback that was killed, perhaps only a server is left that has nothing to get back.
+    cut = any(one["acted"] for one in record.rollbacks) and not any(a["verb"] in BEGINS for a in record.later)
+    if record.plan.get("case") not in RESETS or not _written(record, servers) or not (stores or (cut and joined)):
         return own
     known = {back.node: back for back in own}
-    for server in servers:
-        entry = next((entry for entry in entries if entry["name"] == server.name), None)
-        if entry is None or not server.reachable:
-            continue
+    for server, entry in living:
         back = known.setdefault(server.name, Back(server.name, (), _ran(before.get(server.name))))
         path = (entry.get("datastore") or {}).get("path", "").removesuffix("/member/snap/db")
-        if path and _joined(record, entry, server) and not back.datastore:
+        if path and server.name in joined:
             known[server.name] = replace(back, moved=(*back.moved, Moved(path, "")))
     return tuple(replace(known[e["name"]], done=False) for e in entries if e["name"] in known)
 

@@ -4,12 +4,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from ansible_collections.requorum.cluster.plugins.action import node_clean, recovery_plan
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _aside,
     _cleanup,
@@ -20,6 +24,9 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _turns,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._cleanup import Proof
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _upkept
+from requorum import cli, output, turns
 from tests.unit.runs import JSON, dead
 from tests.unit.test_repair import healthy, judged
 from tests.unit.test_scripts import COMMON, part, run, shells
@@ -190,6 +197,105 @@ def test_what_a_node_says_of_it() -> None:
 def test_a_rollback_knows_nothing_of_what_is_being_removed() -> None:
     """The name of a datastore that a killed cleanup has half removed is none that a reset gives."""
     assert _rollback.RESET_KEPT.fullmatch(RESET) and not _rollback.RESET_KEPT.fullmatch(f"{RESET}.cleaning")
+
+
+# --- the newest snapshot off the nodes
+
+
+def shelf(tmp_path: Path, stamp: str = "20261126T000000Z", *, uid: str = "u1", proved: bool = True) -> Path:
+    folder = tmp_path / "prod" / stamp
+    snapshot = folder / "backup/r1/snapshot.db"
+    snapshot.parent.mkdir(parents=True)
+    snapshot.write_bytes(b"snapshot")
+    plan = {"cluster": "prod", "stamp": stamp, "saver": "r1", "system_uid": uid, "purpose": "backup"}
+    digest = hashlib.sha256(b"snapshot").hexdigest()
+    proof = {"checks": [{"name": "x", "ok": proved}], "bytes": 8, "sha256": digest, "revision": 7}
+    (folder / "plan.json").write_text(json.dumps(plan))
+    (folder / "backup.json").write_text(json.dumps(proof))
+    return snapshot
+
+
+def newest(tmp_path: Path) -> Proof | None:
+    action = object.__new__(recovery_plan.ActionModule)
+    action._task = SimpleNamespace(args={"output": str(tmp_path), "cluster": "prod"})
+    action.vars, action.host, action.turn = {}, "localhost", "localhost"
+    return action._proof({"cluster": "prod", "nodes": [], "kubernetes": {"system_uid": "u1"}})
+
+
+def test_the_newest_snapshot_off_the_nodes_is_hashed_again(tmp_path: Path) -> None:
+    assert newest(tmp_path) is None
+    shelf(tmp_path, "20261125T000000Z")
+    snapshot = shelf(tmp_path)
+    shelf(tmp_path, "20261127T000000Z", uid="u2")  # of another cluster that had the name
+    assert newest(tmp_path) == Proof(str(snapshot), 7)
+    snapshot.write_bytes(b"snapshoT")
+    found = newest(tmp_path)
+    assert found and "no longer has the SHA-256" in found.fault
+    snapshot.write_bytes(b"snap")
+    found = newest(tmp_path)
+    assert found and "was not proved, or has changed" in found.fault
+
+
+def test_one_on_a_node_of_the_cluster_itself_does_not_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shelf(tmp_path)
+    monkeypatch.setattr(_upkept, "_is_node", lambda state: True)
+    found = newest(tmp_path)
+    assert found and "lies on a node of the cluster itself" in found.fault
+
+
+# --- the action
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        (_node.Done(0, f"cleaned={RESET}\n", ""), f"removed: {RESET}"),
+        (_node.Done(0, f"gone={RESET}\n", ""), "unchanged: it was gone"),
+        (_node.Done(1, "", "it is a link"), ""),
+    ],
+)
+def test_an_action_removes_its_own_path(done: _node.Done, said: str) -> None:
+    action = object.__new__(node_clean.ActionModule)
+    action.host, action.plan, action.action = "r1", {"clean": {"3.1": RESET, "3.2": STORE}, "agents": []}, {"id": "3.1"}
+    asked: list[bytes] = []
+
+    def script(_name: str, *, stdin: bytes, **_more: object) -> _node.Done:
+        asked.append(stdin)
+        return done
+
+    action.script = script
+    if said:
+        assert action.do_clean() == said
+    else:
+        with pytest.raises(RequorumError, match="it is a link"):
+            action.do_clean()
+    assert asked == [f"{RESET}\n".encode()]
+
+
+# --- the commands
+
+
+@pytest.mark.parametrize(
+    ("words", "playbook", "options"),
+    [
+        ("cleanup -i x", "cleanup", {}),
+        (f"cleanup -i x --of {RUN} --only r2 --confirm prod", "cleanup", {"run": RUN}),
+        ("rollback -i x", "rollback", {}),
+        (f"rollback -i x --undo {RUN} --accept-loss 81734", "rollback", {"run": RUN, "accept_loss": 81734}),
+        ("rollback -i x --powered-off r3", "rollback", {"powered_off": ["r3"]}),
+    ],
+)
+def test_commands(words: str, playbook: str, options: JSON, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[tuple[str, JSON]] = []
+
+    def play(name: str, _arguments: object, given: JSON) -> output.Result:
+        seen.append((name, given))
+        return output.Result([], {}, [], 0)
+
+    monkeypatch.setattr(turns, "run", play)
+    assert cli.main(words.split()) == 0
+    assert seen == [(playbook, options)]
+    assert cli.main(["rollback", "-i", "x", "--accept-loss", "all"]) == 2
 
 
 # --- the script

@@ -186,6 +186,37 @@ def test_distance_is_to_the_one_that_got_furthest_whoever_acts() -> None:
     assert problems(report) == []
 
 
+def test_what_lies_aside_is_listed_with_its_size_and_what_removes_it() -> None:
+    """By the journals at the end: what this run has moved, and what earlier runs have."""
+    after = copy.deepcopy(HEALTHY)
+    mine = RUNS["recovered"].reset["moved"][0]
+    older = "/var/lib/rancher/rke2/server/db/etcd-requorum-20261101T000000Z"
+    origin = "/var/lib/rancher/rke2/server/db/etcd"
+    after["nodes"][0]["aside"] = [{"path": mine, "origin": origin, "bytes": 4096, "run": "20261124T201500Z"}]
+    after["nodes"][1]["aside"] = [{"path": older, "origin": origin, "bytes": 8192, "run": "20261101T000000Z"}]
+    run = replace(RUNS["recovered"], after=after)
+    report = build(run)
+    [first, second] = [kept for kept in report["kept"] if kept["remove"]]
+    assert first == {
+        "node": "r1",
+        "path": mine,
+        "bytes": 4096,
+        "what": "moved aside by the reset",
+        "origin": origin,
+        "run": "20261124T201500Z",
+        "cleanup": "ansible-playbook playbooks/cleanup.yml -i inventory -e requorum_run=20261124T201500Z "
+        "-e requorum_confirm=prod",
+        "remove": f"rm -rf {mine}",
+    }
+    assert (second["node"], second["path"], second["what"]) == ("r2", older, "moved aside by run 20261101T000000Z")
+    assert problems(report) == []
+    html, text = render(report), summary(report)
+    for path in (mine, older):
+        assert f"rm -rf {path}" in html and path in text.replace("\n", "")
+    assert html.count("playbooks/cleanup.yml -i inventory -e requorum_run=20261101T000000Z") == 1
+    assert "requorum_run=20261101T000000Z" in text
+
+
 def test_kept_backup_and_workloads() -> None:
     report = build(RUNS["recovered"])
     assert [(kept["node"], kept["what"]) for kept in report["kept"]] == [
@@ -193,6 +224,7 @@ def test_kept_backup_and_workloads() -> None:
         ("r1", "snapshot"),
         ("controller", "the same snapshot, proved"),
     ]
+    assert {kept["remove"] for kept in report["kept"]} == {None}  # no journal of a node tells of any of it
     assert report["backup"]["checks"] == [{"name": "token", "ok": True, "observed": "e2e2"}]
     assert report["workloads"] == {"before": 1, "after": 1, "stopped": []}
     assert build(RUNS["planned"])["backup"] is None and build(RUNS["planned"])["workloads"] is None

@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 import copy
+import hashlib
+import io
+import tarfile
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from ansible_collections.requorum.cluster.plugins.action import node_revert
 from ansible_collections.requorum.cluster.plugins.module_utils import _distro, _node, _plan, _rollback, _turns
 from tests.unit.runs import JSON, dead
 from tests.unit.test_repair import FILE, healthy, judged, stopped
@@ -298,6 +302,20 @@ def test_a_rollback_that_was_killed_behind_the_point_goes_on_with_all_servers() 
     assert not back["r1"].moved and not back["r3"].moved and back["r2"].datastore
 
 
+def test_a_server_that_gets_nothing_back_is_not_forgotten_by_a_killed_rollback() -> None:
+    entries, of = recovered()
+    del entries[0]["files"][OLD]
+    entries[0]["journal"] = [LATER, f"undone={DATA}/server/db/etcd|{OLD}", "enabled=enabled"]
+    entries[1]["journal"] = [STORE, LATER, STORE.replace("moved=", "undone="), "enabled=enabled"]
+    of = replace(of, rollbacks=[offer(REACHED, "20261124T210000Z", acted=True, accepted=REACHED)])
+    made = plan(entries, of, accept=REACHED)
+    assert steps(made, 4)[:4] == ["r1 fence", "r2 fence", "r3 fence", "r1 prove"]
+    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    assert [item.kept for item in back["r3"].moved] == [""] and not back["r1"].moved and not back["r2"].moved
+    anew = replace(of, later=[{"verb": "reset", "node": "r1", "started": "2026-11-24T22:00:00.000Z"}])
+    assert not any(one.datastore for one in _rollback.backs(anew, entries, judged(entries).servers))
+
+
 def test_what_has_changed_since_the_backup_is_told() -> None:
     kept = {"/a": "1", "/b": "2", "/c": "3"}
     assert _rollback.compared(kept, {"/a": "1", "/b": "x", "/d": "4"}) == (1, ["/b", "/c (gone)", "/d (new)"])
@@ -307,6 +325,43 @@ def test_what_has_changed_since_the_backup_is_told() -> None:
     assert all(_rollback.in_scope(path, store) for path in (*inside, "/etc/rancher/node/password"))
     outside = (f"{store}/name", f"{OURS}/token", "/oem/90_custom.yaml", "/etc/rancher/rke2/rke2.yaml")
     assert not any(_rollback.in_scope(path, store) for path in outside)
+
+
+@pytest.mark.parametrize(
+    ("config", "store", "said", "warns"),
+    [
+        ("token", "store=same\n", "datastore bit by bit as before; 2 certificates, credentials and files", False),
+        ("other", "store=same\n", "1 certificates, credentials and files of configuration as before; not as", True),
+        ("token", "", "put back: a; 2 certificates", False),
+    ],
+)
+def test_the_proof_is_told_by_hashes(config: str, store: str, said: str, warns: bool, tmp_path: Path) -> None:
+    """Of the node before its unit starts, against the backup of the run that is undone."""
+    kept = tmp_path / STAMP / "backup/r1/files.tar"
+    kept.parent.mkdir(parents=True)
+    inside = {f"{DATA}/server/tls/a.crt": b"crt", "/etc/rancher/rke2/config.yaml": b"token", f"{OURS}/token": b"x"}
+    with tarfile.open(kept, "w") as tar:
+        for name, data in inside.items():
+            member = tarfile.TarInfo(name[1:])
+            member.size = len(data)
+            tar.addfile(member, io.BytesIO(data))
+    now = {f"{DATA}/server/tls/a.crt": b"crt", "/etc/rancher/rke2/config.yaml": config.encode()}
+    sums = "".join(f"sum={hashlib.sha256(data).hexdigest()}  {path}\n" for path, data in now.items())
+    action = object.__new__(node_revert.ActionModule)
+    moved = [{"origin": f"{DATA}/server/db/etcd", "kept": OLD}]
+    back = {"node": "r1", "moved": moved, "start": True, "store": "a" * 64}
+    action.host, action.run_dir = "r1", str(tmp_path / "later")
+    action.plan = {"back": [back], "undoes": STAMP, "stamp": "later", "agents": [], "actions": []}
+    given: dict[str, object] = {}
+
+    def script(_name: str, **options: object) -> _node.Done:
+        given.update(options)
+        return _node.Done(0, f"undone=a|b\n{store}{sums}unit=active\n", "")
+
+    action.script = script
+    result = action.do_revert()
+    assert said in result and result.startswith("warning: ") == warns
+    assert (given["STORE"], given["SUMS"]) == ("a" * 64, "yes")
 
 
 @shells
