@@ -50,7 +50,7 @@ test-faults: lab-parts ## every other ending of a recovery
 test-slow: lab-parts ## lab tests that CI has no time for: the other distribution, 50 agents in one run
 	$(call lanes,tests/lab,-m slow,$(THREE))
 
-test-kills: lab-parts ## a recovery whose controller is killed at each action, before it and after it: two hours
+test-kills: lab-parts ## a recovery whose controller is killed at each action, before it and after it: some hours
 	for distro in rke2 k3s; do $(PYTHON) -m tests.lab.kills --distro $$distro & pids="$$pids $$!"; done; \
 	for pid in $$pids; do wait $$pid || failed=1; done; test -z "$$failed"
 
