@@ -45,9 +45,9 @@ def refusals(plan: Plan, case: Case, entries: t.Iterable[JSON], *, folder: str, 
         elif verb == "deliver" and (plan.snapshot or {}).get("host") != name:
             asked.setdefault(name, []).append((HOME, chosen, "the snapshot"))
         elif verb == "reset":
-            asked.setdefault(name, []).append((STORE, 3 * restored + WAL, "three times the datastore"))
+            asked.setdefault(name, []).append((STORE, 3 * restored + WAL, "three times the datastore and its log"))
         elif verb == "rejoin":
-            asked.setdefault(name, []).append((STORE, 2 * restored + WAL, "twice the datastore"))
+            asked.setdefault(name, []).append((STORE, 2 * restored + WAL, "twice the datastore and its log"))
     for entry in entries:
         if plan.actions and entry.get("places") and entry["name"] in size:  # an agent must not hold it up
             yield from _locked(entry)
@@ -84,7 +84,7 @@ def _small(entry: JSON, asked: t.Iterable[tuple[str, int, str]]) -> t.Iterator[R
             sums[place["mount"]] = before + need, place["free"], [*whats, what]
     for mount, (need, free, whats) in sums.items():
         if need > free:
-            host, what = entry["name"], " and ".join(whats)
+            host, what = entry["name"], ", ".join(whats)
             yield _messages.refusal(
                 "disk-small", host=host, mount=mount, free=megabytes(free), need=megabytes(need), what=what
             )

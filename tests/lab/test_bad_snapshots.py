@@ -81,7 +81,7 @@ def test_a_survivor_that_cannot_be_one_and_a_snapshot_that_cannot_be_restored(k3
 
     for mount, why, next_ in (
         (f"mount --bind {store}/etcd {store}/etcd", "is a mount of its own, and cannot be moved", "unmount it"),
-        (f"mount -t tmpfs -o size=64m none {store}", "for three times the datastore", "Make room there"),
+        (f"mount -t tmpfs -o size=64m none {store}", "for three times the datastore and its log", "Make room there"),
         (f"mount -t tmpfs -o ro none {store}", "which is mounted read-only", "Look into dmesg"),
     ):
         lab.sh(first, mount).ok(mount)
@@ -92,8 +92,12 @@ def test_a_survivor_that_cannot_be_one_and_a_snapshot_that_cannot_be_restored(k3
     # A zip of one is taken, and what holds the datastore may be a mount of its own.
     with zipfile.ZipFile(tmp_path / "one.zip", "w", zipfile.ZIP_DEFLATED) as archive:
         archive.writestr("snapshot", good)
-    lab.sh(first, f"mount --bind {store} {store}").ok("a mount of its own")
-    run = playbook(lab, "recover.yml", *confirm(lab), *RESTORE, "-e", f"requorum_snapshot={tmp_path / 'one.zip'}")
+    for host in (first, second):  # one restores, one joins
+        lab.sh(host, f"mount --bind {store} {store}").ok("a mount of its own")
+    packed = ("-e", f"requorum_snapshot={tmp_path / 'one.zip'}", "-e", f"requorum_survivor={first}")
+    run = playbook(lab, "recover.yml", *confirm(lab), *RESTORE, *packed)
     assert story.outcome(run) == "recovered"
     assert story.voters(lab) == lab.servers and story.count(lab) == 40
-    lab.sh(first, f"umount -l {store}").ok("unmount")
+    assert story.plan(run)["survivor"] == first
+    for host in (first, second):
+        lab.sh(host, f"umount -l {store}").ok("unmount")
