@@ -160,7 +160,7 @@ def test_no_reset_beside_a_peer(tmp_path: Any) -> None:
     _node_action.write(str(tmp_path / "backup.json"), source)
 
     def answer(name: str, given: JSON) -> _node.Done:
-        return knocked(given, r3_2379="open") if name == "prove" else _node.Done(0, "", "")
+        return knocked(given, r3_2379="open") if name == "prove" else _node.Done(0, ENDED, "")
 
     action = acting(cluster_reset.ActionModule, answer, tmp_path)
     with pytest.raises(RequorumError, match=r"r3 .* still answers on port 2379.*Nothing was reset"):
