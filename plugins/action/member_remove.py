@@ -34,9 +34,14 @@ class ActionModule(PlanAction):
         return f"no member of {', '.join(str(server['name']) for server in joining)} is listed"
 
     def _listed(self, servers: list[dict[str, object]]) -> list[_server.Member]:
-        look = _look.parse(self.script("look", timeout=20).out)
-        if look.members is None:
-            raise RequorumError(f"{self.host}: the member list cannot be read.", "Run the same command again.")
-        listed = [_server.member(entry) for entry in look.members]
+        rows: list[dict[str, object]] = []
+
+        def probe() -> tuple[bool, str]:
+            look = _look.parse(self.script("look", timeout=20).out)
+            rows[:] = look.members or ()
+            return look.members is not None, look.seen
+
+        self.wait("the member list", probe, seconds=30, hint="Run the same command again.")
+        listed = [_server.member(entry) for entry in rows]
         found = [_look.members_of(listed, self.plan["servers"], str(server["name"])) for server in servers]
         return [member for members in found for member in members]

@@ -41,6 +41,7 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers, _s
 
 JSON = dict[str, t.Any]
 CHUNK, SMALL = 4 << 20, 1 << 16
+ANSWERS = "See its power and its network; when it answers, run the same command again: it goes on from what it finds."
 PEERS_EVERY = 15.0
 """Seconds of a wait after which it is seen that servers that are off stay off."""
 SETTINGS = (
@@ -328,7 +329,8 @@ class PlanAction(NodeAction):
             except RequorumError as error:
                 outcome = f"failed: {error}"
             except AnsibleConnectionFailure as error:
-                outcome = f"failed: {self.host} does not answer any more: {str(error).strip().splitlines()[-1][:200]}"
+                why = str(error).strip().splitlines()[-1][:200].rstrip(":. ")
+                outcome = f"failed: {self.host} does not answer any more: {why}. {ANSWERS}"
             except Exception as error:  # a fault of ours must brake the run too, not only end this task
                 outcome = f"failed: {type(error).__name__}: {error}"
             if outcome.startswith("failed"):

@@ -69,7 +69,7 @@ def test_a_dead_peer_comes_back_after_the_start(rke2: Lab) -> None:
     lab, (first, second, third) = rke2, rke2.servers
     for host in (second, third):
         faults.power_off(lab, host)
-    back = Moment("agent", lab.agents[0], lambda: moves.boot(lab, second, third))
+    back = Moment("settle", first, lambda: moves.boot(lab, second, third))
     run = moves.run(lab, back, arguments=off(second, third))
     failed(run, f"{second} (", "is on again and answers on port", "Stop its unit and its etcd, or cut its power")
     assert run.seconds < 240

@@ -50,7 +50,7 @@ def acting(kind: type[PlanAction], answer: Callable[[str, JSON], _node.Done], fo
             return answer(name, given)
 
         def timeout(self, name: str, default: float) -> float:
-            return 5000.0
+            return 500.0
 
         def say(self, text: str) -> None:
             self.said.append(text)
@@ -160,7 +160,7 @@ def test_no_reset_beside_a_peer(tmp_path: Any) -> None:
     _node_action.write(str(tmp_path / "backup.json"), source)
 
     def answer(name: str, given: JSON) -> _node.Done:
-        return knocked(given, r3_2379="open") if name == "prove" else _node.Done(0, "", "")
+        return knocked(given, r3_2379="open") if name == "prove" else _node.Done(0, ENDED, "")
 
     action = acting(cluster_reset.ActionModule, answer, tmp_path)
     with pytest.raises(RequorumError, match=r"r3 .* still answers on port 2379.*not begun"):
@@ -168,10 +168,17 @@ def test_no_reset_beside_a_peer(tmp_path: Any) -> None:
     assert "reset" not in [name for name, _given in action.calls]
 
 
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits end after so many looks, and take no time."""
+    looks = itertools.count()
+    no_time = {"clock": lambda: float(next(looks)), "sleep": lambda _s: None}
+    monkeypatch.setattr(_node_action._wait.wait, "__kwdefaults__", no_time)
+
+
 def test_a_server_that_was_off_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0, 10)
     monkeypatch.setattr(_node_action.time, "monotonic", lambda: float(next(clock)))
-    monkeypatch.setattr(_node_action._wait.wait, "__kwdefaults__", {"clock": lambda: 0.0, "sleep": lambda _s: None})
+    patient(monkeypatch)
     off = [SERVERS[0], SERVERS[1] | {"need": "stays_off"}, SERVERS[2]]
     said = {"r2": "silent"}
     action = acting(server_start.ActionModule, lambda _n, given: knocked(given, **said), servers=off)
@@ -222,7 +229,7 @@ def test_silence_counts_without_a_break() -> None:
 def test_a_learner_whose_host_is_lost_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = itertools.count(0, 8)
     monkeypatch.setattr(member_promote.time, "monotonic", lambda: float(next(clock)))
-    monkeypatch.setattr(_node_action._wait.wait, "__kwdefaults__", {"clock": lambda: 0.0, "sleep": lambda _s: None})
+    patient(monkeypatch)
     listed = {1: False, 2: True}
 
     def look() -> str:
