@@ -101,4 +101,4 @@ def refusal(one: Held, limit: float) -> Refusal:
 def taken_over(one: Held, *, dead: bool) -> str:
     """Of a lock that hinders nobody any more."""
     why = "its process has ended" if dead else "it gives no sign of life any more"
-    return f"A run has left its lock, which a run takes over, because {why}: {one.words}."
+    return f"The lock of another run is taken over, because {why}: {one.words}."
