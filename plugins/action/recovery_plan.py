@@ -160,7 +160,7 @@ class ActionModule(NodeAction):
         if record:
             document["back"] = [asdict(back) for back in _rollback.backs(record, entries, case.servers)]
             document["undoes"], document["reached"] = record.stamp, _rollback.reached(case.servers)
-            document["accepted"] = str(ask.options.get("accept_loss") or "")
+            document["accepted"] = _rollback.accepted(ask.options)
         if purpose == "cleanup":
             document["clean"] = _cleanup.paths(ask) if plan.actions else {}
         for name, content in (("plan.json", document), ("state-before.json", state)):

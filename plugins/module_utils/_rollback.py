@@ -216,7 +216,7 @@ def _beyond(record: Record, found: t.Sequence[Back], case: Case, distro: Distro,
 
 def _hindered(record: Record, case: Case, ask: _turns.Ask, why: str, loss: str) -> t.Iterator[Refusal]:
     """The number first, then what must be there besides."""
-    ends, given = reached(case.servers), str(ask.options.get("accept_loss") or "")
+    ends, given = reached(case.servers), accepted(ask.options)
     if not given or given not in _offered(record, ask.now, ends):
         what = f"Run {record.stamp} has passed its point of no return: {why}. {loss}"
         if given and ends:
@@ -261,6 +261,12 @@ def _offered(record: Record, now: float, ends: int) -> set[str]:
         if made["acted"] and made.get("accepted"):
             found.add(str(made["accepted"]))
     return found
+
+
+def accepted(options: JSON) -> str:
+    """The number that was typed; other playbooks take a list by this name, so it comes as a list of one."""
+    given = options.get("accept_loss") or ""
+    return ",".join(map(str, given)) if isinstance(given, list) else str(given)
 
 
 def reached(servers: t.Iterable[Server]) -> int:

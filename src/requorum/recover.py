@@ -60,7 +60,8 @@ def recover(arguments: argparse.Namespace) -> Result:
 
 def rollback(arguments: argparse.Namespace) -> Result:
     """0 done or nothing to undo; 3 refused or not confirmed; 1 not finished."""
-    options = {"run": arguments.undo, "accept_loss": arguments.accept_loss, "powered_off": arguments.powered_off}
+    number = str(arguments.accept_loss) if arguments.accept_loss else ""
+    options = {"run": arguments.undo, "accept_loss": number, "powered_off": arguments.powered_off}
     return turns.run("rollback", arguments, {name: value for name, value in options.items() if value})
 
 

@@ -281,7 +281,7 @@ def test_an_action_removes_its_own_path(done: _node.Done, said: str) -> None:
         ("cleanup -i x", "cleanup", {}),
         (f"cleanup -i x --of {RUN} --only r2 --confirm prod", "cleanup", {"run": RUN}),
         ("rollback -i x", "rollback", {}),
-        (f"rollback -i x --undo {RUN} --accept-loss 81734", "rollback", {"run": RUN, "accept_loss": 81734}),
+        (f"rollback -i x --undo {RUN} --accept-loss 81734", "rollback", {"run": RUN, "accept_loss": "81734"}),
         ("rollback -i x --powered-off r3", "rollback", {"powered_off": ["r3"]}),
     ],
 )

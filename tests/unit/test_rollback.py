@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.action import node_revert
-from ansible_collections.requorum.cluster.plugins.module_utils import _distro, _node, _plan, _rollback, _turns
+from ansible_collections.requorum.cluster.plugins.module_utils import _distro, _names, _node, _plan, _rollback, _turns
 from tests.unit.runs import JSON, dead
 from tests.unit.test_repair import FILE, healthy, judged, stopped
 from tests.unit.test_scripts import COMMON, run, shells
@@ -254,6 +254,13 @@ def test_only_a_number_that_was_shown(accept: str, rollbacks: list[JSON], allowe
             f"requorum_accept_loss={accept} is not what a refusal of the last hour has shown" in made.refusals[0].what
         )
         assert f"requorum_accept_loss={REACHED} allows it" in made.refusals[0].next
+
+
+@pytest.mark.parametrize("given", ["81734", [81734], ["81734"]])
+def test_a_number_as_variables_come(given: object) -> None:
+    options = _names.read({"options": {"accept_loss": given}})["options"]
+    assert _rollback.accepted(options) == "81734"
+    assert _rollback.accepted({}) == _rollback.accepted({"accept_loss": []}) == ""
 
 
 def test_no_number_allows_what_cannot_be_read() -> None:
