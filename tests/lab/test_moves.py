@@ -5,38 +5,11 @@
 from __future__ import annotations
 
 from lab import faults
-from lab.drill import playbook
 from lab.labs import Lab
 from tests.lab import moves, story
 from tests.lab.moves import Moment, failed, off, recovered
 
-SLOW = (
-    *("*before_the_reset*", "*after_the_start*", "*loses_its_power?", "*ssh_is_cut*", "*learner*", "*lies*"),
-    *("*network*", "*api_answers*", "*tools*"),
-)
-
-
-def test_a_dead_peer_comes_back_before_the_reset(rke2: Lab) -> None:
-    """It makes a quorum with the survivor, so that nothing has to be reset at all."""
-    lab, (first, second, third) = rke2, rke2.servers
-    for host in (second, third):
-        faults.power_off(lab, host)
-    back = Moment("keep", first, lambda: moves.boot(lab, second))
-    run = moves.run(lab, back, arguments=off(second, third))
-    failed(
-        run,
-        f"{second} (",
-        "still answers on port 2379, 2380",
-        "take it out of requorum_powered_off",
-        "This step was not begun",
-    )
-    assert "reset" not in [verb for _id, _host, verb in story.done(run)]
-
-    run = moves.run(lab, arguments=off(second, third))
-    recovered(lab, run, off=(third,))
-    assert story.plan(run)["case"] == "quorum_recoverable"
-    faults.power_on(lab, third)
-    lab.wait_ready(180)
+SLOW = ("*come_back_during*",)
 
 
 def test_dead_peers_come_back_during_the_reset(rke2: Lab) -> None:
@@ -60,54 +33,10 @@ def test_dead_peers_come_back_during_the_reset(rke2: Lab) -> None:
     moves.one_cluster(lab)
     for host in (second, third):
         story.stop(lab, host)
-    run = moves.run(lab)
+    # By then the ID may be one that the others have replaced before: IDs are made of addresses. So it is named.
+    run = moves.run(lab, arguments=("-e", f"requorum_survivor={first}"))
     recovered(lab, run)
     assert story.plan(run)["survivor"] == first
-
-
-def test_a_dead_peer_comes_back_after_the_start(rke2: Lab) -> None:
-    lab, (first, second, third) = rke2, rke2.servers
-    for host in (second, third):
-        faults.power_off(lab, host)
-    back = Moment("settle", first, lambda: moves.boot(lab, second, third))
-    run = moves.run(lab, back, arguments=off(second, third))
-    failed(run, f"{second} (", "is on again and answers on port", "Stop its unit and its etcd, or cut its power")
-    assert run.seconds < 240
-
-    run = moves.run(lab)
-    recovered(lab, run)
-    assert story.plan(run)["survivor"] == first
-
-
-def test_the_survivor_loses_its_power(rke2: Lab) -> None:
-    """In BACKUP, in RESET before the datastore was replaced, in its first start: the same command goes on each time."""
-    lab, (first, *others) = rke2, rke2.servers
-    moves.lose(lab, *others)
-
-    def cut() -> None:
-        faults.power_off(lab, first)
-
-    def cut_early() -> None:
-        moves.until(lab, first, "systemctl is-active requorum-reset")
-        assert lab.sh(first, moves.REPLACED).rc != 0
-        cut()
-
-    run = moves.run(lab, Moment("snapshot", first, cut))
-    failed(run, f"{first} does not answer any more")
-    faults.power_on(lab, first)
-
-    with moves.instead(lab, first, "rke2", moves.HELD_RESET):
-        lab.sh(first, f"touch {moves.HOLD}").ok("hold")
-        run = moves.run(lab, Moment("reset", first, cut_early))
-        failed(run, f"{first} does not answer any more")
-        faults.power_on(lab, first)
-
-    run = moves.run(lab, Moment("start", first, lambda: (moves.until(lab, first, "pgrep -x etcd"), cut())[1]))
-    failed(run, f"{first} does not answer any more")
-    faults.power_on(lab, first)
-    run = moves.run(lab)
-    assert "reset" not in [verb for _id, _host, verb in story.done(run)]
-    recovered(lab, run)
 
 
 def test_the_survivor_loses_its_power_when_its_datastore_was_replaced(rke2: Lab) -> None:
@@ -127,30 +56,6 @@ def test_the_survivor_loses_its_power_when_its_datastore_was_replaced(rke2: Lab)
     recovered(lab, run)
 
 
-def test_ssh_is_cut_during_the_reset(rke2: Lab) -> None:
-    """The unit goes on alone; as long as it runs, the next run only says so, and then goes on with what it has made."""
-    lab, (first, *others) = rke2, rke2.servers
-    moves.lose(lab, *others)
-
-    def cut() -> None:
-        moves.until(lab, first, "systemctl is-active requorum-reset")
-        moves.cut_ssh(lab, first)
-
-    with moves.instead(lab, first, "rke2", moves.HELD_RESET):
-        lab.sh(first, f"touch {moves.HOLD}").ok("hold")
-        run = moves.run(lab, Moment("reset", first, cut))
-        failed(run, f"{first} does not answer any more")
-        moves.cut_ssh(lab, first, heal=True)
-        run = moves.run(lab)
-        failed(run, f"The reset that an earlier run began on {first} still goes on", "Run the same command again")
-        lab.sh(first, f"rm {moves.HOLD}").ok("let it go on")
-        moves.until(lab, first, '[ "$(systemctl show requorum-reset -p SubState --value)" = exited ]')
-    run = moves.run(lab)
-    assert "reset" not in [verb for _id, _host, verb in story.done(run)]
-    recovered(lab, run)
-    assert lab.sh(first, "systemctl is-active requorum-reset || ls /run/requorum/reset.yaml").rc != 0
-
-
 def test_a_voter_is_lost_as_soon_as_it_is_one(rke2: Lab) -> None:
     """The quorum of two is lost again."""
     lab, (first, second, third) = rke2, rke2.servers
@@ -168,104 +73,3 @@ def test_a_voter_is_lost_as_soon_as_it_is_one(rke2: Lab) -> None:
     run = moves.run(lab)
     assert story.plan(run)["case"] == "quorum_recoverable"
     recovered(lab, run)
-
-
-def test_a_learner_is_lost(rke2: Lab) -> None:
-    """It makes room for the other one; the run ends with what is left, and says who is missing."""
-    lab, (first, second, third) = rke2, rke2.servers
-    moves.lose(lab, second, third)
-    gone: list[str] = []
-
-    def cut() -> None:
-        gone.append(moves.member(lab, first, "learner", second, third))
-        faults.power_off(lab, gone[0])
-
-    run = moves.run(lab, Moment("promote", first, cut))
-    failed(run, f"{gone[0]} gives no sign of life any more; the other servers are voters")
-    assert story.voters(lab) == [host for host in lab.servers if host not in gone]
-    faults.power_on(lab, gone[0])
-    recovered(lab, moves.run(lab))
-
-
-def test_a_reset_that_lies(rke2: Lab) -> None:
-    lab, (first, *others) = rke2, rke2.servers
-    moves.lose(lab, *others)
-    before = lab.sh(first, f"cat {lab.data_dir}/server/db/etcd/name").out
-
-    with moves.instead(lab, first, "rke2", moves.PRETENDING_RESET):
-        run = moves.run(lab)
-        failed(run, "the reset says success, but it has not replaced the datastore", "run the same command again")
-    with moves.instead(lab, first, "rke2", moves.HANGING_RESET):
-        run = moves.run(lab, arguments=moves.timeouts(reset=15))
-        failed(run, "the reset failed (result timeout", "running the same command again is safe")
-    assert lab.sh(first, f"cat {lab.data_dir}/server/db/etcd/name").out == before
-
-    with moves.instead(lab, first, "rke2", moves.EMPTYING_RESET):
-        run = moves.run(lab)
-        failed(run, "it has made an empty cluster", "Do not start it")
-    run = moves.run(lab)
-    failed(run, "Only a snapshot can help", "requorum_snapshot=newest")
-    run = moves.run(lab, arguments=("-e", "requorum_method=restore", "-e", "requorum_snapshot=newest"))
-    recovered(lab, run)
-
-
-def test_a_learner_is_never_promoted(rke2: Lab) -> None:
-    """The survivor does not reach the etcd of the others, though they reach its supervisor."""
-    lab, (first, *others) = rke2, rke2.servers
-    moves.lose(lab, *others)
-    rule = "iptables -w -{} INPUT -p tcp --dport 2380 -j DROP"
-    for host in others:
-        lab.sh(host, rule.format("I")).ok("port of etcd")
-    run = moves.run(lab, arguments=moves.timeouts(rejoin=60))
-    failed(
-        run,
-        f"{len(lab.servers)} voters, a leader and /readyz: not within 60 s",
-        "(learner)",
-        f"missing {', '.join(others)}",
-        "the same command goes on",
-    )
-    assert story.voters(lab) == [first]
-    for host in others:
-        lab.sh(host, rule.format("D")).ok("port of etcd")
-    recovered(lab, moves.run(lab))
-
-
-def test_the_network_between_two_servers_is_cut(rke2: Lab) -> None:
-    """Their power is not: who cannot be reached by the others is not taken for dead while SSH answers."""
-    lab, (first, second, third) = rke2, rke2.servers
-    moves.lose(lab, second)
-    faults.partition(lab, third, first)
-    run = moves.run(lab, arguments=moves.timeouts(rejoin=60, start=60, leader=60, settle=60))
-    failed(run, third)
-    assert "reset" not in [verb for _id, _host, verb in story.done(run)]
-    faults.heal(lab, third)
-    recovered(lab, moves.run(lab))
-
-
-def test_the_api_answers_and_then_stops(rke2: Lab) -> None:
-    lab, (first, *others) = rke2, rke2.servers
-    moves.lose(lab, *others)
-    gone = f"mv {lab.data_dir}/agent/pod-manifests/kube-apiserver.yaml /root/; sleep 6; pkill -KILL -x kube-apiserver"
-
-    run = moves.run(
-        lab,
-        Moment("promote", first, lambda: lab.sh(first, f"{gone}; true").ok("API"), state="done"),
-        arguments=moves.timeouts(settle=45),
-    )
-    failed(run, first, "the API does not answer", "run the same command again")
-    lab.sh(first, f"mv /root/kube-apiserver.yaml {lab.data_dir}/agent/pod-manifests/").ok("API again")
-    lab.wait_ready(120)
-    run = moves.run(lab)
-    assert story.voters(lab) == lab.servers and story.count(lab) == 40
-
-
-def test_tools_that_answer_nothing_or_an_error(rke2: Lab) -> None:
-    """`unknown`: neither healthy nor dead; nobody is fenced or reset because of it."""
-    lab, second = rke2, rke2.servers[1]
-    for script in ("exit 7", "exit 0", "sleep 60"):
-        with moves.instead(lab, second, "curl", script):
-            run = playbook(lab, "recover.yml", "--check")
-        seen = next(server for server in story.plan(run)["servers"] if server["name"] == second)
-        assert (story.plan(run)["case"] != "healthy", seen["etcd"]) == (True, "unknown"), (script, run.out)
-        assert not [verb for verb in story.verbs(run) if verb.split()[1] in ("reset", "fence", "rejoin")], script
-    lab.wait_ready(60)
