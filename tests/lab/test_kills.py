@@ -12,7 +12,7 @@ from lab.labs import Lab
 from lab.progress import say
 from tests.lab import kills
 
-COUNT = 2
+COUNT = 1
 
 
 def test_the_same_command_ends_what_a_killed_run_began(lab: Lab) -> None:
