@@ -100,7 +100,10 @@ def backs(record: Record, entries: t.Sequence[JSON], servers: t.Sequence[Server]
         back = known.setdefault(server.name, Back(server.name, (), _ran(before.get(server.name))))
         path = (entry.get("datastore") or {}).get("path", "").removesuffix("/member/snap/db")
         if path and server.name in joined:
-            known[server.name] = replace(back, moved=(*back.moved, Moved(path, "")))
+            had, folder = before.get(server.name, {}).get("files"), path.removesuffix("/db/etcd")
+            bare = had is not None and f"{folder}/tls" not in had  # an empty host becomes one again
+            also = [Moved(f"{folder}/{name}", "") for name in ("tls", "cred", "token") if bare]
+            known[server.name] = replace(back, moved=(*back.moved, Moved(path, ""), *also))
     return tuple(replace(known[e["name"]], done=False) for e in entries if e["name"] in known)
 
 

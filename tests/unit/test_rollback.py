@@ -232,6 +232,17 @@ def test_by_that_number_all_servers_are_fenced_before_any_datastore_comes_back()
     assert (back["r1"].start, back["r2"].start, back["r3"].start) == (True, False, False)
 
 
+def test_an_empty_host_becomes_one_again() -> None:
+    """What its join has made goes aside; what it had before stays."""
+    entries, of = recovered()
+    for files, more in (({}, ["tls", "cred", "token"]), ({f"{DATA}/server/tls": FILE}, [])):
+        of = replace(of, before={"nodes": [*of.before["nodes"][:2], {**stopped("r3"), "files": files}]})
+        back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+        assert [(item.origin, item.kept) for item in back["r3"].moved] == [
+            (f"{DATA}/server/{name}", "") for name in ("db/etcd", *more)
+        ]
+
+
 @pytest.mark.parametrize(
     ("accept", "rollbacks", "allowed"),
     [
