@@ -73,6 +73,8 @@ class Back:
     """Its unit ran before the run."""
     done: bool = False
     """A rollback that was killed has put all of it back and started its unit; only `release` is left."""
+    off: bool = False
+    """Its unit did not start at boot before the run, as that of an empty host: it shall not now."""
     store: str = ""
     """Hash of its datastore when the run had stopped it; empty where none was taken."""
 
@@ -104,7 +106,12 @@ def backs(record: Record, entries: t.Sequence[JSON], servers: t.Sequence[Server]
             bare = had is not None and f"{folder}/tls" not in had  # an empty host becomes one again
             also = [Moved(f"{folder}/{name}", "") for name in ("tls", "cred", "token") if bare]
             known[server.name] = replace(back, moved=(*back.moved, Moved(path, ""), *also))
-    return tuple(replace(known[e["name"]], done=False) for e in entries if e["name"] in known)
+    off = {name: (e.get("unit") or {}).get("UnitFileState") == "disabled" for name, e in before.items()}
+    return tuple(
+        replace(known[name], done=False, off=off.get(name, False))
+        for name in (e["name"] for e in entries)
+        if name in known
+    )
 
 
 def _joined(record: Record, entry: JSON, server: Server) -> bool:
@@ -135,7 +142,7 @@ def _own(record: Record, entries: t.Sequence[JSON]) -> tuple[Back, ...]:
         cut = _cut(record, entry)
         if moved or cut or (entry["name"] in fenced and ran and not _ran(entry)):
             done = cut and not moved and _ran(entry) >= ran
-            found.append(Back(entry["name"], tuple(reversed(moved)), ran, done, _store(record, entry)))
+            found.append(Back(entry["name"], tuple(reversed(moved)), ran, done, store=_store(record, entry)))
     return tuple(found)
 
 
