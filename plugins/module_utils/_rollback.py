@@ -106,7 +106,7 @@ def backs(record: Record, entries: t.Sequence[JSON], servers: t.Sequence[Server]
             bare = had is not None and f"{folder}/tls" not in had  # an empty host becomes one again
             also = [Moved(f"{folder}/{name}", "") for name in ("tls", "cred", "token") if bare]
             known[server.name] = replace(back, moved=(*back.moved, Moved(path, ""), *also))
-    off = {name: (e.get("unit") or {}).get("UnitFileState") == "disabled" for name, e in before.items()}
+    off = {name: _off(entry) for name, entry in before.items()}
     return tuple(
         replace(known[name], done=False, off=off.get(name, False))
         for name in (e["name"] for e in entries)
@@ -382,6 +382,12 @@ def _cut(record: Record, entry: JSON) -> bool:
     later = [stamp for line in journal if line.startswith("moved=") for stamp in STAMP.findall(line)]
     begun = begun or max(later, default="") > record.stamp
     return begun and any(line.startswith("enabled=") for line in journal)
+
+
+def _off(entry: JSON) -> bool:
+    """Whether its unit was disabled, and not by a run that was cut off."""
+    disabled = (entry.get("unit") or {}).get("UnitFileState") == "disabled"
+    return disabled and "enabled=enabled" not in (entry.get("journal") or ())
 
 
 def _ran(entry: JSON | None) -> bool:

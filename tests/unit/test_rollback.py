@@ -246,6 +246,14 @@ def test_an_empty_host_becomes_one_again() -> None:
         ]
 
 
+def test_a_unit_that_a_run_has_disabled_is_enabled_again() -> None:
+    entries, of = recovered()
+    cut = {**stopped("r1"), "unit": {"UnitFileState": "disabled"}, "journal": ["enabled=enabled"]}
+    of = replace(of, before={"nodes": [cut, *of.before["nodes"][1:]]})
+    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    assert not back["r1"].off
+
+
 @pytest.mark.parametrize(
     ("accept", "rollbacks", "allowed"),
     [
