@@ -99,19 +99,15 @@ def backs(record: Record, entries: t.Sequence[JSON], servers: t.Sequence[Server]
         return own
     known = {back.node: back for back in own}
     for server, entry in living:
-        back = known.setdefault(server.name, Back(server.name, (), _ran(before.get(server.name))))
+        was = before.get(server.name)
+        back = known.setdefault(server.name, Back(server.name, (), _ran(was), off=_off(was or {})))
         path = (entry.get("datastore") or {}).get("path", "").removesuffix("/member/snap/db")
         if path and server.name in joined:
             had, folder = before.get(server.name, {}).get("files"), path.removesuffix("/db/etcd")
             bare = had is not None and f"{folder}/tls" not in had  # an empty host becomes one again
             also = [Moved(f"{folder}/{name}", "") for name in ("tls", "cred", "token") if bare]
             known[server.name] = replace(back, moved=(*back.moved, Moved(path, ""), *also))
-    off = {name: _off(entry) for name, entry in before.items()}
-    return tuple(
-        replace(known[name], done=False, off=off.get(name, False))
-        for name in (e["name"] for e in entries)
-        if name in known
-    )
+    return tuple(replace(known[e["name"]], done=False) for e in entries if e["name"] in known)
 
 
 def _joined(record: Record, entry: JSON, server: Server) -> bool:
@@ -142,7 +138,16 @@ def _own(record: Record, entries: t.Sequence[JSON]) -> tuple[Back, ...]:
         cut = _cut(record, entry)
         if moved or cut or (entry["name"] in fenced and ran and not _ran(entry)):
             done = cut and not moved and _ran(entry) >= ran
-            found.append(Back(entry["name"], tuple(reversed(moved)), ran, done, store=_store(record, entry)))
+            found.append(
+                Back(
+                    entry["name"],
+                    tuple(reversed(moved)),
+                    ran,
+                    done,
+                    _off(before.get(entry["name"]) or {}),
+                    _store(record, entry),
+                )
+            )
     return tuple(found)
 
 
