@@ -101,12 +101,11 @@ def backs(record: Record, entries: t.Sequence[JSON], servers: t.Sequence[Server]
     for server, entry in living:
         was = before.get(server.name)
         back = known.setdefault(server.name, Back(server.name, (), _ran(was), off=_off(was or {})))
-        path = (entry.get("datastore") or {}).get("path", "").removesuffix("/member/snap/db")
-        if path and server.name in joined:
-            had, folder = before.get(server.name, {}).get("files"), path.removesuffix("/db/etcd")
+        if server.name in joined:
+            had, folder = before.get(server.name, {}).get("files"), f"{entry['program']['data_dir']}/server"
             bare = had is not None and f"{folder}/tls" not in had  # an empty host becomes one again
             also = [Moved(f"{folder}/{name}", "") for name in ("tls", "cred", "token") if bare]
-            known[server.name] = replace(back, moved=(*back.moved, Moved(path, ""), *also))
+            known[server.name] = replace(back, moved=(*back.moved, Moved(f"{folder}/db/etcd", ""), *also))
     return tuple(replace(known[e["name"]], done=False) for e in entries if e["name"] in known)
 
 

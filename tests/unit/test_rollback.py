@@ -246,6 +246,13 @@ def test_an_empty_host_becomes_one_again() -> None:
         ]
 
 
+def test_the_path_of_a_datastore_that_is_not_told() -> None:
+    entries, of = recovered()
+    entries[2]["datastore"]["path"] = None
+    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    assert [item.origin for item in back["r3"].moved] == [f"{DATA}/server/db/etcd"]
+
+
 def test_a_unit_that_a_run_has_disabled_is_enabled_again() -> None:
     entries, of = recovered()
     cut = {**stopped("r1"), "unit": {"UnitFileState": "disabled"}, "journal": ["enabled=enabled"]}
