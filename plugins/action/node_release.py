@@ -13,7 +13,8 @@ class ActionModule(PlanAction):
     VERBS = ("release",)
 
     def do_release(self) -> str:
-        enable = "yes" if self.plan["enable"] else "no"
+        off = any(back["node"] == self.host and back["off"] for back in self.plan.get("back") or ())
+        enable = "never" if off else "yes" if self.plan["enable"] else "no"
         after = self.must(
             "release",
             "drop-in and unit could not be put back",

@@ -73,6 +73,8 @@ class Back:
     """Its unit ran before the run."""
     done: bool = False
     """A rollback that was killed has put all of it back and started its unit; only `release` is left."""
+    off: bool = False
+    """Its unit did not start at boot before the run, as that of an empty host: it shall not now."""
     store: str = ""
     """Hash of its datastore when the run had stopped it; empty where none was taken."""
 
@@ -97,13 +99,13 @@ def backs(record: Record, entries: t.Sequence[JSON], servers: t.Sequence[Server]
         return own
     known = {back.node: back for back in own}
     for server, entry in living:
-        back = known.setdefault(server.name, Back(server.name, (), _ran(before.get(server.name))))
-        path = (entry.get("datastore") or {}).get("path", "").removesuffix("/member/snap/db")
-        if path and server.name in joined:
-            had, folder = before.get(server.name, {}).get("files"), path.removesuffix("/db/etcd")
+        was = before.get(server.name)
+        back = known.setdefault(server.name, Back(server.name, (), _ran(was), off=_off(was or {})))
+        if server.name in joined:
+            had, folder = before.get(server.name, {}).get("files"), f"{entry['program']['data_dir']}/server"
             bare = had is not None and f"{folder}/tls" not in had  # an empty host becomes one again
             also = [Moved(f"{folder}/{name}", "") for name in ("tls", "cred", "token") if bare]
-            known[server.name] = replace(back, moved=(*back.moved, Moved(path, ""), *also))
+            known[server.name] = replace(back, moved=(*back.moved, Moved(f"{folder}/db/etcd", ""), *also))
     return tuple(replace(known[e["name"]], done=False) for e in entries if e["name"] in known)
 
 
@@ -135,7 +137,16 @@ def _own(record: Record, entries: t.Sequence[JSON]) -> tuple[Back, ...]:
         cut = _cut(record, entry)
         if moved or cut or (entry["name"] in fenced and ran and not _ran(entry)):
             done = cut and not moved and _ran(entry) >= ran
-            found.append(Back(entry["name"], tuple(reversed(moved)), ran, done, _store(record, entry)))
+            found.append(
+                Back(
+                    entry["name"],
+                    tuple(reversed(moved)),
+                    ran,
+                    done,
+                    _off(before.get(entry["name"]) or {}),
+                    _store(record, entry),
+                )
+            )
     return tuple(found)
 
 
@@ -375,6 +386,12 @@ def _cut(record: Record, entry: JSON) -> bool:
     later = [stamp for line in journal if line.startswith("moved=") for stamp in STAMP.findall(line)]
     begun = begun or max(later, default="") > record.stamp
     return begun and any(line.startswith("enabled=") for line in journal)
+
+
+def _off(entry: JSON) -> bool:
+    """Whether its unit was disabled, and not by a run that was cut off."""
+    disabled = (entry.get("unit") or {}).get("UnitFileState") == "disabled"
+    return disabled and "enabled=enabled" not in (entry.get("journal") or ())
 
 
 def _ran(entry: JSON | None) -> bool:

@@ -229,6 +229,7 @@ def test_by_that_number_all_servers_are_fenced_before_any_datastore_comes_back()
     store = f"{DATA}/server/db/etcd"
     assert [(item.origin, item.kept) for item in back["r3"].moved] == [(store, "")]  # only aside: it had none
     assert [item.kept for item in back["r1"].moved] == [OLD] and back["r2"].store == "a" * 64
+    assert not back["r1"].off and not back["r3"].off
     assert (back["r1"].start, back["r2"].start, back["r3"].start) == (True, False, False)
 
 
@@ -236,11 +237,28 @@ def test_an_empty_host_becomes_one_again() -> None:
     """What its join has made goes aside; what it had before stays."""
     entries, of = recovered()
     for files, more in (({}, ["tls", "cred", "token"]), ({f"{DATA}/server/tls": FILE}, [])):
-        of = replace(of, before={"nodes": [*of.before["nodes"][:2], {**stopped("r3"), "files": files}]})
+        bare = {**stopped("r3"), "files": files, "unit": {"UnitFileState": "disabled"}}
+        of = replace(of, before={"nodes": [*of.before["nodes"][:2], bare]})
         back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+        assert back["r3"].off
         assert [(item.origin, item.kept) for item in back["r3"].moved] == [
             (f"{DATA}/server/{name}", "") for name in ("db/etcd", *more)
         ]
+
+
+def test_the_path_of_a_datastore_that_is_not_told() -> None:
+    entries, of = recovered()
+    entries[2]["datastore"]["path"] = None
+    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    assert [item.origin for item in back["r3"].moved] == [f"{DATA}/server/db/etcd"]
+
+
+def test_a_unit_that_a_run_has_disabled_is_enabled_again() -> None:
+    entries, of = recovered()
+    cut = {**stopped("r1"), "unit": {"UnitFileState": "disabled"}, "journal": ["enabled=enabled"]}
+    of = replace(of, before={"nodes": [cut, *of.before["nodes"][1:]]})
+    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    assert not back["r1"].off
 
 
 @pytest.mark.parametrize(

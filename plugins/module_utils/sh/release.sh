@@ -1,5 +1,5 @@
 # Takes our drop-in away, lets the unit start at boot again, starts Rancher's agent again, closes the journal. Set by the
-# caller: STAMP, ENABLE (yes|no). A token that we have put there goes too, once the host's own configuration holds it.
+# caller: STAMP, ENABLE (yes|no|never). A token that we have put there goes too, once the host's own configuration holds it.
 # Output: "enabled=..", "kept=PATH" where the drop-in had to stay under another name.
 find_distro || die "neither rke2 nor k3s is installed here"
 if [ -f "$CONFIG.d/zz-requorum.yaml" ]; then
@@ -20,7 +20,9 @@ fi
 if [ -f "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf" ]; then
   rm -f "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf" && systemctl daemon-reload || die "the unit's drop-in cannot be taken away"
 fi
-if [ "$ENABLE" = yes ] || grep -qx 'enabled=enabled' "$HOME_DIR/journal" 2>/dev/null; then
+if [ "$ENABLE" = never ]; then
+  timeout 30 systemctl disable "$UNIT" >/dev/null 2>&1 || die "$UNIT cannot be disabled"
+elif [ "$ENABLE" = yes ] || grep -qx 'enabled=enabled' "$HOME_DIR/journal" 2>/dev/null; then
   timeout 30 systemctl enable "$UNIT" >/dev/null 2>&1 || die "$UNIT cannot be enabled"
 fi
 case $(sed -n 's/^braked=//p' "$HOME_DIR/journal" 2>/dev/null) in
