@@ -128,7 +128,7 @@ def measure(distro: str, pace: bool, times: int) -> dict[str, list[Turn]]:
                 for host in lab.servers:
                     lab.sh(host, f"systemctl enable --quiet {lab.spec.unit(host)}").ok("at boot")
                 lab.wait_ready()
-                if (held := objects.objects(lab)) and len(held) != 40:
+                if len(held := objects.objects(lab)) != 40:
                     raise LabError(f"{len(held)} of 40 objects are there")
     finally:
         lab.down()

@@ -83,6 +83,8 @@ def execute(container: str, script: str, *, timeout: float = 60, stdin: str | by
 def mounted(volume: str) -> Iterator[Path]:
     """What is on a volume, as this machine sees it, also while its host is off."""
     where = podman("volume", "mount", volume, timeout=30).ok(f"volume {volume}").out.strip()
+    if not where.startswith("/"):
+        raise LabError(f"podman does not say where volume {volume} is: {where!r}")
     try:
         yield Path(where)
     finally:
@@ -95,7 +97,7 @@ def written(container: str) -> Path:
     done = podman("container", "inspect", "--format", "{{.State.Running}} {{.GraphDriver.Data.UpperDir}}", container,
                   timeout=30).ok(f"container {container}")
     runs, _, upper = done.out.strip().partition(" ")
-    if runs != "false" or not Path(upper).is_dir():
+    if runs != "false" or not (upper.startswith("/") and Path(upper).is_dir()):
         raise LabError(f"{container}: it runs, or podman does not store its files by overlay (podman info)")
     return Path(upper)
 

@@ -9,6 +9,7 @@ import json
 import os
 import shlex
 import shutil
+import sys
 import time
 import typing as t
 from dataclasses import asdict, replace
@@ -140,7 +141,9 @@ class ActionModule(NodeAction):
             plan = replace(plan, refusals=(*self._wrong(entries), *plan.refusals))
         plan = replace(plan, refusals=(*self._locks(entries), *plan.refusals))
         run_dir = new_folder(args["output"], args["cluster"])
-        room = _places.refusals(plan, case, entries, folder=run_dir, free=shutil.disk_usage(run_dir).free)
+        disk = shutil.disk_usage(run_dir)
+        free = disk.free if disk.total else sys.maxsize  # some file systems of a network do not tell
+        room = _places.refusals(plan, case, entries, folder=run_dir, free=free)
         plan = replace(plan, refusals=(*plan.refusals, *room))
         document = {
             **plan.document(),

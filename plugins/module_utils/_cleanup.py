@@ -57,8 +57,9 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
         actions=tuple(actions),
         phases=PHASES,
         loss=f"Old data, {size}: {len(items)} paths are removed for good, and with them the way back from their runs. "
-        f"What the cluster holds now stays; {proof.name} holds it off the nodes"
-        + (f", revision {proof.revision}." if proof.revision else ".")
+        f"The newest proved backup off the nodes is {proof.name}"
+        + (f", revision {proof.revision}" if proof.revision else "")
+        + "; what was written since is on the nodes alone."
         + left,
         aim=f"Cleaned: {len(items)} paths, {size}.",
         no_return="The first removal.",

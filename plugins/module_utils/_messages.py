@@ -279,8 +279,8 @@ CATALOGUE: dict[str, dict[str, Message]] = {
         "disk-small": Message(
             "{host}: {mount} has {free} free, and {need} are needed there, for {what}.",
             "{host}",
-            "Make room there: what earlier runs and resets have left (etcd-requorum-*, etcd-old-*, folders in "
-            "/var/lib/rancher/requorum), old snapshots, logs. Or do without this host: cut its power, and name it in "
+            "Make room there: old logs, snapshots that are kept elsewhere too. Never old datastores (etcd-old-*, "
+            "etcd-requorum-*): one of them may be the last. Or do without this host: cut its power, and name it in "
             "requorum_powered_off.",
         ),
         "disk-read-only": Message(

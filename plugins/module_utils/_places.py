@@ -50,16 +50,17 @@ def refusals(plan: Plan, case: Case, entries: t.Iterable[JSON], *, folder: str, 
             asked.setdefault(name, []).append((STORE, 2 * restored + WAL, "twice the datastore and its log"))
     for entry in entries:
         if plan.actions and entry.get("places") and entry["name"] in size:  # an agent must not hold it up
-            yield from _locked(entry)
+            yield from _locked(entry, everything=any(action.phase > 3 for action in plan.actions))
             yield from _fixed(entry, plan)
             yield from _small(entry, asked.get(entry["name"], ()))
     if here > free:
         yield _messages.refusal("disk-controller", folder=folder, free=megabytes(free), need=megabytes(here))
 
 
-def _locked(entry: JSON) -> t.Iterator[Refusal]:
-    """File systems on which nothing can be written, each once."""
-    found = {place["mount"]: path for path, place in entry["places"].items() if place["read_only"]}
+def _locked(entry: JSON, *, everything: bool) -> t.Iterator[Refusal]:
+    """File systems on which nothing can be written, each once; a backup writes into our own folder only."""
+    places = {path: place for path, place in entry["places"].items() if everything or path.endswith(HOME)}
+    found = {place["mount"]: path for path, place in places.items() if place["read_only"]}
     for mount, path in found.items():
         yield _messages.refusal("disk-read-only", host=entry["name"], path=path, mount=mount)
 

@@ -159,12 +159,15 @@ def plan(case: Case, distro: Distro, ask: _turns.Ask) -> Plan:
         return replace(made, refusals=(Refusal("There is no run that could be rolled back.", "controller", hint),))
     found = tuple(back for back in backs(record, ask.entries, case.servers) if not ask.only or back.node in ask.only)
     reset = record.plan.get("case") in RESETS and any(back.datastore for back in found)
+    if refusals := tuple(_lacking(record, found, ask.entries)) if reset else ():
+        return replace(made, refusals=refusals)
     if reset and (why := _written(record, case.servers)):
         return _beyond(record, found, case, distro, ask, why)
     if refusals := tuple(_forbidden(record, found)):
         return replace(made, refusals=refusals)
     if not found:
-        return replace(made, reason=f"{case.reason} Run {record.stamp} left nothing aside that could be put back.")
+        return replace(made, reason=f"{case.reason} Run {record.stamp} left nothing aside that could be put back; "
+            "requorum_run names an earlier one.")
     words = {"run": record.stamp}
     release = [Todo("release", back.node) for back in found if back.node not in ask.agents]
     aim = f"Rolled back: run {record.stamp}. What it had put in place is kept aside."
@@ -265,6 +268,29 @@ def _hindered(record: Record, case: Case, ask: _turns.Ask, why: str, loss: str) 
         )
 
 
+def _lacking(record: Record, found: t.Sequence[Back], entries: t.Sequence[JSON]) -> t.Iterator[Refusal]:
+    """Old datastores that are not at hand. A unit would start with none, and make a cluster of its own, or with that of
+    the new cluster beside the old one.
+    """
+    had = {one["name"]: one.get("store") for one in record.plan.get("servers") or ()}
+    known = {entry["name"]: entry for entry in entries}
+    for back in found:
+        entry, stores = known[back.node], [item for item in back.moved if item.datastore]
+        kept = [item.kept for item in stores]
+        there = {item["path"] for item in entry.get("aside") or ()} | set(entry["files"] or ())
+        # A rollback that was killed has moved it, and has not said so any more.
+        there |= {item.kept for item in stores if f"undoing={item.origin}|{item.kept}" in (entry["journal"] or ())}
+        gone = [path for path in kept if path and path not in there]
+        if gone or (kept and not any(kept) and (back.start or had.get(back.node) == "intact")):
+            where = f"{', '.join(gone)} is gone" if gone else f"run {record.stamp} has not moved one aside there"
+            yield Refusal(
+                f"The old datastore of {back.node} is not at hand: {where}.",
+                back.node,
+                "Where a later run has moved it, it cannot be put back by this; recover.yml goes back to the backup of "
+                "the run with requorum_snapshot.",
+            )
+
+
 def _offered(record: Record, now: float, ends: int) -> set[str]:
     """Revisions that may be typed now: of refusals of the last hour, and of a rollback that has begun with it."""
     found = {str(ends)} if ends else set()
@@ -316,7 +342,8 @@ def _forbidden(record: Record, found: t.Sequence[Back]) -> t.Iterator[Refusal]:
         if back.datastore and record.plan.get("case") not in RESETS:
             kept = ", ".join(item.kept for item in back.moved if item.datastore)
             what = f"{back.node} has joined as a new member, and its old datastore ({kept}) is of one that was removed."
-            yield Refusal(what, back.node, "Leave it; requorum_only restricts the rollback to other nodes.")
+            hint = "Leave it; requorum_only restricts the rollback to other nodes"
+            yield Refusal(what, back.node, f"{hint}, and requorum_run names an earlier run, as one that has reset.")
 
 
 def _starts(record: Record) -> list[JSON]:

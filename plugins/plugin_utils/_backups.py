@@ -177,7 +177,7 @@ def _run(folder: str) -> Backup:
         there=size is not None,
         where=folder,
         may_go=here and plan.get("purpose") == "backup",
-        cluster_id=str(plan.get("system_uid") or ""),
+        cluster_id=str(plan.get("system_uid") or proof.get("system_uid") or ""),
         restored=str((plan.get("snapshot") or {}).get("name") or ""),
     )
 

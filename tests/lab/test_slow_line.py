@@ -20,8 +20,8 @@ from lab.spec import ssh_options
 from tests.lab import story
 
 SLOW = ("*large*",)
-FILL = "dd if=/dev/urandom bs=1000000 count=1 2>/dev/null | base64 >/tmp/fill"
-MANY = 70
+FILL = "dd if=/dev/urandom bs=700000 count=1 2>/dev/null | base64 >/tmp/fill"
+MANY = 90
 
 
 @contextmanager
@@ -50,8 +50,8 @@ def test_a_recovery_over_a_slow_line(k3s: Lab, monkeypatch: pytest.MonkeyPatch, 
     trips = {phase["name"]: phase["trips"] for phase in run.report["phases"]}
     say(f"over a slow line: {run.seconds:.0f} s, round trips {trips}")
     assert f"{sum(trips.values())} round trips" in " ".join(run.out.split())
-    # Every host is read in one call: the survivor's datastore and its certificates and tokens take some more.
-    assert trips["INSPECT"] >= len(lab.servers) + len(lab.agents)
+    # For each host: all about it, its logs, certificates, tokens, password; pages of the survivor's datastore besides.
+    assert len(lab.servers) + len(lab.agents) <= trips["INSPECT"] <= 30
 
 
 def test_the_plan_says_how_long_a_large_datastore_takes(
@@ -65,11 +65,16 @@ def test_the_plan_says_how_long_a_large_datastore_takes(
         lab.kubectl(first, *words, timeout=60).ok("configmap")
     for host in others:
         faults.power_off(lab, host)
-    with far(lab, monkeypatch, tmp_path) as options:
-        off = "-e", json.dumps({"requorum_powered_off": others})
-        run = playbook(lab, "recover.yml", "--check", *off, *options)
-    for host in others:
-        faults.power_on(lab, host)
+    try:
+        with far(lab, monkeypatch, tmp_path) as options:
+            off = "-e", json.dumps({"requorum_powered_off": others})
+            run = playbook(lab, "recover.yml", "--check", *off, *options)
+    finally:
+        for host in others:
+            faults.power_on(lab, host)
+        lab.wait_ready()
+        for number in range(MANY):
+            lab.kubectl(first, "delete", "configmap", f"fill-{number}", "-n", "default", timeout=60)
     line = run.report["transfer"]
     copies = next(action for action in story.plan(run)["actions"] if action["verb"] == "snapshot")
     say(f"{line}; {copies['expect_s']} s expected, 5 Mbit/s would be {line['bytes'] / 625_000:.0f} s")
@@ -77,6 +82,3 @@ def test_the_plan_says_how_long_a_large_datastore_takes(
     assert 100_000 < line["bytes_per_s"] < 700_000
     assert line["bytes"] / 700_000 < copies["expect_s"] < line["bytes"] / 100_000 + 10
     assert re.search(rf"off {first} at \d+\.\d kB/s or more", " ".join(run.out.split()))
-    lab.wait_ready()
-    for number in range(MANY):
-        lab.kubectl(first, "delete", "configmap", f"fill-{number}", "-n", "default", timeout=60).ok("configmap")

@@ -186,12 +186,19 @@ def recovered(*, lost: tuple[str, ...] = ()) -> tuple[list[JSON], _rollback.Reco
         entries[0]["files"] |= {OLD: FILE}
     if "r2" not in lost:
         entries[1]["journal"] = [STORE, f"store={STAMP} {'a' * 64}"]
+        entries[1]["aside"] = [lying(STORE)]
     of = record("quorum_lost", "fence", "reset", "start", "rejoin")
     before = [{**stopped("r1"), "unit": {"ActiveState": "activating"}}, dead("r2"), dead("r3")]
     of = replace(of, actions=[*of.actions, {**of.actions[-1], "node": "r3"}], before={"nodes": before})
     stores = {"r1": "intact", "r2": "damaged", "r3": "absent"}
     servers = [{"name": name, "store": store, "cluster_id": None, "revision": 79000} for name, store in stores.items()]
     return entries, replace(of, plan={**of.plan, "servers": servers, "reason": "Quorum is lost."})
+
+
+def lying(line: str) -> JSON:
+    """What the node says of old data that a line of its journal names."""
+    origin, _bar, path = line.removeprefix("moved=").partition("|")
+    return {"path": path, "origin": origin, "bytes": 1, "run": STAMP}
 
 
 def offer(reached: str, stamp: str, *, acted: bool = False, accepted: str = "") -> JSON:
@@ -231,6 +238,29 @@ def test_by_that_number_all_servers_are_fenced_before_any_datastore_comes_back()
     assert [item.kept for item in back["r1"].moved] == [OLD] and back["r2"].store == "a" * 64
     assert not back["r1"].off and not back["r3"].off
     assert (back["r1"].start, back["r2"].start, back["r3"].start) == (True, False, False)
+
+
+@pytest.mark.parametrize("how", ["moved by a later run", "cleaned", "removed by hand"])
+@pytest.mark.parametrize("accept", ["", REACHED])
+def test_a_server_whose_old_datastore_is_gone_is_never_started_without_it(how: str, accept: str) -> None:
+    entries, of = recovered()
+    r2 = {"moved by a later run": [LATER], "cleaned": [], "removed by hand": [STORE]}[how]
+    entries[1]["journal"], entries[1]["aside"] = r2, [lying(LATER)] if r2 == [LATER] else []
+    entries[1]["cluster_id"] = entries[0].get("cluster_id")
+    servers = [{**one, "store": "intact"} if one["name"] == "r2" else one for one in of.plan["servers"]]
+    rejoin = {**of.actions[-1], "node": "r2"}
+    of = replace(of, plan={**of.plan, "servers": servers}, actions=[*of.actions, rejoin])
+    made = plan(entries, of, accept=accept)
+    assert not made.actions
+    assert "The old datastore of r2 is not at hand" in made.refusals[0].what
+
+
+def test_a_datastore_that_a_killed_rollback_has_just_put_back_is_not_gone() -> None:
+    entries, of = recovered()
+    entries[1]["aside"] = []
+    assert "is gone" in plan(entries, of, accept=REACHED).refusals[0].what
+    entries[1]["journal"].append(STORE.replace("moved=", "undoing="))
+    assert not plan(entries, of, accept=REACHED).refusals
 
 
 def test_an_empty_host_becomes_one_again() -> None:
@@ -460,17 +490,26 @@ SUMS=yes
     pairs = f"{db}/etcd|{db}/etcd-old-2\n{db}/etcd|{db}/etcd-old-1\n".encode()
     hashed = run(shell, f"{COMMON}\nstore_sum {db}/etcd-old-1").strip()
     refused = head + "STORE=other\n" + script
-    run(shell, refused, stdin=pairs, rc=1)
-    assert "start" not in (tmp_path / "calls").read_text().split()
-    assert (db / "etcd/member/snap/db").read_text() == "first"
+    lost = f"{db}/etcd|{db}/etcd-old-3\n".encode()
+    for _again in range(2):  # what is refused once is refused again
+        run(shell, refused, stdin=pairs, rc=1)
+        run(shell, head + "STORE=\n" + script, stdin=lost, rc=1)
+        assert "start" not in (tmp_path / "calls").read_text().split()
+        kept = {path.parents[2].name: path.read_text() for path in db.glob("*/member/snap/db")}
+        assert kept == {"etcd": "new", "etcd-old-2": "between", "etcd-old-1": "first"}
+
+    out = run(shell, head + f"STORE={hashed}\n" + script, stdin=pairs)
     kept = {path.parents[2].name: path.read_text() for path in db.glob("*/member/snap/db")}
     assert kept == {"etcd": "first", "etcd-requorum-now": "new", "etcd-requorum-now-1": "between"}
-
-    (db / "etcd").rename(db / "etcd-old-1")
-    out = run(shell, head + f"STORE={hashed}\n" + script, stdin=f"{db}/etcd|{db}/etcd-old-1\n".encode())
     assert "store=same" in out and "start" in (tmp_path / "calls").read_text().split()
     assert not (db / "reset-flag").exists() and (ours / "now/reset-flag").exists()
     assert f"  {tmp_path}/server/tls/ca.crt" in next(line for line in out.split("\n") if line.startswith("sum="))
+
+    # Killed between the move and its line in the journal.
+    journal = ours / "journal-closed"
+    journal.write_text("".join(line for line in journal.read_text().splitlines(True) if "undone=" not in line))
+    out = run(shell, head + f"STORE={hashed}\n" + script, stdin=f"{db}/etcd|{db}/etcd-old-1\n".encode())
+    assert "store=same" in out and f"undone={db}/etcd|{db}/etcd-old-1" in journal.read_text().splitlines()
 
     out = run(shell, head + "STORE=\n" + script, stdin=f"{db}/etcd|\n".encode())  # one that had none before
     assert not (db / "etcd").exists() and f"moved={db}/etcd|{db}/etcd-requorum-now-2" in out

@@ -28,11 +28,35 @@ aside() {
   mkdir -p "${to_free%/*}" && mv "$1" "$to_free" || die "$1 cannot be moved aside"
   note "moved=$1|$to_free"
 }
+# What is wrong with the datastore is known before anything is moved. Of several, the last one stays in its place.
+todo=$(cat)
+last=
+while IFS='|' read -r from to; do
+  [ "$from" = "$DB/etcd" ] && [ -n "$to" ] || continue
+  if [ ! -e "$to" ]; then
+    [ -e "$from" ] && grep -qxF "undoing=$from|$to" "$HOME_DIR/journal-closed" 2>/dev/null ||
+      die "the datastore that is to come back, $to, is gone; nothing was moved"
+    to=$from # a run before this one was killed just behind the move
+  fi
+  last=$to
+done <<EOF
+$todo
+EOF
+if [ -n "$STORE" ] && [ -n "$last" ]; then
+  sum=$(store_sum "$last")
+  [ "$sum" = "$STORE" ] || die "the datastore in $last is not the one that was moved aside: its hash is ${sum:-not known} and was $STORE; nothing was moved"
+fi
 store=no
 while IFS='|' read -r from to; do
   [ -n "$from" ] || continue
   if [ -n "$to" ] && [ ! -e "$to" ]; then
-    printf 'gone=%s\n' "$to"
+    if [ "$from" != "$DB/etcd" ]; then
+      printf 'gone=%s\n' "$to"
+      continue
+    fi
+    stop_unit
+    store=yes
+    note "undone=$from|$to"
     continue
   fi
   stop_unit
@@ -46,10 +70,13 @@ while IFS='|' read -r from to; do
     aside "$from" "$HOME_DIR/$STAMP/rolled-back$from"
   fi
   [ -n "$to" ] || continue
+  [ "$from" != "$DB/etcd" ] || note "undoing=$from|$to"
   mkdir -p "${from%/*}" && mv "$to" "$from" || die "$to cannot be put back to $from"
   note "undone=$from|$to"
   relabel "$from"
-done
+done <<EOF
+$todo
+EOF
 for f in "$CONFIG.d/zz-requorum.yaml" "/etc/systemd/system/$UNIT.service.d/zz-requorum.conf"; do
   [ -e "$f" ] || continue
   aside "$f" "$HOME_DIR/$STAMP/${f##*/}"
@@ -59,11 +86,7 @@ if [ $store = yes ]; then # what a reset and a rejoin have left besides
   for f in "$DB/reset-flag" "$CONFIG.d/90-requorum.yaml"; do
     [ ! -e "$f" ] || aside "$f" "$HOME_DIR/$STAMP/${f##*/}"
   done
-  if [ -n "$STORE" ] && [ -d "$DB/etcd" ]; then
-    sum=$(store_sum "$DB/etcd")
-    [ "$sum" = "$STORE" ] || die "the datastore in $DB/etcd is not the one that was moved aside: its hash is ${sum:-not known} and was $STORE"
-    echo store=same
-  fi
+  [ -z "$STORE" ] || [ -z "$last" ] || echo store=same
 fi
 if [ "$SUMS" = yes ]; then
   set --
