@@ -21,7 +21,7 @@ class ActionModule(PlanAction):
     def do_promote(self) -> str:
         wanted = self.in_turn or [server for server in self.plan["servers"] if server["need"] != "stays_off"]
         missing: list[str] = []
-        self.silence, self.knocked, self.voters = _silence.Silence(), time.monotonic(), list[str]()
+        self.silence, self.knocked, self.voters = _silence.Silence(), -PEERS_EVERY, list[str]()
 
         def probe() -> tuple[bool, str]:
             done = self.script("look", timeout=20, READYZ="yes")
@@ -53,7 +53,7 @@ class ActionModule(PlanAction):
         if time.monotonic() - self.knocked < PEERS_EVERY:
             return
         self.knocked = time.monotonic()
-        gone = self.silence.gone(self.knocked, _peers.silent(self))
+        gone = self.silence.gone(self.knocked, *_peers.heard(self))
         if reason := _silence.ended(led=led, voters=self.voters, missing=missing, gone=gone):
             raise RequorumError(f"{self.host}: {reason[0]}", reason[1])
         for member in listed:

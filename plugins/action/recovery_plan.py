@@ -114,7 +114,10 @@ class ActionModule(NodeAction):
                 "Set requorum_distro to rke2, k3s or harvester and look at inspect.yml.",
             )
         chosen = None
-        if args.get("snapshot"):
+        begun = case.kind not in _classify.RESETS and any(map(_turns.unfinished, entries))
+        if args.get("snapshot") and begun:
+            self.warn("requorum_snapshot is left alone: an earlier run has reset the cluster already, and is finished.")
+        elif args.get("snapshot"):
             choice = self._choose(str(args["snapshot"]), entries)
             chosen = None if isinstance(choice, _classify.Refusal) else choice
             case = _restore.with_snapshot(case, choice, survivor=args.get("survivor") or "")
@@ -311,7 +314,8 @@ class ActionModule(NodeAction):
         for folder in earlier(shelf):
             name = os.path.basename(folder)
             made, actions = load(folder, "plan.json", {}), recorded(folder)
-            acted = any(a["phase"] > 3 for a in actions)
+            # Of a run that was killed in its first action only its lock is left.
+            acted = any(a["phase"] > 3 for a in actions) or bool(load(folder, _lock.FILE, {}).get("tried"))
             if name == stamp or (acted and not stamp and made.get("purpose") not in ("rollback", "cleanup")):
                 undoing = [one for one in rollbacks if one.get("undoes") == name]
                 return _rollback.Record(name, made, actions, load(folder, "state-before.json", {}), later, undoing)

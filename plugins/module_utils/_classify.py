@@ -321,6 +321,8 @@ def _fallen(
                 ),
             )
         refusals += _must_not_be_fenced(servers, needs, True)
+        if len(voters) == 1 and base[0].replaced:  # made anew, not started yet: the others may vote where nobody looks
+            refusals += tuple(r for s in servers if s not in intact for r in may_still_run(s))
         return Case("quorum_recoverable", text, base, needs, members, refusals)
     for server in servers:
         refusals += tuple(may_still_run(server))

@@ -54,7 +54,10 @@ class Done:
         if self.rc in (124, 137):
             return "no answer before the deadline"
         text = (self.err.strip() or self.out.strip()).splitlines()
-        return text[-1][:300] if text else f"exit code {self.rc} without a word"
+        if not text:
+            return f"exit code {self.rc} without a word"
+        # It may be anything, as of a host that is none of ours: bytes that are no text, a terminal's commands.
+        return "".join(letter if letter.isprintable() else "?" for letter in text[-1][:300])
 
 
 class Node(t.Protocol):

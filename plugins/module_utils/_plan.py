@@ -16,6 +16,7 @@ import json
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
 
+from . import _messages
 from ._catalog import OPENS, Row
 from ._classify import ABOVE, RESETS, Case, Refusal
 from ._distro import Distro
@@ -184,9 +185,14 @@ def make_plan(
     unfinished: a run that was stopped has not put back all that it had changed on the nodes.
     """
     tokens = tokens or Need()
-    closing = unfinished and case.kind in ("healthy", "api_down") and not any(s.alarms for s in case.servers)
-    if closing:  # nobody has to join any more; an API that is not there yet is one that comes up
-        others = tuple(refusal for refusal in case.refusals if refusal.what != ABOVE)
+    off = case.having("stays_off")
+    stands = case.kind in ("healthy", "api_down") or (
+        case.kind == "member_lost" and {need for _name, need in case.needs} == {"nothing", "stays_off"}
+    )
+    closing = unfinished and stands and not any(s.alarms for s in case.servers)
+    if closing:  # nobody can join any more; an API that is not there yet is one that comes up
+        ours = (ABOVE, _messages.refusal("hosts-gone", hosts=", ".join(off)).what)
+        others = tuple(refusal for refusal in case.refusals if refusal.what not in ours)
         case = replace(case, reason=f"{case.reason} {UNFINISHED}", refusals=others)
     elif not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
         return empty(case, cluster)
@@ -365,8 +371,8 @@ class _Recovery:
 
     @property
     def closing(self) -> t.Iterator[Todo]:
-        """Only the end of a recovery: all servers are voters."""
-        return self._close([server.name for server in self.case.servers if not server.api])
+        """Only the end of a recovery: all servers that are on are voters."""
+        return self._close([server.name for server in self.case.servers if server.reachable and not server.api])
 
     def _close(self, late: t.Iterable[str]) -> t.Iterator[Todo]:
         """RESYNC and VERIFY. late: servers whose API is waited for."""

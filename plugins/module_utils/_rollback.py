@@ -101,7 +101,7 @@ def backs(record: Record, entries: t.Sequence[JSON], servers: t.Sequence[Server]
     for server, entry in living:
         was = before.get(server.name)
         back = known.setdefault(server.name, Back(server.name, (), _ran(was), off=_off(was or {})))
-        if server.name in joined:
+        if server.name in joined and entry.get("program"):
             had, folder = before.get(server.name, {}).get("files"), f"{entry['program']['data_dir']}/server"
             bare = had is not None and f"{folder}/tls" not in had  # an empty host becomes one again
             also = [Moved(f"{folder}/{name}", "") for name in ("tls", "cred", "token") if bare]
@@ -129,13 +129,16 @@ def _own(record: Record, entries: t.Sequence[JSON]) -> tuple[Back, ...]:
     """Of what stands in the journals."""
     before = {entry["name"]: entry for entry in record.before.get("nodes") or ()}
     fenced = {action["node"] for action in record.actions if action["verb"] == "fence"}
+    meant = {action["node"] for action in record.plan.get("actions") or () if action["verb"] == "fence"}
     found = []
     for entry in entries:
         if not entry["reachable"]:
             continue
         moved, ran = _moved(record, entry, before.get(entry["name"])), _ran(before.get(entry["name"]))
         cut = _cut(record, entry)
-        if moved or cut or (entry["name"] in fenced and ran and not _ran(entry)):
+        # Of a fence in which the run was killed only the node tells.
+        stopped = entry["name"] in fenced or (entry["name"] in meant and _turns.cut_off(entry))
+        if moved or cut or (stopped and ran and not _ran(entry)):
             done = cut and not moved and _ran(entry) >= ran
             found.append(
                 Back(

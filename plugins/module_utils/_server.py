@@ -143,7 +143,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         replaced=frozenset(
             line.split("=", 1)[1] for line in entry.get("journal") or () if line.startswith("replaced=")
         ),
-        resetting=bool(entry.get("reset")),
+        resetting=bool(entry.get("reset")) or "reset" in (entry.get("unread") or {}),
         free=(entry.get("disk") or {}).get("free") or 0,
         store_bytes=(store or {}).get("bytes") or 0,
         skew=entry.get("clock_skew") or 0.0,

@@ -18,10 +18,13 @@ class Silence:
     """Since when hosts give no sign of life."""
 
     since: dict[str, float] = field(default_factory=dict)
+    heard: set[str] = field(default_factory=set)
+    """Those that gave one: where nobody was ever heard, the address may be wrong, not the host."""
 
-    def gone(self, now: float, silent: t.Collection[str]) -> list[str]:
-        """Those that have been silent for GONE_S without a break."""
-        self.since = {name: self.since.get(name, now) for name in silent}
+    def gone(self, now: float, asked: t.Collection[str], silent: t.Collection[str]) -> list[str]:
+        """Those that were heard, and have been silent for GONE_S without a break."""
+        self.heard |= set(asked) - set(silent)
+        self.since = {name: self.since.get(name, now) for name in silent if name in self.heard}
         return [name for name, begun in self.since.items() if now - begun >= GONE_S]
 
 

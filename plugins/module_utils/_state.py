@@ -94,6 +94,7 @@ def version(line: str) -> str | None:
 
 def _readings(blocks: Blocks) -> JSON:
     files = _files(blocks.text("files"))
+    reset = blocks.pairs("reset") if "reset" in blocks.blocks else {}
     journal = _lines(blocks.text("journal")) if "journal" in blocks.blocks else []
     return {
         "unit": blocks.pairs("unit") or None,
@@ -102,7 +103,7 @@ def _readings(blocks: Blocks) -> JSON:
         "listeners": _listeners(blocks.text("listeners")),
         "mounts": _lines(blocks.text("mounts")),
         "system_agent": blocks.pairs("system_agent") or None,
-        "reset": blocks.pairs("reset").get("SubState") == "running" if "reset" in blocks.blocks else None,
+        "reset": reset["SubState"] == "running" if "SubState" in reset else None,
         "disk": _disk(blocks.text("disk")),
         "inodes": _inodes(blocks.text("inodes")),
         "places": _places(blocks.text("places")) if "places" in blocks.blocks else None,

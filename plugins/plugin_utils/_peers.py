@@ -40,8 +40,14 @@ def prove(action: PlanAction, peers: Peers) -> str:
 
 
 def others(action: PlanAction) -> Peers:
-    """All servers but this one."""
-    return [server for server in action.plan["servers"] if server["name"] != action.host]
+    """All servers but this one. One that cannot be reached is known by the address of its member, which votes."""
+    members = [_server.Member(**member) for member in action.plan["members"]]
+    found = []
+    for server in action.plan["servers"]:
+        if server["name"] != action.host:
+            mine = [] if server["reachable"] else _look.members_of(members, action.plan["servers"], server["name"])
+            found.append({**server, "address": mine[0].address or server["address"]} if mine else server)
+    return found
 
 
 def strangers(action: PlanAction) -> Peers:
@@ -62,11 +68,14 @@ def must_stay_off(action: PlanAction) -> None:
         raise RequorumError(" ".join(found), STOP)
 
 
-def silent(action: PlanAction) -> list[str]:
-    """Names of other servers that give no sign of life; one that could not be asked is none of them."""
+def heard(action: PlanAction) -> tuple[list[str], list[str]]:
+    """(names of the other servers, those that give no sign of life); nothing where nobody could look."""
     peers = [server for server in others(action) if server["address"]]
     asked = [(server["address"], port) for server in peers for port in (*_fence.ETCD, _fence.SSH)]
-    return _fence.silent(peers, asked, _knock(action, asked).out) if asked else []
+    done = _knock(action, asked) if asked else _node.Done(0, "", "")
+    if done.rc != 0:
+        return [], []
+    return [server["name"] for server in peers], _fence.silent(peers, asked, done.out)
 
 
 def _knock(action: PlanAction, asked: t.Sequence[tuple[str, int]]) -> _node.Done:

@@ -69,8 +69,8 @@ def backups(state: JSON, shelf: str, connect: t.Callable[[], _s3.Store] | None =
         closed = [backup.where for backup in found if not os.access(backup.where, os.R_OK | os.X_OK)]
         if closed:
             unread["controller"] = f"{closed[-1]} may not be read by this user, who must be the one of the backups"
-    except OSError as error:
-        unread["controller"] = f"{shelf}: {error.strerror}"
+    except RequorumError as error:
+        unread["controller"] = str(error)
     try:
         if connect is not None:
             store = connect()

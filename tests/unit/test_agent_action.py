@@ -100,7 +100,7 @@ def test_agents_are_given_up_as_long_as_it_is_allowed(made: Made, tmp_path: Path
         result = action.do_point()
         assert result.startswith(words)
         lines.append(json.dumps({"node": name, "result": result}))
-        (tmp_path / "actions.jsonl").write_text("\n".join(lines))
+        (tmp_path / "actions.jsonl").write_text("".join(f"{line}\n" for line in lines))
     action, calls = made("a3", failures=2)
     calls.answers["point"] = Done(1, "", "x")
     with pytest.raises(Exception, match="a3: x"):

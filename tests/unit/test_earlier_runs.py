@@ -34,11 +34,11 @@ def forbidden(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def torn(path: Path, _monkeypatch: pytest.MonkeyPatch) -> None:
-    path.write_text('{"plan_id": "aaaa')
+    path.write_text('{"plan_id": "aaaa\n')
 
 
 def other(path: Path, _monkeypatch: pytest.MonkeyPatch) -> None:
-    path.write_text('["a list"]')
+    path.write_text('["a list"]\n')
 
 
 def binary(path: Path, _monkeypatch: pytest.MonkeyPatch) -> None:

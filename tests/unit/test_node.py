@@ -117,6 +117,10 @@ MARK = "requorum-0123456789ab"
 WHOLE = f"Welcome\n{MARK}\nline 1\nline 2\n\n{MARK} 0\n"
 
 
+def test_a_reason_is_text_that_a_terminal_and_a_page_can_show() -> None:
+    assert _node.Done(1, "", "bad \udcff\x1b[2J end").why == "bad ??[2J end"
+
+
 def test_result_of_a_terminal() -> None:
     assert _node.result(MARK, WHOLE.replace("\n", "\r\n"), "").out == "line 1\nline 2"
 

@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from ansible_collections.requorum.cluster.plugins.action import cluster_reset, member_promote, server_start
+from ansible_collections.requorum.cluster.plugins.action import cluster_reset, fence_proof, member_promote, server_start
 from ansible_collections.requorum.cluster.plugins.module_utils import _datastore, _node, _silence
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_action, _peers
@@ -19,7 +19,10 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
 
 JSON = dict[str, Any]
 SERVERS = [
-    {"name": f"r{n}", "node": f"r{n}", "address": f"10.0.0.1{n}", "need": "nothing", "cluster_id": "A", "tokens": ["k"]}
+    {
+        **{"name": f"r{n}", "node": f"r{n}", "address": f"10.0.0.1{n}", "need": "nothing", "cluster_id": "A"},
+        **{"tokens": ["k"], "reachable": True},
+    }
     for n in (1, 2, 3)
 ]
 
@@ -220,10 +223,20 @@ def test_what_no_wait_brings_back(changes: JSON, said: str) -> None:
 
 
 def test_silence_counts_without_a_break() -> None:
-    silence = _silence.Silence()
-    assert silence.gone(0, ["r2"]) == silence.gone(59, ["r2"]) == []
-    assert silence.gone(60, ["r2", "r3"]) == ["r2"]
-    assert silence.gone(61, []) == silence.gone(70, ["r2"]) == []
+    silence, asked = _silence.Silence(), ["r2", "r3", "r4"]
+    assert silence.gone(0, asked, ["r4"]) == []
+    assert silence.gone(1, asked, ["r2", "r4"]) == silence.gone(60, asked, ["r2", "r4"]) == []
+    assert silence.gone(61, asked, ["r2", "r3", "r4"]) == ["r2"]  # r4 was never heard: its address may be wrong
+    assert silence.gone(62, asked, []) == silence.gone(130, asked, ["r2"]) == []
+
+
+@pytest.mark.parametrize("reachable", [True, False])
+def test_one_that_cannot_be_reached_is_known_by_its_member(reachable: bool) -> None:
+    """Its name may be one that only the controller can resolve; its member's address is where it would vote."""
+    named = {**SERVERS[1], "address": "r2.example.org", "reachable": reachable}
+    action = acting(fence_proof.ActionModule, lambda _n, given: knocked(given))
+    action.plan |= {"servers": [SERVERS[0], named], "members": [member(1), member(2)]}
+    assert [peer["address"] for peer in _peers.others(action)] == ["r2.example.org" if reachable else "10.0.0.12"]
 
 
 def test_a_learner_whose_host_is_lost_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,7 +259,10 @@ def test_a_learner_whose_host_is_lost_makes_room(monkeypatch: pytest.MonkeyPatch
             assert (given["CALL"], given["ID"]) == ("remove", "2")
             del listed[2]
             listed[3] = False
-        return knocked(given, r2="silent") if name == "prove" else _node.Done(0, look(), "")
+        knocks = [each for each, _given in action.calls if each == "prove"]
+        if name == "prove":
+            return knocked(given, **({"r2": "silent"} if len(knocks) > 1 else {}))
+        return _node.Done(0, look(), "")
 
     action = acting(member_promote.ActionModule, answer)
     with pytest.raises(RequorumError, match="r2 gives no sign of life any more; the other servers are voters"):

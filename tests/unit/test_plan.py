@@ -149,6 +149,19 @@ def test_what_a_killed_run_has_left_is_brought_to_its_end(last: Server, actions:
     assert not make_plan(case, DISTROS["rke2"], cluster="prod", agents=("a1",)).actions
 
 
+def test_a_killed_run_is_ended_without_a_server_that_is_dead() -> None:
+    """The living ones would not start at boot else."""
+    two = of("r1 r2")
+    case = classify((voting("r1", members=two), voting("r2", members=two, api=False), off("r3")))
+    assert not make_plan(case, DISTROS["rke2"], cluster="prod", agents=()).actions
+    made = make_plan(case, DISTROS["rke2"], cluster="prod", agents=(), unfinished=True)
+    assert short(made) == [
+        *("8.1 r2 serve", "8.2 r1 settle"),
+        *("9.1 r1 release", "9.2 r2 release", "9.3 r1 save", "9.4 r1 verify"),
+    ]
+    assert not made.refusals
+
+
 @pytest.mark.parametrize(
     ("left", "unfinished"),
     [

@@ -263,6 +263,22 @@ def test_a_datastore_that_a_killed_rollback_has_just_put_back_is_not_gone() -> N
     assert not plan(entries, of, accept=REACHED).refusals
 
 
+def test_a_host_without_the_program_is_passed_over() -> None:
+    entries, of = recovered()
+    entries[2] |= {"program": None, "datastore": None, "etcd": None}
+    assert "r3" not in {one.node for one in _rollback.backs(of, entries, judged(entries).servers) if one.moved}
+
+
+@pytest.mark.parametrize(("left", "wanted"), [(["enabled=enabled"], ["r2 revert"]), ([], [])])
+def test_a_fence_in_which_the_run_was_killed_is_undone(left: list[str], wanted: list[str]) -> None:
+    """It recorded nothing, so that only the node tells of it."""
+    entries = journaled(*left)
+    entries[1]["unit"] = {"ActiveState": "inactive", "UnitFileState": "disabled"}
+    of = record()
+    of = replace(of, plan={**of.plan, "actions": [{"verb": "fence", "node": "r2"}]})
+    assert [f"{one.node} revert" for one in _rollback.backs(of, entries) if one.start] == wanted
+
+
 def test_an_empty_host_becomes_one_again() -> None:
     """What its join has made goes aside; what it had before stays."""
     entries, of = recovered()

@@ -692,6 +692,14 @@ def test_knock_tells_open_from_closed(shell: str) -> None:
     assert run(shell, f"{text}\nknock 127.0.0.1 {port}").strip() == "refused"
 
 
+@pytest.mark.skipif(not shutil.which("curl"), reason="curl is not installed")
+@pytest.mark.parametrize(("address", "said"), [("nobody.invalid", "unknown"), ("::1", "refused")])
+@shells
+def test_knock_takes_no_silence_from_an_address_that_is_none(shell: str, address: str, said: str) -> None:
+    """Silence proves that a host is off: a name that nobody knows proves nothing."""
+    assert run(shell, f"{COMMON}{part('prove', 'knock')}\nknock {address} 1").strip() == said
+
+
 # --- joiner.sh
 
 
