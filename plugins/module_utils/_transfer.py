@@ -40,7 +40,7 @@ def expected(plan: Plan, entries: t.Sequence[t.Mapping[str, t.Any]]) -> tuple[Pl
     lines = {e["name"]: (e["datastore"]["bytes"], e["line"]) for e in entries if e.get("line") and e.get("datastore")}
     actions = tuple(
         replace(a, expect_s=a.expect_s + lines[a.node][0] // lines[a.node][1])
-        if a.verb == "snapshot" and a.node in lines
+        if a.verb in ("snapshot", "save") and a.node in lines
         else a
         for a in plan.actions
     )

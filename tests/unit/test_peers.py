@@ -20,8 +20,8 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
 JSON = dict[str, Any]
 SERVERS = [
     {
-        **{"name": f"r{n}", "node": f"r{n}", "address": f"10.0.0.1{n}", "need": "nothing", "cluster_id": "A"},
-        **{"tokens": ["k"], "reachable": True},
+        "name": f"r{n}", "node": f"r{n}", "address": f"10.0.0.1{n}", "need": "nothing", "cluster_id": "A",
+        "tokens": ["k"], "reachable": True,
     }
     for n in (1, 2, 3)
 ]
