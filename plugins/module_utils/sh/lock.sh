@@ -9,7 +9,12 @@ if [ "$DO" = take ]; then
 fi
 [ -d "$HOME_DIR" ] || { echo lock=freed; exit 0; }
 exec 9<"$HOME_DIR"
-flock -w 10 9 || die "another process has kept $HOME_DIR for 10 s"
+n=0 # that of busybox has no -w
+until flock -n 9; do
+  n=$((n + 1))
+  [ $n -lt 50 ] || die "another process has kept $HOME_DIR for 10 s"
+  sleep 0.2
+done
 
 ours() { grep -qsx "id=$ID" "$f"; }
 
