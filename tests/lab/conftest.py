@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
@@ -13,18 +14,39 @@ import pytest
 from lab import objects
 from lab.labs import Lab
 from lab.progress import LabError, say
+from tests.lab import kills
+
+ALWAYS = ("test_kills",)
+"""Modules of which a sample runs with every commit."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What a module lists in SLOW, as patterns of names, is left to `make test-slow`: CI ends in 90 minutes.
+    """CI ends in 90 minutes: it runs one half of the modules, another one with each commit.
 
-    `-k rke2` finds the tests of its fixture too.
+    The rest is left to `make test-slow`, and so is what a module lists in SLOW, as patterns of names. `-k rke2` finds
+    the tests of its fixture too.
     """
+    groups: dict[str, dict[str, list[pytest.Item]]] = {}
     for item in items:
         item.extra_keyword_matches |= {"rke2", "k3s"} & set(getattr(item, "fixturenames", ()))
-        slow = getattr(getattr(item, "module", None), "SLOW", ())
-        if any(fnmatch(item.name, pattern) for pattern in slow):
+        module = getattr(item, "module", None)
+        if any(fnmatch(item.name, pattern) for pattern in getattr(module, "SLOW", ())):
             item.add_marker(pytest.mark.slow)
+        elif not item.get_closest_marker("slow") and not item.get_closest_marker("recovery"):
+            lane = next((name for name in ("rke2", "k3s") if name in item.keywords or f"[{name}" in item.name), "own")
+            groups.setdefault(lane, {}).setdefault(item.path.stem, []).append(item)
+    seed = kills.seed_of_commit()
+    for lane, modules in groups.items():
+        kept = chosen(list(modules), f"{seed}{lane}")
+        for name in sorted(set(modules) - set(kept)):
+            for item in modules[name]:
+                item.add_marker(pytest.mark.slow)
+
+
+def chosen(modules: list[str], seed: str) -> list[str]:
+    """The half of them that goes with a seed, and what always goes."""
+    mixed = sorted(modules, key=lambda name: hashlib.sha256(f"{seed}{name}".encode()).hexdigest())
+    return sorted({*mixed[: (len(mixed) + 1) // 2], *(name for name in modules if name in ALWAYS)})
 
 
 @pytest.fixture(scope="session")
