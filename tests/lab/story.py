@@ -28,7 +28,7 @@ def command(lab: Lab, *words: str) -> tuple[int, dict[str, Any], str]:
     argv += ["-e", f"requorum_output={ROOT / 'recoveries'}"]
     paths = [str(ROOT / ".collections"), str(ROOT / "src"), os.environ.get("PYTHONPATH", "")]
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(paths)}
-    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, env=environment, timeout=600)
+    done = subprocess.run(argv, cwd=ROOT, capture_output=True, text=True, check=False, env=environment, timeout=1500)
     assert done.stdout, done.stderr
     return done.returncode, json.loads(done.stdout), done.stdout + done.stderr
 
