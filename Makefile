@@ -44,10 +44,10 @@ test-conformance: lab-parts ## does the stand-in behave like the real programs?
 test-recovery: lab-parts ## one whole recovery of each distribution in the lab
 	$(call lanes,tests/lab,-m recovery,$(BOTH))
 
-test-faults: lab-parts ## every other ending of a recovery: half of these tests, another half with each commit
+test-faults: lab-parts ## every other ending of a recovery: a third of these tests, others with each commit
 	$(call lanes,tests/lab,-m "not recovery and not slow",$(THREE))
 
-test-slow: lab-parts ## lab tests that CI has no time for: the other half, the other distribution, 50 agents in one run
+test-slow: lab-parts ## lab tests that CI has no time for: the other thirds, the other distribution, 50 agents in one run
 	$(call lanes,tests/lab,-m slow,$(THREE))
 
 test-kills: lab-parts ## a recovery whose controller is killed at each action, before it and after it: some hours

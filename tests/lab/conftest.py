@@ -18,10 +18,12 @@ from tests.lab import kills
 
 ALWAYS = ("test_kills",)
 """Modules of which a sample runs with every commit."""
+TURNS = 3
+"""CI runs one of so many parts of the modules."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """CI ends in 90 minutes: it runs one half of the modules, another one with each commit.
+    """CI ends in 90 minutes: it runs a third of the modules, another one with each commit.
 
     The rest is left to `make test-slow`, and so is what a module lists in SLOW, as patterns of names. `-k rke2` finds
     the tests of its fixture too.
@@ -44,9 +46,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def chosen(modules: list[str], seed: str) -> list[str]:
-    """The half of them that goes with a seed, and what always goes."""
+    """The part of them that goes with a seed, and what always goes."""
     mixed = sorted(modules, key=lambda name: hashlib.sha256(f"{seed}{name}".encode()).hexdigest())
-    return sorted({*mixed[: (len(mixed) + 1) // 2], *(name for name in modules if name in ALWAYS)})
+    return sorted({*mixed[: -(-len(mixed) // TURNS)], *(name for name in modules if name in ALWAYS)})
 
 
 @pytest.fixture(scope="session")
