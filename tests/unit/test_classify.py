@@ -509,3 +509,12 @@ def test_a_survivor_that_cannot_be_one(named: str, words: str) -> None:
     assert classify(servers).refusals == ()
     (refusal,) = classify(servers, survivor=named).refusals
     assert words in str(refusal)
+
+
+@pytest.mark.parametrize(("peer", "refused"), [(off("r2"), False), (off("r2", powered_off=False), True)])
+def test_a_cluster_that_was_made_anew_is_not_started_beside_one_that_may_vote(peer: Server, refused: bool) -> None:
+    """A run was killed between RESET and START, and the next one does not name the servers that are off."""
+    alone = stopped("r1", members=of("r1"), replaced=frozenset({"A"}), cluster_id="B")
+    case = classify((alone, peer, off("r3")))
+    assert case.kind == "quorum_recoverable"
+    assert [refusal.where for refusal in case.refusals] == (["r2"] if refused else [])
