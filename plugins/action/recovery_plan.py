@@ -140,14 +140,10 @@ class ActionModule(NodeAction):
             plan = TURNS[purpose](case, known, ask)
             self._show(plan, ask)
         plan, transfer = _transfer.expected(plan, entries)
-        if purpose != "backup":  # it changes nothing, whoever the hosts are
-            plan = replace(plan, refusals=(*self._wrong(entries), *plan.refusals))
-        plan = replace(plan, refusals=(*self._locks(entries), *plan.refusals))
+        wrong = () if purpose == "backup" else self._wrong(entries)  # it changes nothing, whoever the hosts are
+        plan = replace(plan, refusals=(*self._locks(entries), *wrong, *plan.refusals))
         run_dir = new_folder(args["output"], args["cluster"])
-        disk = shutil.disk_usage(run_dir)
-        free = disk.free if disk.total else sys.maxsize  # some file systems of a network do not tell
-        room = _places.refusals(plan, case, entries, folder=run_dir, free=free)
-        plan = replace(plan, refusals=(*plan.refusals, *room))
+        plan = replace(plan, refusals=(*plan.refusals, *self._room(plan, case, entries, run_dir)))
         document = {
             **plan.document(),
             "purpose": purpose,
@@ -178,6 +174,15 @@ class ActionModule(NodeAction):
             "passing": self._passing(plan, run_dir),
             "since": self._since(str(args.get("plan_id") or ""), document),
         }
+
+    @staticmethod
+    def _room(
+        plan: _plan.Plan, case: _classify.Case, entries: list[dict[str, t.Any]], run_dir: str
+    ) -> t.Iterator[_classify.Refusal]:
+        """Where there is none for what the plan writes, on nodes and here."""
+        disk = shutil.disk_usage(run_dir)
+        free = disk.free if disk.total else sys.maxsize  # some file systems of a network do not tell
+        return _places.refusals(plan, case, entries, folder=run_dir, free=free)
 
     def _wrong(self, entries: list[dict[str, t.Any]]) -> tuple[_classify.Refusal, ...]:
         """What is wrong with the inventory, as far as its hosts tell it."""

@@ -15,7 +15,7 @@ import re
 import typing as t
 from dataclasses import dataclass, field, replace
 
-from . import _plan, _turns
+from . import _aside, _plan, _turns
 from ._classify import RESETS, Case, Refusal
 from ._distro import Distro
 from ._plan import Plan, Todo
@@ -25,7 +25,6 @@ JSON = t.Mapping[str, t.Any]
 PHASES = ("INSPECT", "PLAN", "BACKUP", "ROLLBACK", "VERIFY")
 RESET_KEPT = re.compile(r"(.*/(?:etcd|tls))-(?:old-)?[0-9]+")
 """What a reset moves aside by itself: db/etcd-old-<unix>, tls-<unix>."""
-STAMP = re.compile(r"\d{8}T\d{6}Z")
 NEVER = ("/reset-flag", "/tombstone", "/zz-requorum.yaml", "/zz-requorum.conf", "/pod-manifests/")
 """Parts of paths that stay aside: the next start would obey them, or makes them anew."""
 BEGINS = ("reset", "start", "rejoin")
@@ -413,9 +412,9 @@ def _cut(record: Record, entry: JSON) -> bool:
     begun = any(a["verb"] == "revert" and a["node"] == entry["name"] for a in record.later)
     begun = begun or any(line.startswith("undone=") and record.stamp in line for line in journal)
     # What a reset moves aside by itself has no stamp; what was put aside for it has that of the rollback.
-    later = [stamp for line in journal if line.startswith("moved=") for stamp in STAMP.findall(line)]
+    later = [stamp for line in journal if line.startswith("moved=") for stamp in _aside.STAMP.findall(line)]
     begun = begun or max(later, default="") > record.stamp
-    return begun and any(line.startswith("enabled=") for line in journal)
+    return begun and _turns.cut_off(entry)
 
 
 def _off(entry: JSON) -> bool:

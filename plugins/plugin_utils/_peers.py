@@ -41,11 +41,10 @@ def prove(action: PlanAction, peers: Peers) -> str:
 
 def others(action: PlanAction) -> Peers:
     """All servers but this one. One that cannot be reached is known by the address of its member, which votes."""
-    members = [_server.Member(**member) for member in action.plan["members"]]
     found = []
     for server in action.plan["servers"]:
         if server["name"] != action.host:
-            mine = [] if server["reachable"] else _look.members_of(members, action.plan["servers"], server["name"])
+            mine = [] if server["reachable"] else _members(action, server["name"])
             found.append({**server, "address": mine[0].address or server["address"]} if mine else server)
     return found
 
@@ -54,8 +53,7 @@ def strangers(action: PlanAction) -> Peers:
     """Other servers of which the cluster's datastore knows nothing; after a reset these are all others."""
     if action.plan["case"] in _classify.RESETS:
         return others(action)
-    members = [_server.Member(**member) for member in action.plan["members"]]
-    return [s for s in others(action) if not _look.members_of(members, action.plan["servers"], s["name"])]
+    return [server for server in others(action) if not _members(action, server["name"])]
 
 
 def must_stay_off(action: PlanAction) -> None:
@@ -76,6 +74,12 @@ def heard(action: PlanAction) -> tuple[list[str], list[str]]:
     if done.rc != 0:
         return [], []
     return [server["name"] for server in peers], _fence.silent(peers, asked, done.out)
+
+
+def _members(action: PlanAction, name: str) -> list[_server.Member]:
+    """What the cluster's datastore lists of a server."""
+    listed = [_server.Member(**member) for member in action.plan["members"]]
+    return list(_look.members_of(listed, action.plan["servers"], name))
 
 
 def _knock(action: PlanAction, asked: t.Sequence[tuple[str, int]]) -> _node.Done:

@@ -232,6 +232,13 @@ note_resets() {
   done
 }
 
+# What counts for one run only ends with it; the rest is kept for the next. close_journal STAMP
+close_journal() {
+  mkdir -p "$HOME_DIR/$1" &&
+    sed '/^enabled=/d; /^braked=/d; /^least=/d; /^resetting=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" &&
+    mv "$HOME_DIR/journal" "$HOME_DIR/$1/journal"
+}
+
 # Whether anything listens on a TCP port of this host.
 listens() {
   grep -hqE ":$(printf '%04X' "$1") [0-9A-F:]* 0A " /proc/net/tcp /proc/net/tcp6 2>/dev/null

@@ -34,8 +34,6 @@ esac
 rm -f /run/requorum/reset.yaml /run/requorum/reset.yaml.d/*.yaml
 if [ -f "$HOME_DIR/journal" ]; then
   note_resets "$STAMP" # of a run that was killed beside its reset
-  mkdir -p "$HOME_DIR/$STAMP" &&
-    sed '/^enabled=/d; /^braked=/d; /^least=/d; /^resetting=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" &&
-    mv "$HOME_DIR/journal" "$HOME_DIR/$STAMP/journal" || die "$HOME_DIR/journal cannot be closed"
+  close_journal "$STAMP" || die "$HOME_DIR/journal cannot be closed"
 fi
 printf 'enabled=%s\n' "$(systemctl show "$UNIT" -p UnitFileState --value)"

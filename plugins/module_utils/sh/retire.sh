@@ -6,4 +6,4 @@ if [ -e "$DB/etcd" ]; then
   mv "$DB/etcd" "$DB/etcd-requorum-$STAMP" || die "$DB/etcd cannot be moved aside"
   told journal "moved=$DB/etcd|$DB/etcd-requorum-$STAMP"
 fi
-sed '/^enabled=/d; /^braked=/d; /^least=/d; /^resetting=/d' "$HOME_DIR/journal" >>"$HOME_DIR/journal-closed" && mkdir -p "$HOME_DIR/$STAMP" && mv "$HOME_DIR/journal" "$HOME_DIR/$STAMP/journal"
+close_journal "$STAMP"

@@ -7,11 +7,8 @@ from __future__ import annotations
 import hashlib
 import os
 import tarfile
-from collections.abc import Iterator
-from dataclasses import fields
 from io import BytesIO
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
@@ -19,6 +16,7 @@ from lab import __main__ as cli
 from lab import labs, official
 from lab.labs import Lab
 from lab.progress import LabError
+from lab.spec import Spec
 from tests.unit.lab.test_binaries import cache, site
 
 __all__ = ["cache", "site"]  # fixtures
@@ -86,12 +84,12 @@ def test_without_internet_the_other_way_is_named(distro: str, site: tuple[Path, 
 
 
 @pytest.fixture
-def prepared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[SimpleNamespace]]:
+def prepared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[Spec]:
     """What labs were asked for, as far as the hosts."""
-    seen: list[SimpleNamespace] = []
+    seen: list[Spec] = []
 
-    def prepare(spec: object) -> None:
-        seen.append(SimpleNamespace(**{field.name: getattr(spec, field.name) for field in fields(spec)}))  # type: ignore[arg-type]
+    def prepare(spec: Spec) -> None:
+        seen.append(spec)
         raise LabError("no hosts in this test")
 
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
@@ -112,7 +110,7 @@ def prepared(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[list[S
     ],
 )
 def test_up_takes_the_program_that_was_named(
-    prepared: list[SimpleNamespace],
+    prepared: list[Spec],
     monkeypatch: pytest.MonkeyPatch,
     words: list[str],
     given: dict[str, str],
