@@ -13,6 +13,7 @@ from collections.abc import Hashable
 
 from . import _messages
 from ._errors import Refusal
+from ._server import runs
 
 JSON = t.Mapping[str, t.Any]
 NEITHER = "neither rke2 nor k3s"
@@ -71,8 +72,7 @@ def _names(entries: t.Sequence[JSON]) -> list[str]:
 
 def _runs(unit: JSON | None) -> bool:
     """It runs, or would after a boot."""
-    told = unit or {}
-    return told.get("ActiveState") in ("active", "activating", "reloading") or told.get("UnitFileState") == "enabled"
+    return runs(unit) or (unit or {}).get("UnitFileState") == "enabled"
 
 
 def _serves(entry: JSON) -> bool:

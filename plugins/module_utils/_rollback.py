@@ -19,7 +19,7 @@ from . import _aside, _plan, _turns
 from ._classify import RESETS, Case, Refusal
 from ._distro import Distro
 from ._plan import Plan, Todo
-from ._server import Server
+from ._server import Server, runs
 
 JSON = t.Mapping[str, t.Any]
 PHASES = ("INSPECT", "PLAN", "BACKUP", "ROLLBACK", "VERIFY")
@@ -424,5 +424,4 @@ def _off(entry: JSON) -> bool:
 
 
 def _ran(entry: JSON | None) -> bool:
-    units = [(entry or {}).get(key) or {} for key in ("unit", "agent")]
-    return any(unit.get("ActiveState") in ("active", "activating", "reloading") for unit in units)
+    return any(runs((entry or {}).get(key)) for key in ("unit", "agent"))

@@ -93,6 +93,11 @@ class Server:
         return self.term, self.index, self.revision, self.committed
 
 
+def runs(unit: t.Mapping[str, t.Any] | None) -> bool:
+    """Whether a unit runs, or is on its way to."""
+    return (unit or {}).get("ActiveState") in ("active", "activating", "reloading")
+
+
 def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
     """Server of one entry of ClusterState."""
     name, host = entry["name"], entry["host"]
@@ -139,7 +144,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         healthy=bool(health.get("ok")),
         alarms=frozenset(etcd.get("alarms") or ()),
         api=bool((entry.get("api") or {}).get("ready")),
-        unit=(entry.get("unit") or {}).get("ActiveState") in ("active", "activating", "reloading"),
+        unit=runs(entry.get("unit")),
         replaced=frozenset(
             line.split("=", 1)[1] for line in entry.get("journal") or () if line.startswith("replaced=")
         ),
