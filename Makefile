@@ -36,7 +36,7 @@ test: lint types collection test-unit test-conformance test-recovery ## all that
 test-lab: test-faults test-molecule test-oracle ## the slower lab tests
 
 test-unit: setup-test ## unit tests only
-	$(call pytest,tests/unit)
+	$(call pytest,tests/unit,--numprocesses 2 --dist loadfile)
 
 test-conformance: lab-parts ## does the stand-in behave like the real programs?
 	$(call lanes,tests/conformance,,$(BOTH))

@@ -24,7 +24,8 @@ _BUILD = f"""\
 cd /build
 echo 'from lab.supervisor.__main__ import run; run()' >entry.py
 PYTHONPATH=/build:/build/packages python{PYTHON} -m PyInstaller --onedir --noconfirm --log-level=WARN --name=standin \
-    --paths=/build --exclude-module=tkinter --collect-submodules=lab.supervisor entry.py"""
+    --paths=/build --exclude-module=tkinter --collect-submodules=lab.supervisor entry.py
+ln dist/standin/standin dist/standin/runc"""
 
 
 def wheels(packages: Path) -> list[str]:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import typing as t
 from dataclasses import dataclass, field, replace
 
@@ -13,6 +14,7 @@ from ._check import Check
 
 JSON = t.Mapping[str, t.Any]
 CONTROL_PLANE = ("etcd", "kube-")
+_NO_WORKLOAD = re.compile(r"pause|runc(:\[.*)?|containerd-shim.*")
 NEXT = {
     "hosts": "See why they do not answer: power, network, ssh. One that is gone: requorum rejoin -i INV --check.",
     "voters": "requorum rejoin -i INV --check shows what brings the others back; playbooks/inspect.yml what is wrong.",
@@ -178,7 +180,10 @@ def leftover_paths(entry: JSON) -> list[str]:
 
 
 def workloads(entry: JSON) -> dict[str, str]:
-    """Processes of ordinary pods, without their pause: "pid/start time" -> name. A restarted one has another key."""
+    """Processes of ordinary pods, without their pause: "pid/start time" -> name. A restarted one has another key.
+
+    A container that is only being made is none yet: it is its shim's or runc's (`runc:[2:INIT]`), whosever it will be.
+    """
     processes = entry.get("processes") or ()
     shims = {process["pid"] for process in processes if process["name"].startswith("containerd-shim")}
     control = {
@@ -186,7 +191,7 @@ def workloads(entry: JSON) -> dict[str, str]:
         for process in processes
         if process["parent"] in shims and process["name"].startswith(CONTROL_PLANE)
     }
-    mine = [p for p in processes if p["parent"] in shims - control and p["name"] != "pause"]
+    mine = [p for p in processes if p["parent"] in shims - control and not _NO_WORKLOAD.fullmatch(p["name"])]
     return {f"{p['pid']}/{p['start']}": p["name"] for p in mine}
 
 

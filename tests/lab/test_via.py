@@ -84,7 +84,9 @@ def bastion(k3s: Lab, tmp_path: Path) -> Iterator[Bastion]:
                   "PYTHONPATH": f"{ROOT / '.collections'}:{ROOT / 'src'}"}  # fmt: skip
         words = " ".join(f"{name}={value}" for name, value in inside.items())
         there = f"chroot /host /usr/bin/env -i {words} {Path(sys.executable).parent}/requorum"
+        # A connection that an earlier run of this machine has left open would need no key.
         environment = {**os.environ, "PATH": f"{programs}:{os.environ['PATH']}", "REQUORUM_VIA_COMMAND": there,
+                       "ANSIBLE_SSH_CONTROL_PATH_DIR": str(tmp_path / "cp"),
                        "PYTHONPATH": inside["PYTHONPATH"]}  # fmt: skip
         made = Bastion(box, inventory, environment)
         made.furnish(k3s)

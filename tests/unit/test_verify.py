@@ -136,3 +136,12 @@ def test_member_that_is_off_stays_listed_where_the_quorum_stands() -> None:
 
 def test_workloads_are_what_runs_under_the_shims_of_ordinary_pods() -> None:
     assert set(_verify.workloads(entry("healthy")).values()) == {"nginx: master p"}
+
+
+@pytest.mark.parametrize("name", ["runc:[2:INIT]", "containerd-shim"])
+def test_container_that_is_being_made_is_no_workload(name: str) -> None:
+    """Moments later it is a kube-scheduler, or whatever its pod runs; nothing that runs is lost if it ends."""
+    here = entry("healthy")
+    [shim] = {p["parent"] for p in here["processes"] if p["name"] == "nginx: master p"}
+    new = {**here["processes"][0], "pid": 99, "parent": shim, "name": name}
+    assert _verify.workloads({**here, "processes": [*here["processes"], new]}) == _verify.workloads(here)
