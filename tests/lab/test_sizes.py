@@ -43,7 +43,8 @@ def gone(lab: Lab, host: str) -> None:
 
 def test_one_server_with_another_data_directory() -> None:
     """Its datastore is lost, its unit's environment names a server: the newest snapshot on it brings it back."""
-    with made(Elsewhere("alone-k3s", "k3s", 1, 0)) as lab:
+    with made(Lab("alone-k3s", "k3s", 1, 0)) as plain:
+        lab = Elsewhere.load(plain.name)
         [one] = lab.servers
         unit, usual, config = lab.spec.unit(one), lab.spec.supervisor.data_dir, lab.spec.supervisor.config
         lab.sh(one, f"systemctl stop {unit}; mv {usual} {lab.data_dir}; echo 'data-dir: {lab.data_dir}' >>{config}; "
