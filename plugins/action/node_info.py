@@ -26,6 +26,7 @@ class ActionModule(NodeAction):
     VALID = ("patience", "parts")
 
     def act(self) -> JSON:
+        self.files = {}
         parts = {name: self._part(PARTS[name]) for name in self._task.args.get("parts") or ()}
         # Snapshots are hashed: that takes minutes, and a busy disk makes others look as if they hung.
         self.ask_ahead([*self._questions, *(part.question for name, part in parts.items() if name != "snapshots")])

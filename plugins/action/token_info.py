@@ -61,7 +61,7 @@ class ActionModule(NodeAction):
         """The one of these keys that was written last to the file, while no etcd answers."""
         reader = _bootstrap_find.newest([at for at, key in offsets if key in names], names)
         try:
-            return _bbolt.drive(reader, _node.read_many(self.node, path))
+            return _bbolt.drive(reader, self.pages(path))
         except (_bbolt.BadFile, OSError, RequorumError):
             return None
 

@@ -181,6 +181,19 @@ def read_many(node: Node, path: str) -> _bbolt.Answers:
     return read
 
 
+def once(answers: _bbolt.Answers) -> _bbolt.Answers:
+    """The same, which asks the node only once for the same requests."""
+    known: dict[tuple[_bbolt.Request, ...], list[bytes]] = {}
+
+    def read(requests: t.Sequence[_bbolt.Request]) -> list[bytes]:
+        key = tuple(requests)
+        if key not in known:
+            known[key] = answers(requests)
+        return known[key]
+
+    return read
+
+
 def _call(request: _bbolt.Request) -> str:
     """One line for sh/pages.sh."""
     if isinstance(request, _bbolt.Tree):

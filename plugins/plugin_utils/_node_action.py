@@ -99,6 +99,8 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     """Files that went through a channel of their own."""
     ahead: dict[str, _node.Done] | None = None
     """Answers that came with others; each is given once."""
+    files: dict[str, _bbolt.Answers] | None = None
+    """Files of which nothing is read twice, where several actions look at one state of the node."""
     locked: t.Mapping[str, t.Any] = types.MappingProxyType({})
     """What the run has left of its lock in its folder."""
 
@@ -269,6 +271,11 @@ class NodeAction(ActionBase):  # type: ignore[misc]
             )
         os.replace(target + ".part", target)
         return digest.hexdigest()
+
+    def pages(self, path: str) -> _bbolt.Answers:
+        """Answers to requests about a file of the node."""
+        read = _node.read_many(self.node, path)
+        return read if self.files is None else self.files.setdefault(path, _node.once(read))
 
     def small(self, path: str) -> bytes:
         """A small file of the node, in memory only; empty where it is not there."""

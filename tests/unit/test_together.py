@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.action import etcd_snapshot_info, node_info, node_logs
-from ansible_collections.requorum.cluster.plugins.module_utils import _node, _tls_read
+from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _node, _tls_read
 from ansible_collections.requorum.cluster.plugins.module_utils._node import Done, Question
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected
 from tests.unit.local_node import LocalNode
@@ -196,6 +196,23 @@ def test_snapshots_are_hashed_in_a_call_of_their_own(monkeypatch: pytest.MonkeyP
     assert action.act()["snapshots"] == {"changed": False, "requorum_snapshots": []}
     assert action.node.trips == 2
     assert not hasattr(etcd_snapshot_info.ActionModule, "question") and hasattr(node_logs.ActionModule, "question")
+
+
+def test_the_same_is_read_once() -> None:
+    asked: list[Any] = []
+
+    def answers(requests: Any) -> list[bytes]:
+        asked.append(list(requests))
+        return [bytes([request.offset]) for request in requests]
+
+    read = _node.once(answers)
+    one, other = _bbolt.Range(1, 5), _bbolt.Range(2, 5)
+    assert read([one]) == read([one]) == [b"\x01"] and read([one, other]) == [b"\x01", b"\x02"]
+    assert asked == [[one], [one, other]]
+    alone = Reading("servers")
+    assert alone.pages("/a") is not alone.pages("/a")  # who waits for a file to change looks anew
+    alone.act()
+    assert alone.pages("/a") is alone.pages("/a")
 
 
 READ = {"requorum_tokens": {"node": "n"}}
