@@ -48,7 +48,9 @@ def look(action: NodeAction) -> JSON:
 
 def bootstrap(action: NodeAction, at: At) -> JSON:
     """Hashes and public certificates only; the token stays in the memory of this process."""
-    kept = action.small(f"{at.data}/server/token").decode("utf-8", "surrogateescape") if at.token_bytes else ""
+    # By a channel of its own: what a node answers through Ansible is printed at -vvv.
+    blocks = action.blocks(f"{at.data}/server/token", at.token_bytes) if at.token_bytes else ()
+    kept = b"".join(blocks).decode("utf-8", "surrogateescape")
     tokens = {_bootstrap.name(word): word for word in (kept.strip(), _shelf.token(action.settings)) if word}
     reader = _bootstrap_find.newest(at.offsets, tokens)
     found = _bbolt.drive(reader, action.pages(f"{at.data}/server/db/etcd/member/snap/db"))
