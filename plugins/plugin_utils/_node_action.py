@@ -40,6 +40,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers, _stream
 
 JSON = dict[str, t.Any]
+DISTROS = ("auto", "k3s", "rke2", "harvester")
 CHUNK, SMALL = 4 << 20, 1 << 16
 ANSWERS = "See its power and its network; when it answers, run the same command again: it goes on from what it finds."
 PEERS_EVERY = 15.0
@@ -170,6 +171,9 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     def _where(self) -> dict[str, str]:
         given = self.settings
         distro = str(given.get("requorum_distro") or "auto")
+        if distro not in DISTROS:
+            hint = f"Set one of {', '.join(DISTROS)} in the inventory."
+            raise RequorumError(f"{self.host}: requorum_distro is {distro!r}.", hint)
         return {
             "DISTRO": "rke2" if distro == "harvester" else distro,
             "DATA": str(given.get("requorum_data_dir") or ""),

@@ -17,6 +17,7 @@ import pytest
 
 from ansible_collections.requorum.cluster.plugins.action import etcd_snapshot_info, node_info, node_logs
 from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _node, _tls_read
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._node import Done, Question
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected
 from tests.unit.local_node import LocalNode
@@ -196,6 +197,14 @@ def test_snapshots_are_hashed_in_a_call_of_their_own(monkeypatch: pytest.MonkeyP
     assert action.act()["snapshots"] == {"changed": False, "requorum_snapshots": []}
     assert action.node.trips == 2
     assert not hasattr(etcd_snapshot_info.ActionModule, "question") and hasattr(node_logs.ActionModule, "question")
+
+
+def test_a_distribution_that_is_none_is_refused_before_anything_is_asked() -> None:
+    action = Reading("servers", parts=["logs"])
+    action.vars["requorum_distro"] = "rancher"
+    with pytest.raises(RequorumError, match=r"r1: requorum_distro is 'rancher'\. Set one of auto, k3s, rke2, harvester"):
+        action.act()
+    assert action.node.trips == 0
 
 
 def test_the_same_is_read_once() -> None:
