@@ -202,7 +202,7 @@ def test_snapshots_are_hashed_in_a_call_of_their_own(monkeypatch: pytest.MonkeyP
 def test_a_distribution_that_is_none_is_refused_before_anything_is_asked() -> None:
     action = Reading("servers", parts=["logs"])
     action.vars["requorum_distro"] = "rancher"
-    with pytest.raises(RequorumError, match=r"r1: requorum_distro is 'rancher'\. Set one of auto, k3s, rke2, harvester"):
+    with pytest.raises(RequorumError, match="requorum_distro is 'rancher'"):
         action.act()
     assert action.node.trips == 0
 
