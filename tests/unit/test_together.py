@@ -26,9 +26,9 @@ SHELLS = [shell for shell in ("dash", "busybox sh") if shutil.which(shell.split(
 shells = pytest.mark.parametrize("shell", SHELLS)
 MARK = "requorum-0123456789ab"
 SCRIPTS = {
-    "plain": "echo \"$GREETING it's\"; echo",
+    "plain": 'echo "$GREETING it\'s"; echo',
     "silent": "true",
-    "fails": "echo half; die \"what $GREETING said\"",
+    "fails": 'echo half; die "what $GREETING said"',
     "hangs": "echo begun; sleep 30",
     "slow": "sleep 1; echo slow",
     "large": "head -c 400000 /dev/zero | tr '\\0' x",
