@@ -10,9 +10,11 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import resource
 import statistics
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from lab.drill import ROOT
@@ -59,9 +61,15 @@ def login(lab: Lab) -> float:
     return time.monotonic() - begun
 
 
-def inspect(inventory: Path) -> float:
-    """Wall clock of playbooks/inspect.yml, first connections included."""
-    begun = time.monotonic()
+def spent() -> float:
+    """Seconds of processor time of all that was started here and has ended: other work does not lengthen it much."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def inspect(inventory: Path) -> tuple[float, float]:
+    """Wall clock and processor time of playbooks/inspect.yml, first connections included."""
+    begun, before = time.monotonic(), spent()
     output = ("-e", f"requorum_output={inventory.parent}")
     sockets = f"/tmp/requorum-growth-{begun:.3f}"  # nobody is logged in yet
     done = subprocess.run(
@@ -75,7 +83,23 @@ def inspect(inventory: Path) -> float:
     )
     if "PLAY RECAP" not in done.stdout or "unreachable=1" in done.stdout:
         raise LabError(f"inspect.yml: exit code {done.returncode}\n{done.stdout[-3000:]}{done.stderr[-1000:]}")
-    return time.monotonic() - begun
+    return time.monotonic() - begun, spent() - before
+
+
+def rows(lab: Lab, hosts: list[int], times: int) -> Iterator[dict[str, float]]:
+    """A row for each number of hosts, medians."""
+    alone = statistics.median(login(lab) for _turn in range(5))
+    last: dict[str, float] = {}
+    for count in hosts:
+        inventory = part(lab, count, lab.folder)
+        runs = [inspect(inventory) for _turn in range(times)]
+        row = {"hosts": count, "login": alone, "load": os.getloadavg()[0]}
+        row |= {name: statistics.median(run[at] for run in runs) for at, name in enumerate(("seconds", "cpu"))}
+        for name in ("seconds", "cpu"):
+            row[f"added_{name}"] = (row[name] - last[name]) / (count - last["hosts"]) if last else 0.0
+        say(", ".join(f"{name} {value:.2f}" for name, value in row.items()))
+        yield row
+        last = row
 
 
 def measure(hosts: list[int], times: int) -> list[dict[str, float]]:
@@ -83,15 +107,7 @@ def measure(hosts: list[int], times: int) -> list[dict[str, float]]:
     lab = Idle("growth", "k3s", SERVERS, max(hosts) - SERVERS)
     try:
         lab.up(600)
-        rows: list[dict[str, float]] = []
-        alone = statistics.median(login(lab) for _turn in range(5))
-        for count in hosts:
-            inventory = part(lab, count, lab.folder)
-            seconds = statistics.median(map(lambda _turn, of=inventory: inspect(of), range(times)))
-            added = (seconds - rows[-1]["seconds"]) / (count - rows[-1]["hosts"]) if rows else 0.0
-            rows.append({"hosts": count, "seconds": seconds, "added": added, "login": alone})
-            say(f"{count} hosts: {seconds:.1f} s; {added:.2f} s for each that was added; one login alone {alone:.2f} s")
-        return rows
+        return list(rows(lab, hosts, times))
     finally:
         lab.down()
 

@@ -70,6 +70,8 @@ class Connection(ConnectionBase):
 
 def answer(cmd, given, how, name):
     """Exit code and output of a script."""
+    if "Several scripts in one call" in cmd:
+        return 0, together(cmd, given, how, name)
     if "Reads everything about this node" in cmd:
         return 0, info(how, name)
     if "The ends of the logs of this node" in cmd:
@@ -77,6 +79,15 @@ def answer(cmd, given, how, name):
     if "Requests to the API server of this node" in cmd:
         return 0, api(word(cmd, "MARK"), given.decode())
     return 1, ""
+
+
+def together(cmd, given, how, name):
+    """The answer to each of several scripts."""
+    mark, said = word(cmd, "MARK"), []
+    for script, text in re.findall(r"(\w+) \d+ ([\w+/=]+)", cmd.rpartition("\nall ")[2].partition("\n")[0]):
+        rc, body = answer(base64.b64decode(text).decode(), given, how, name)
+        said.append(f"\n{mark} {script}\n{body}\n\n{mark}! {script} {rc} {time.time():.3f}\n\n")
+    return "".join(said)
 
 
 def word(cmd, name):

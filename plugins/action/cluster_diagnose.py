@@ -125,7 +125,7 @@ def _unread(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> list[JSO
     """Logs that INSPECT could not read, where it was to read any."""
     found = []
     for entry in entries:
-        read = hosts[entry["name"]].get("requorum_logs_read") or {}
+        read = _inspected.part(hosts[entry["name"]], "logs")
         unread = read.get("unread") or {}
         if "requorum_logs" not in read and "msg" in read and not (read.get("skipped") or read.get("unreachable")):
             unread = {"*": str(read["msg"])}  # it failed, which must not end INSPECT
@@ -138,5 +138,5 @@ def _unread(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> list[JSO
 def _logs(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> t.Iterator[tuple[str, str, str, str]]:
     """The tails that INSPECT has read of the hosts: node, source, file, text."""
     for entry in entries:
-        for log in (hosts[entry["name"]].get("requorum_logs_read") or {}).get("requorum_logs") or ():
+        for log in _inspected.part(hosts[entry["name"]], "logs").get("requorum_logs") or ():
             yield entry["name"], log["source"], log["file"], log["text"]

@@ -51,7 +51,10 @@ class ActionModule(PlanAction):
         if done.rc != 0:
             raise RequorumError(f"{self.host}: the reset was not started: {done.why}.", "Nothing was reset.")
 
+        state = done
+
         def probe() -> tuple[bool, str]:
+            nonlocal state
             state = self.script("reset_state", timeout=30)
             if state.rc != 0:
                 return False, state.why
@@ -61,7 +64,8 @@ class ActionModule(PlanAction):
             return over, last
 
         self.wait("the reset to end", probe, seconds=seconds + 30, hint=BACK)
-        state = self.script("reset_state", timeout=30)
+        if "said" not in pairs(state.out):  # the journal may get it a moment later than the unit ends
+            state = self.script("reset_state", timeout=30)
         unit, log = pairs(state.out), many(state.out, "log")
         moved = sorted(set(many(state.out, "old")) - before)
         write(os.path.join(self.run_dir, "reset.json"), {"node": self.host, "moved": moved})

@@ -4,19 +4,51 @@
 
 from __future__ import annotations
 
+import copy
 import time
 import typing as t
 
+from ansible_collections.requorum.cluster.plugins.action import etcd_snapshot_info, node_logs, tls_info, token_info
 from ansible_collections.requorum.cluster.plugins.module_utils import _link, _node, _root, _state, _transfer
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction
+
+PARTS: dict[str, type[t.Any]] = {
+    "logs": node_logs.ActionModule,
+    "tls": tls_info.ActionModule,
+    "tokens": token_info.ActionModule,
+    "snapshots": etcd_snapshot_info.ActionModule,
+}
 
 
 class ActionModule(NodeAction):
     """Read everything about a node in one call."""
 
-    VALID = ("patience",)
+    VALID = ("patience", "parts")
 
-    def act(self) -> dict[str, t.Any]:
+    def act(self) -> JSON:
+        self.files = {}
+        parts = {name: self._part(PARTS[name]) for name in self._task.args.get("parts") or ()}
+        # Snapshots are hashed: that takes minutes, and a busy disk makes others look as if they hung.
+        self.ask_ahead([*self._questions, *(part.question for name, part in parts.items() if name != "snapshots")])
+        return {**self._patient(), **{name: self._read_part(part) for name, part in parts.items()}}
+
+    def _part(self, kind: type[t.Any]) -> t.Any:
+        """The action that reads this alone, as it would be here; it asks the same node."""
+        made = kind.__new__(kind)
+        made.__dict__ = {**self.__dict__, "streams": 0, "_task": copy.copy(self._task)}
+        made._task.args = {}
+        return made
+
+    def _read_part(self, part: t.Any) -> JSON:
+        part.ahead = self.ahead
+        try:
+            return t.cast("JSON", part.act())
+        except Exception as error:  # whatever a strange host brings about must not end INSPECT
+            return {"msg": str(error) or type(error).__name__}
+        finally:
+            self.streams += part.streams
+
+    def _patient(self) -> JSON:
         deadline = time.monotonic() + float(self._task.args.get("patience") or 0)
         while True:
             result = self._read()
@@ -26,21 +58,26 @@ class ActionModule(NodeAction):
                 return result
             time.sleep(2)
 
-    def _read(self) -> dict[str, t.Any]:
+    @property
+    def _questions(self) -> list[_node.Question]:
+        look = [_node.Question("agent", 30, {"DO": "look"})] if self.side == "agent" else []
+        return [_node.Question("info", 45, {"SIDE": self.side}), *look]
+
+    def _read(self) -> JSON:
         address = str(self.vars.get("ansible_host") or self.host)
-        agent = self.host in self.vars["groups"].get("agents", ())
-        done = self.script("info", timeout=45, SIDE="agent" if agent else "server")
+        ours, *links = self._questions
+        done = self.ask(ours)
         if done.rc != 0:
             entry = _state.unreachable(self.host, address, f"{_root.BARRED}{done.why}")
             return {"changed": False, "requorum_node": entry}
-        entry = _state.node(self.host, address, done.out, received=time.time())
+        entry = _state.node(self.host, address, done.out, received=time.time() - done.late)
         store = entry.get("datastore")
         if store and store["present"] and not store["fault"] and not (entry["etcd"] or {}).get("status"):
             _state.read_datastore(entry, _node.read_many(self.node, store["path"]))
         if store and (store["bytes"] or 0) >= _transfer.LARGE and not self._task.args.get("patience"):
             entry["line"] = _transfer.rate(self._took)
-        if agent and entry["distro"]:
-            look = self.script("agent", timeout=30, DO="look")
+        for link in links if entry["distro"] else ():
+            look = self.ask(link)
             entry["link"] = _link.read(look.out) if look.rc == 0 else None
             entry["unread"] |= {} if look.rc == 0 else {"link": look.why}
         return {"changed": False, "requorum_node": entry}

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import zlib
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _node, _timeline
@@ -19,16 +20,18 @@ class ActionModule(NodeAction):
 
     VALID = ("kib", "total_kib")
 
-    def act(self) -> JSON:
-        args, mark = self._task.args, _node.new_mark()
+    @functools.cached_property
+    def question(self) -> _node.Question:
+        args = self._task.args
         each, total = int(args.get("kib") or KIB) << 10, int(args.get("total_kib") or TOTAL) << 10
-        side = "agent" if self.host in self.vars["groups"].get("agents", ()) else "server"
-        done = self.script(
-            "tails", timeout=DEADLINE, MARK=mark, BYTES=str(each), TOTAL=str(total), WITHIN=str(WITHIN), SIDE=side
-        )
+        given = {"MARK": _node.new_mark(), "BYTES": str(each), "TOTAL": str(total), "WITHIN": str(WITHIN)}
+        return _node.Question("tails", DEADLINE, {**given, "SIDE": self.side})
+
+    def act(self) -> JSON:
+        done = self.ask(self.question)
         if done.rc != 0:
             raise RequorumError(f"{self.host}: its logs cannot be read: {done.why}.", "Look at its disk.")
-        return {"changed": False, **parted(done.out, mark)}
+        return {"changed": False, **parted(done.out, self.question.variables["MARK"])}
 
 
 def parted(text: str, mark: str) -> JSON:

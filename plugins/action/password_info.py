@@ -7,6 +7,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _tokens
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 PATH = "/etc/rancher/node/password"
@@ -20,10 +21,11 @@ class ActionModule(NodeAction):
     def act(self) -> dict[str, t.Any]:
         hostvars, given = self.vars["hostvars"], self._task.args.get("server")
         read = [
-            (hostvars[name].get("requorum_token_read") or {}).get("requorum_tokens") or {}
+            _inspected.part(hostvars[name], "tokens").get("requorum_tokens") or {}
             for name in [*([given] if given else self.vars["groups"].get("servers", ())), self.host]
         ]
-        stored = next((host["passwords"] for host in read if host.get("passwords")), {})
+        # What this host has read of itself may be older than what a server is asked for now.
+        stored = next((host["passwords"] for host in read[: 1 if given else None] if host.get("passwords")), {})
         node = str(read[-1].get("node") or self.host)
         mine = stored.get(node)
         password = self.small(PATH).decode("utf-8", "replace").strip() if mine else ""  # it stays in this process

@@ -365,7 +365,7 @@ class ActionModule(NodeAction):
 
     def _tls(self, entries: list[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
         """What INSPECT registered of certificates, where the playbook asked for them."""
-        read = {e["name"]: self.vars["hostvars"][e["name"]].get("requorum_tls_read") or {} for e in entries}
+        read = {e["name"]: _inspected.part(self.vars["hostvars"][e["name"]], "tls") for e in entries}
         return {
             name: json.loads(json.dumps(answer["requorum_tls"]))
             for name, answer in read.items()
@@ -375,7 +375,7 @@ class ActionModule(NodeAction):
     def _tokens(self, entries: list[dict[str, t.Any]]) -> dict[str, t.Any]:
         """What INSPECT registered of tokens and node passwords, where the playbook asked for them."""
         read = {entry["name"]: self.vars["hostvars"][entry["name"]] for entry in entries}
-        found = {name: (known.get("requorum_token_read") or {}).get("requorum_tokens") for name, known in read.items()}
+        found = {name: _inspected.part(known, "tokens").get("requorum_tokens") for name, known in read.items()}
         said = {name: (known.get("requorum_password_read") or {}).get("accepted") for name, known in read.items()}
         shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
         return {

@@ -12,7 +12,7 @@ from dataclasses import asdict
 from ansible.utils.display import Display
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _catalog
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 
@@ -41,7 +41,8 @@ class ActionModule(NodeAction):
 
     def _unread(self, name: str) -> str:
         """Why the snapshots of a server are not in the table; empty when they are."""
-        stored = self.vars["hostvars"][name].get("requorum_stored") or {}
+        known = self.vars["hostvars"][name]
+        stored = _inspected.part(known, "snapshots") or known.get("requorum_read") or {}
         if "requorum_snapshots" in stored:
             return ""
         return " ".join(str(stored.get("msg") or "it does not answer").split()).removeprefix("Task failed: ")

@@ -7,7 +7,7 @@ from __future__ import annotations
 import time
 import typing as t
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _tls_read
+from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _node, _tls_read
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _held
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
@@ -18,11 +18,13 @@ JSON = dict[str, t.Any]
 class ActionModule(NodeAction):
     """Read the certificates of a node, and the authorities that the datastore on it holds."""
 
+    question = _node.Question("tls", 60, {"PATHS": _tls_read.PATHS})
+
     def act(self) -> JSON:
-        done = self.script("tls", timeout=60, PATHS=_tls_read.PATHS)
+        done = self.ask(self.question)
         if done.rc != 0:
             return self._result(_tls_read.unread(self.host, f"its certificates cannot be read: {done.why}"))
-        found = _tls_read.parse(self.host, done.out, received=time.time())
+        found = _tls_read.parse(self.host, done.out, received=time.time() - done.late)
         at = _held.At.of(found)
         if not found["error"] and found["server"]:
             try:

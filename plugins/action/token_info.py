@@ -44,9 +44,13 @@ class ActionModule(NodeAction):
             found["tokens"] += self._kept_by_rancher(path, cred, offsets)
         return {"changed": False, "requorum_tokens": found}
 
-    def _read(self) -> dict[str, t.Any]:
+    @property
+    def question(self) -> _node.Question:
         side = "server" if self.host in self.vars["groups"].get("servers", ()) else "agent"
-        done = self.script("tokens", timeout=60, NAMED=_shelf.on_host(self.settings, self.host), SIDE=side)
+        return _node.Question("tokens", 60, {"NAMED": _shelf.on_host(self.settings, self.host), "SIDE": side})
+
+    def _read(self) -> dict[str, t.Any]:
+        done = self.ask(self.question)
         if done.rc != 0:
             raise RequorumError(f"{self.host}: its tokens cannot be read: {done.why}.", "Look at the host.")
         return _tokens.parse(self.host, done.out)
@@ -57,7 +61,7 @@ class ActionModule(NodeAction):
         """The one of these keys that was written last to the file, while no etcd answers."""
         reader = _bootstrap_find.newest([at for at, key in offsets if key in names], names)
         try:
-            return _bbolt.drive(reader, _node.read_many(self.node, path))
+            return _bbolt.drive(reader, self.pages(path))
         except (_bbolt.BadFile, OSError, RequorumError):
             return None
 

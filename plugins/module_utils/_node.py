@@ -14,7 +14,7 @@ import base64
 import secrets
 import shlex
 import typing as t
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from . import _bbolt, _root
@@ -38,6 +38,8 @@ class Done:
     rc: int
     out: str
     err: str
+    late: float = 0.0
+    """Seconds that the answer lay on the node until those of other scripts were there too."""
 
     @property
     def known(self) -> bool:
@@ -66,10 +68,66 @@ class Node(t.Protocol):
     def run(self, script: str, *, stdin: bytes | None = None, timeout: int = 60) -> Done: ...
 
 
+@dataclass(frozen=True)
+class Question:
+    """A script of sh/ that only reads, the seconds that it has, and what becomes shell variables for it."""
+
+    name: str
+    timeout: int
+    variables: t.Mapping[str, str] = field(default_factory=dict)
+
+
 def script(name: str, **variables: str) -> str:
     """Text of sh/<name>.sh behind the common head; `variables` become shell variables. Secrets go through stdin."""
-    head = "".join(f"{key}={shlex.quote(value)}\n" for key, value in sorted(variables.items()))
-    return head + (SCRIPTS / "common.sh").read_text("utf-8") + (SCRIPTS / f"{name}.sh").read_text("utf-8")
+    return _set(variables) + _text("common") + _text(name)
+
+
+def _text(name: str) -> str:
+    return (SCRIPTS / f"{name}.sh").read_text("utf-8")
+
+
+def _set(variables: t.Mapping[str, str]) -> str:
+    return "".join(f"{key}={shlex.quote(value)}\n" for key, value in sorted(variables.items()))
+
+
+SINGLY = 86
+"""Exit code where a node cannot be asked several questions at a time: it has no `base64`."""
+
+
+def together(questions: t.Sequence[Question], mark: str, **variables: str) -> str:
+    """One script that asks all of them side by side, for `apart`; `variables` are set for each.
+
+    In base64, since each of the shells on the way to the node would make five letters of every quote.
+    """
+    calls = []
+    for question in questions:
+        own = base64.b64encode((_set(question.variables) + _text(question.name)).encode()).decode()
+        calls += [question.name, str(question.timeout), own]
+    head = base64.b64encode((_set(variables) + _text("common")).encode()).decode()
+    return f"{_set({'MARK': mark, 'HEAD': head})}{_text('together')}all {' '.join(calls)}\n"
+
+
+def apart(done: Done, mark: str, questions: t.Sequence[Question]) -> dict[str, Done]:
+    """The answer to each question; none where all have to be asked one by one, since nothing is known of any.
+
+    What is missing in an answer that was cut off has the reason of the whole.
+    """
+    if done.rc in (SINGLY, 124, 137):
+        return {}
+    found, clocks = dict[str, Done](), dict[str, float]()
+    for part in f"\n{done.out}".split(f"\n{mark} ")[1:]:
+        said, frame, end = part.partition(f"\n{mark}! ")
+        name, _newline, out = said.partition("\n")
+        head, _newline, err = end.partition("\n")
+        words = head.split(" ")
+        if frame and len(words) == 3 and words[0] == name and words[1].isdigit():
+            found[name] = Done(int(words[1]), out.removesuffix("\n"), err)
+            if words[2].replace(".", "", 1).isdigit():
+                clocks[name] = float(words[2])
+    last = max(clocks.values(), default=0.0)
+    lost = Done(done.rc, "", done.err) if done.rc else Done(-1, "", "")
+    known = {name: replace(answer, late=last - clocks.get(name, last)) for name, answer in found.items()}
+    return {question.name: known.get(question.name, lost) for question in questions}
 
 
 def new_mark() -> str:
@@ -119,6 +177,19 @@ def read_many(node: Node, path: str) -> _bbolt.Answers:
             raise OSError(f"{path} cannot be read: {done.why}")
         lines = (done.out + "\n").split("\n")[: len(requests)]
         return [b"".join(map(base64.b64decode, line.split())) for line in lines]
+
+    return read
+
+
+def once(answers: _bbolt.Answers) -> _bbolt.Answers:
+    """The same, which asks the node only once for the same requests."""
+    known: dict[tuple[_bbolt.Request, ...], list[bytes]] = {}
+
+    def read(requests: t.Sequence[_bbolt.Request]) -> list[bytes]:
+        key = tuple(requests)
+        if key not in known:
+            known[key] = answers(requests)
+        return known[key]
 
     return read
 

@@ -22,6 +22,16 @@ options:
     description: So many seconds a server whose unit is active is read again while its API does not say C(ok).
     type: float
     default: 0
+  parts:
+    description:
+      - What is read besides. V(logs) as M(requorum.cluster.node_logs) reads them, V(tls) as
+        M(requorum.cluster.tls_info), V(tokens) as M(requorum.cluster.token_info), all in the same call, side by side;
+        V(snapshots) as M(requorum.cluster.etcd_snapshot_info), in a call of its own, since they are hashed.
+      - One that cannot be read does not fail the task.
+    type: list
+    elements: str
+    choices: [logs, tls, tokens, snapshots]
+    default: []
 attributes:
   check_mode:
     support: full
@@ -34,7 +44,9 @@ attributes:
 notes:
   - The settings C(requorum_distro) and C(requorum_data_dir) of the inventory are taken into account; see
     P(requorum.cluster.inspect#role).
-  - Deadlines are 2 to 6 seconds for a question to etcd or to the API server, 45 seconds for the whole call.
+  - Deadlines are 2 to 6 seconds for a question to etcd or to the API server, 45 seconds for the whole call, with
+    O(parts) 70.
+  - A node without C(base64), or one of whose answers one does not come, is asked for each part alone.
   - Values of tokens, of S3 keys and of C(datastore-endpoint) in the configuration and on the unit's command line are
     replaced on the node. Of a token only the first 12 hex digits of the SHA-256 of its password part are read, which is
     also the name of its bootstrap key in etcd. Arguments of processes and lines of logs are masked on the controller.
@@ -42,6 +54,10 @@ notes:
     a result.
 seealso:
   - module: requorum.cluster.recovery_plan
+  - module: requorum.cluster.node_logs
+  - module: requorum.cluster.tls_info
+  - module: requorum.cluster.token_info
+  - module: requorum.cluster.etcd_snapshot_info
 """
 
 EXAMPLES = r"""
@@ -57,6 +73,22 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
+logs:
+  description: What M(requorum.cluster.node_logs) returns, or C(msg), why they could not be read.
+  returned: with V(logs) in O(parts)
+  type: dict
+tls:
+  description: The same of M(requorum.cluster.tls_info).
+  returned: with V(tls) in O(parts)
+  type: dict
+tokens:
+  description: The same of M(requorum.cluster.token_info).
+  returned: with V(tokens) in O(parts)
+  type: dict
+snapshots:
+  description: The same of M(requorum.cluster.etcd_snapshot_info).
+  returned: with V(snapshots) in O(parts)
+  type: dict
 requorum_node:
   description: >-
     The node's entry in the cluster state, schema 1. Of a node that could not be read, only the first five keys are

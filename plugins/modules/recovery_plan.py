@@ -59,7 +59,7 @@ options:
         quorum was lost. Refused in every other case.
       - V(newest) takes the first line of the table of M(requorum.cluster.snapshot_catalog) that can be used. Else its
         name there, or any file on the controller.
-      - Needs what M(requorum.cluster.etcd_snapshot_info) registered as C(requorum_stored) on each server.
+      - Needs the snapshots that M(requorum.cluster.node_info) read on each server.
     type: str
     default: ""
   powered_off:

@@ -9,8 +9,8 @@ short_description: Show all snapshots of a cluster in one table
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Puts together what M(requorum.cluster.etcd_snapshot_info) registered as C(requorum_stored) on each server, the
-    snapshots of earlier runs on the controller, and those in S3 when C(requorum_s3_bucket) is set.
+  - Puts together the snapshots that M(requorum.cluster.node_info) read on each server (C(requorum_read)), those of
+    earlier runs on the controller, and those in S3 when C(requorum_s3_bucket) is set.
   - Each one is judged by its SHA-256, its revision, the tokens at hand and the version of the servers. The usable ones
     come first, the newest of them at the top. C(requorum_snapshot=newest) takes the first line of this very table.
 extends_documentation_fragment:

@@ -44,8 +44,8 @@ attributes:
     details:
       - It is copied and proved again. A copy that is there is replaced when the new one is proved.
 notes:
-  - Runs on the server, or on C(localhost) for S3. C(requorum_read) and C(requorum_stored) of every server are what the
-    role P(requorum.cluster.inspect#role) registered.
+  - Runs on the server, or on C(localhost) for S3. C(requorum_read) of every server is what the role
+    P(requorum.cluster.inspect#role) registered.
   - Tokens at hand are those in force on the servers that answer, the one in C(requorum_token_file), and those that were
     kept beside the snapshots on the controller.
   - A snapshot in a folder of a run is copied as C(<stamp>-snapshot.db).

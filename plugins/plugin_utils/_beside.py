@@ -24,6 +24,7 @@ def beside(action: NodeAction, host: str) -> NodeAction | None:
         return None
     other = copy.copy(action)
     other.turn = other.host = host
+    other.ahead = other.files = None
     other.vars = known[host]  # it templates what is taken out of it, as the variables of that host
     other._task = copy.copy(action._task)
     other._task.delegate_to = None

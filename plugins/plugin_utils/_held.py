@@ -11,7 +11,6 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _bbolt,
     _bootstrap,
     _bootstrap_find,
-    _node,
     _tls_read,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
@@ -49,11 +48,12 @@ def look(action: NodeAction) -> JSON:
 
 def bootstrap(action: NodeAction, at: At) -> JSON:
     """Hashes and public certificates only; the token stays in the memory of this process."""
+    # By a channel of its own: what a node answers through Ansible is printed at -vvv.
     blocks = action.blocks(f"{at.data}/server/token", at.token_bytes) if at.token_bytes else ()
     kept = b"".join(blocks).decode("utf-8", "surrogateescape")
     tokens = {_bootstrap.name(word): word for word in (kept.strip(), _shelf.token(action.settings)) if word}
     reader = _bootstrap_find.newest(at.offsets, tokens)
-    found = _bbolt.drive(reader, _node.read_many(action.node, f"{at.data}/server/db/etcd/member/snap/db"))
+    found = _bbolt.drive(reader, action.pages(f"{at.data}/server/db/etcd/member/snap/db"))
     if found is None:
         why = "its datastore holds no bootstrap key" if not at.offsets else "no token at hand opens its bootstrap key"
         raise RequorumError(f"{action.host}: {why}.", "Name the token's file by requorum_token_file.")

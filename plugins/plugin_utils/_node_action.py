@@ -40,6 +40,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._errors import Re
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers, _stream
 
 JSON = dict[str, t.Any]
+DISTROS = ("auto", "k3s", "rke2", "harvester")
 CHUNK, SMALL = 4 << 20, 1 << 16
 ANSWERS = "See its power and its network; when it answers, run the same command again: it goes on from what it finds."
 PEERS_EVERY = 15.0
@@ -97,6 +98,10 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     """The process of ansible-playbook."""
     streams = 0
     """Files that went through a channel of their own."""
+    ahead: dict[str, _node.Done] | None = None
+    """Answers that came with others; each is given once."""
+    files: dict[str, _bbolt.Answers] | None = None
+    """Files of which nothing is read twice, where several actions look at one state of the node."""
     locked: t.Mapping[str, t.Any] = types.MappingProxyType({})
     """What the run has left of its lock in its folder."""
 
@@ -127,6 +132,11 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         return str(self.locked["id"]) if self.host in self.locked.get("nodes", ()) else ""
 
     @property
+    def side(self) -> str:
+        """Whose unit counts on this host."""
+        return "agent" if self.host in self.vars["groups"].get("agents", ()) else "server"
+
+    @property
     def orphaned(self) -> bool:
         """ansible-playbook was killed, and nobody hears this process: it must not go on beside the next run."""
         return self.parent not in (None, os.getppid())
@@ -153,13 +163,32 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 
     def script(self, name: str, *, stdin: bytes | None = None, timeout: int = 60, **variables: str) -> _node.Done:
         """Run sh/<name>.sh with the distribution's settings and the given variables."""
+        if self.ahead and name in self.ahead:
+            return self.ahead.pop(name)
+        return self.node.run(_node.script(name, **self._where, **variables), stdin=stdin, timeout=timeout)
+
+    @property
+    def _where(self) -> dict[str, str]:
         given = self.settings
         distro = str(given.get("requorum_distro") or "auto")
-        where = {
+        if distro not in DISTROS:
+            hint = f"Set one of {', '.join(DISTROS)} in the inventory."
+            raise RequorumError(f"{self.host}: requorum_distro is {distro!r}.", hint)
+        return {
             "DISTRO": "rke2" if distro == "harvester" else distro,
             "DATA": str(given.get("requorum_data_dir") or ""),
         }
-        return self.node.run(_node.script(name, **where, **variables), stdin=stdin, timeout=timeout)
+
+    def ask(self, question: _node.Question) -> _node.Done:
+        """The answer to a question, which `ask_ahead` may have brought."""
+        return self.script(question.name, timeout=question.timeout, **question.variables)
+
+    def ask_ahead(self, questions: t.Sequence[_node.Question]) -> None:
+        """Ask all of them in one call, for `ask`."""
+        if len(questions) > 1:
+            mark, within = _node.new_mark(), max(question.timeout for question in questions) + 10
+            done = self.node.run(_node.together(questions, mark, **self._where), timeout=within)
+            self.ahead = _node.apart(done, mark, questions)
 
     def must(self, name: str, what: str, hint: str, **options: t.Any) -> dict[str, str]:
         """Run a script that has to succeed; its `key=value` lines (the last one of a key)."""
@@ -247,12 +276,16 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         os.replace(target + ".part", target)
         return digest.hexdigest()
 
+    def pages(self, path: str) -> _bbolt.Answers:
+        """Answers to requests about a file of the node."""
+        read = _node.read_many(self.node, path)
+        return read if self.files is None else self.files.setdefault(path, _node.once(read))
+
     def small(self, path: str) -> bytes:
         """A small file of the node, in memory only; empty where it is not there."""
-        size = self.node.run(f"stat -c %s {shlex.quote(path)} 2>/dev/null || echo 0").out.strip()
-        if not size.isdigit() or not 0 < int(size) <= SMALL:
-            return b""
-        return _node.read_many(self.node, path)([_bbolt.Range(0, int(size))])[0]
+        done = self.node.run(f"head -c {SMALL + 1} {shlex.quote(path)} 2>/dev/null | base64")
+        found = base64.b64decode(done.out) if done.rc == 0 else b""
+        return found if len(found) <= SMALL else b""
 
     def push(self, source: str, path: str) -> None:
         """Copy a file of the controller to the node (0600). What has arrived is looked at by the caller."""

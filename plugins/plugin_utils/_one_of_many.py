@@ -19,7 +19,7 @@ import warnings
 
 from ansible.vars.hostvars import HostVarsVars
 
-from ansible_collections.requorum.cluster.plugins.action import cluster_diagnose, node_info, node_logs
+from ansible_collections.requorum.cluster.plugins.action import cluster_diagnose, node_info
 from ansible_collections.requorum.cluster.plugins.module_utils import _clusters, _rules
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction
@@ -138,15 +138,10 @@ def _speaker(cluster: _clusters.Cluster, hosts: Members, last: t.Collection[str]
 
 
 def _member(action: NodeAction, cluster: _clusters.Cluster, hosts: Members, name: str) -> JSON:
-    found: JSON = {}
-    for key, kind in (("requorum_read", node_info), ("requorum_logs_read", node_logs)):
-        try:
-            found[key] = _at(kind.ActionModule, action, cluster, hosts, name, {}).act()
-        except Exception as error:  # whatever a strange host brings about is a result of this host, as in INSPECT
-            found[key] = {"msg": str(error) or type(error).__name__, "unreachable": key == "requorum_read"}
-        if not (found["requorum_read"].get("requorum_node") or {}).get("reachable"):
-            break
-    return found
+    try:
+        return {"requorum_read": _at(node_info.ActionModule, action, cluster, hosts, name, {"parts": ["logs"]}).act()}
+    except Exception as error:  # whatever a strange host brings about is a result of this host, as in INSPECT
+        return {"requorum_read": {"msg": str(error) or type(error).__name__, "unreachable": True}}
 
 
 def _at(

@@ -30,6 +30,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected
 
 JSON = dict[str, t.Any]
 _ON_HOST = re.compile(r"([^/:]+):(/.+)")
@@ -107,7 +108,7 @@ def kept_uid(shelf: str, but: str = "") -> str:
 
 def on_node(hostvars: t.Mapping[str, JSON], name: str) -> list[_catalog.Stored]:
     """What INSPECT registered of the snapshots of a node."""
-    read = hostvars[name].get("requorum_stored") or {}
+    read = _inspected.part(hostvars[name], "snapshots")
     return [_catalog.Stored(**stored) for stored in json.loads(json.dumps(read.get("requorum_snapshots") or []))]
 
 

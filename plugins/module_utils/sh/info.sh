@@ -101,7 +101,7 @@ mounts() {
 # With -k the file system of the data directory in kilobytes, with -i in inodes.
 disk() {
   d=$DATA
-  while [ ! -d "$d" ]; do d=${d%/*}; done
+  while [ ! -d "$d" ]; do d=${d%/*}; d=${d:-/}; done
   df -P "$1" "$d" | tail -n 1
 }
 
