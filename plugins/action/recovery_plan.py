@@ -50,6 +50,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import Bad
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _holder, _inspected, _shelf, _upkept
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
+    JSON,
     NodeAction,
     display,
     earlier,
@@ -99,46 +100,17 @@ class ActionModule(NodeAction):
         *("only", "options", "plan_id"),
     )
 
-    def act(self) -> dict[str, t.Any]:
+    def act(self) -> JSON:
         args = self._task.args
+        purpose = str(args.get("purpose") or "recover")
         entries = _inspected.entries(self.vars["hostvars"], [*args["servers"], *args["agents"]])
         state = _state.cluster(args["cluster"], entries)
-        servers = [
-            _server.view(entry, args.get("powered_off") or ()) for entry in entries if entry["name"] in args["servers"]
-        ]
-        case = _classify.classify(servers, survivor=args.get("survivor") or "")
-        distro = _server.distro_of(entries)
-        if distro is None and any(entry["reachable"] for entry in entries):
-            raise RequorumError(
-                "No single distribution was found on the servers that answer.",
-                "Set requorum_distro to rke2, k3s or harvester and look at inspect.yml.",
-            )
-        chosen = None
-        begun = case.kind not in _classify.RESETS and any(map(_turns.unfinished, entries))
-        if args.get("snapshot") and begun:
-            self.warn("requorum_snapshot is left alone: an earlier run has reset the cluster already, and is finished.")
-        elif args.get("snapshot"):
-            choice = self._choose(str(args["snapshot"]), entries)
-            chosen = None if isinstance(choice, _classify.Refusal) else choice
-            case = _restore.with_snapshot(case, choice, survivor=args.get("survivor") or "")
-        living = [entry["name"] for entry in entries if entry["name"] in args["agents"] and entry["reachable"]]
-        purpose = str(args.get("purpose") or "recover")
-        record = self._record() if purpose == "rollback" else None
-        proof = self._proof(state) if purpose == "cleanup" else None
-        ask = _turns.Ask(
-            *(args["cluster"], entries, living, args.get("only") or ()),
-            {**(args.get("options") or {}), "record": record, "proof": proof},
-            *(time.time(), self._tls(entries), self._tokens(entries)),
-        )
-        known = distro or _distro.DISTROS["rke2"]  # nothing is planned while no server answers
+        distro = self._distro(entries)
+        case, chosen = self._judged(entries)
+        ask = self._asked(purpose, state, entries)
         machines = _machines.running(entries, self.settings.get(_machines.OPTION))
-        if purpose == "recover":
-            case, plan = self._recovery(case, known, ask, chosen, machines)
-        elif purpose == "backup":
-            plan = _plan.backup_plan(case, known, cluster=args["cluster"], rancher=_harvester.rancher(entries))
-        else:
-            plan = TURNS[purpose](case, known, ask)
-            self._show(plan, ask)
+        # Nothing is planned while no server answers.
+        case, plan = self._planned(purpose, case, distro or _distro.DISTROS["rke2"], ask, chosen, machines)
         plan, transfer = _transfer.expected(plan, entries)
         wrong = () if purpose == "backup" else self._wrong(entries)  # it changes nothing, whoever the hosts are
         plan = replace(plan, refusals=(*self._locks(entries), *wrong, *plan.refusals))
@@ -156,15 +128,10 @@ class ActionModule(NodeAction):
             "machines": machines,
             "transfer": transfer,
             "command": self._command(),
-            **self._of_nodes(case, plan, entries, living),
+            **self._of_nodes(case, plan, ask),
             "repairs": [asdict(item) for item in _repair.due(case, entries, free_mb=self._free_mb)],
+            **self._of_earlier(purpose, case, plan, ask),
         }
-        if record:
-            document["back"] = [asdict(back) for back in _rollback.backs(record, entries, case.servers)]
-            document["undoes"], document["reached"] = record.stamp, _rollback.reached(case.servers)
-            document["accepted"] = _rollback.accepted(ask.options)
-        if purpose == "cleanup":
-            document["clean"] = _cleanup.paths(ask) if plan.actions else {}
         for name, content in (("plan.json", document), ("state-before.json", state)):
             write(os.path.join(run_dir, name), content)
         return {
@@ -176,21 +143,92 @@ class ActionModule(NodeAction):
         }
 
     @staticmethod
+    def _distro(entries: t.Sequence[JSON]) -> _distro.Distro | None:
+        """None while nobody answers."""
+        distro = _server.distro_of(entries)
+        if distro is None and any(entry["reachable"] for entry in entries):
+            raise RequorumError(
+                "No single distribution was found on the servers that answer.",
+                "Set requorum_distro to rke2, k3s or harvester and look at inspect.yml.",
+            )
+        return distro
+
+    def _judged(self, entries: t.Sequence[JSON]) -> tuple[_classify.Case, _catalog.Row | None]:
+        """The case, and the snapshot that is to be restored, if any."""
+        args = self._task.args
+        word, survivor = str(args.get("snapshot") or ""), str(args.get("survivor") or "")
+        off = args.get("powered_off") or ()
+        servers = [_server.view(entry, off) for entry in entries if entry["name"] in args["servers"]]
+        case = _classify.classify(servers, survivor=survivor)
+        if not word:
+            return case, None
+        if case.kind not in _classify.RESETS and any(map(_turns.unfinished, entries)):
+            self.warn("requorum_snapshot is left alone: an earlier run has reset the cluster already, and is finished.")
+            return case, None
+        choice = self._choose(word, entries)
+        chosen = None if isinstance(choice, _classify.Refusal) else choice
+        return _restore.with_snapshot(case, choice, survivor=survivor), chosen
+
+    def _asked(self, purpose: str, state: JSON, entries: list[JSON]) -> _turns.Ask:
+        """What a plan in which hosts take turns is asked for."""
+        args = self._task.args
+        living = [entry["name"] for entry in entries if entry["name"] in args["agents"] and entry["reachable"]]
+        record = self._record() if purpose == "rollback" else None
+        proof = self._proof(state) if purpose == "cleanup" else None
+        options = {**(args.get("options") or {}), "record": record, "proof": proof}
+        what = (args["cluster"], entries, living, args.get("only") or (), options)
+        return _turns.Ask(*what, time.time(), self._tls(entries), self._tokens(entries))
+
+    def _planned(
+        self,
+        purpose: str,
+        case: _classify.Case,
+        distro: _distro.Distro,
+        ask: _turns.Ask,
+        chosen: _catalog.Row | None,
+        machines: list[JSON],
+    ) -> tuple[_classify.Case, _plan.Plan]:
+        """The plan of a purpose, with the case as it explains it."""
+        if purpose == "recover":
+            return self._recovery(case, distro, ask, chosen, machines)
+        if purpose == "backup":
+            rancher = _harvester.rancher(ask.entries)
+            return case, _plan.backup_plan(case, distro, cluster=ask.cluster, rancher=rancher)
+        plan = TURNS[purpose](case, distro, ask)
+        self._show(plan, ask)
+        return case, plan
+
+    @staticmethod
+    def _of_earlier(purpose: str, case: _classify.Case, plan: _plan.Plan, ask: _turns.Ask) -> JSON:
+        """What is undone or removed of what earlier runs have left."""
+        if purpose == "cleanup":
+            return {"clean": _cleanup.paths(ask) if plan.actions else {}}
+        record: _rollback.Record | None = ask.options["record"]
+        if not record:
+            return {}
+        return {
+            "back": [asdict(back) for back in _rollback.backs(record, ask.entries, case.servers)],
+            "undoes": record.stamp,
+            "reached": _rollback.reached(case.servers),
+            "accepted": _rollback.accepted(ask.options),
+        }
+
+    @staticmethod
     def _room(
-        plan: _plan.Plan, case: _classify.Case, entries: list[dict[str, t.Any]], run_dir: str
+        plan: _plan.Plan, case: _classify.Case, entries: list[JSON], run_dir: str
     ) -> t.Iterator[_classify.Refusal]:
         """Where there is none for what the plan writes, on nodes and here."""
         disk = shutil.disk_usage(run_dir)
         free = disk.free if disk.total else sys.maxsize  # some file systems of a network do not tell
         return _places.refusals(plan, case, entries, folder=run_dir, free=free)
 
-    def _wrong(self, entries: list[dict[str, t.Any]]) -> tuple[_classify.Refusal, ...]:
+    def _wrong(self, entries: list[JSON]) -> tuple[_classify.Refusal, ...]:
         """What is wrong with the inventory, as far as its hosts tell it."""
         args, read = self._task.args, {entry["name"]: entry for entry in entries}
         groups = ([read[name] for name in args[group]] for group in ("servers", "agents"))
         return _inventory.faults(*groups, doors=_inspected.doors(self.vars["hostvars"], read))
 
-    def _since(self, wanted: str, document: dict[str, t.Any]) -> str:
+    def _since(self, wanted: str, document: JSON) -> str:
         """What has changed since the plan that was seen; empty where it is still the same, or none is asked for."""
         if wanted in ("", document["plan_id"]):
             return ""
@@ -201,7 +239,7 @@ class ActionModule(NodeAction):
                 return str(_plan_changes.refusal(seen, document))
         return str(_messages.refusal("plan-unknown", seen=wanted, now=document["plan_id"], folder=shelf))
 
-    def _locks(self, entries: list[dict[str, t.Any]]) -> tuple[_classify.Refusal, ...]:
+    def _locks(self, entries: list[JSON]) -> tuple[_classify.Refusal, ...]:
         """Of other runs that work on this cluster; what would be taken over is told."""
         limit = self.timeout("lock", _lock.SILENT_S)
         locks = _lock.judge(entries, lambda one: _holder.ended(vars(one)), limit)
@@ -223,7 +261,7 @@ class ActionModule(NodeAction):
         distro: _distro.Distro,
         ask: _turns.Ask,
         chosen: _catalog.Row | None,
-        machines: list[dict[str, t.Any]],
+        machines: list[JSON],
     ) -> tuple[_classify.Case, _plan.Plan]:
         """The plan of recover.yml, with the case as certificates and tokens explain it."""
         hindering = _rotate.hindering(ask)
@@ -252,7 +290,7 @@ class ActionModule(NodeAction):
         return case, _rotate.worded(plan, needs, hindering)
 
     @staticmethod
-    def _ends(chosen: _catalog.Row | None, machines: list[dict[str, t.Any]]) -> tuple[_classify.Refusal, ...]:
+    def _ends(chosen: _catalog.Row | None, machines: list[JSON]) -> tuple[_classify.Refusal, ...]:
         """Whether a snapshot that is at hand would end virtual machines; any other one is asked when it was proved."""
         if not machines or chosen is None or chosen.stored.place != "controller":
             return ()
@@ -270,10 +308,9 @@ class ActionModule(NodeAction):
         for line in (*(_cas.Successor(**one).words for one in plan.successors), *plan.tokens.get("table", ())):
             display.display(line)
 
-    def _of_nodes(
-        self, case: _classify.Case, plan: _plan.Plan, entries: list[dict[str, t.Any]], living: list[str]
-    ) -> dict[str, t.Any]:
+    def _of_nodes(self, case: _classify.Case, plan: _plan.Plan, ask: _turns.Ask) -> JSON:
         """What the later phases and the report need to know of the nodes."""
+        entries = ask.entries
         needs = dict(case.needs) | plan.needs
         if self._task.args.get("purpose") == "repair":  # it leaves servers alone that must join again
             needs |= dict.fromkeys(case.having("rejoin", "promote"), "stays_off")
@@ -291,7 +328,7 @@ class ActionModule(NodeAction):
                 for entry in entries
             ),
             "agent_nodes": [
-                (e.get("program") or {}).get("node_name") or e["hostname"] for e in entries if e["name"] in living
+                (e.get("program") or {}).get("node_name") or e["hostname"] for e in entries if e["name"] in ask.agents
             ],
         }
 
@@ -314,8 +351,8 @@ class ActionModule(NodeAction):
         """What the chosen run left in its folder, else the last one that changed something and was no rollback."""
         stamp = str((self._task.args.get("options") or {}).get("run") or "")
         shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
-        later: list[dict[str, t.Any]] = []
-        rollbacks: list[dict[str, t.Any]] = []
+        later: list[JSON] = []
+        rollbacks: list[JSON] = []
         for folder in earlier(shelf):
             name = os.path.basename(folder)
             made, actions = load(folder, "plan.json", {}), recorded(folder)
@@ -329,7 +366,7 @@ class ActionModule(NodeAction):
                 rollbacks.append({**made, "acted": acted})
         return None
 
-    def _proof(self, state: dict[str, t.Any]) -> _cleanup.Proof | None:
+    def _proof(self, state: JSON) -> _cleanup.Proof | None:
         """The newest snapshot of this cluster off its nodes; one on the controller is hashed again."""
         shelf = os.path.abspath(os.path.join(self._task.args["output"], self._task.args["cluster"]))
         listed = _upkept.backups(state, shelf, self.bucket if self.settings.get("requorum_s3_bucket") else None)
@@ -353,7 +390,7 @@ class ActionModule(NodeAction):
     def _free_mb(self) -> int:
         return int(self.settings.get("requorum_defragment_mb") or _repair.FREE_MB)
 
-    def _choose(self, word: str, entries: list[dict[str, t.Any]]) -> _catalog.Row | _classify.Refusal:
+    def _choose(self, word: str, entries: list[JSON]) -> _catalog.Row | _classify.Refusal:
         """The row of the table of snapshots that the user means."""
         args = self._task.args
         if args.get("method") == "plain":
@@ -363,7 +400,7 @@ class ActionModule(NodeAction):
         rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, bucket=bucket, named=word)
         return _catalog.choose(rows, word)
 
-    def _tls(self, entries: list[dict[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
+    def _tls(self, entries: list[JSON]) -> dict[str, JSON]:
         """What INSPECT registered of certificates, where the playbook asked for them."""
         read = {e["name"]: _inspected.part(self.vars["hostvars"][e["name"]], "tls") for e in entries}
         return {
@@ -372,7 +409,7 @@ class ActionModule(NodeAction):
             if answer.get("requorum_tls")
         }
 
-    def _tokens(self, entries: list[dict[str, t.Any]]) -> dict[str, t.Any]:
+    def _tokens(self, entries: list[JSON]) -> JSON:
         """What INSPECT registered of tokens and node passwords, where the playbook asked for them."""
         read = {entry["name"]: self.vars["hostvars"][entry["name"]] for entry in entries}
         found = {name: _inspected.part(known, "tokens").get("requorum_tokens") for name, known in read.items()}
@@ -398,7 +435,7 @@ class ActionModule(NodeAction):
         ]
 
     @staticmethod
-    def _server(server: _server.Server, need: str, entry: dict[str, t.Any]) -> dict[str, t.Any]:
+    def _server(server: _server.Server, need: str, entry: JSON) -> JSON:
         """What the later phases and the report need to know of a server."""
         authority = next(
             (c["subject"] for c in entry.get("certificates") or () if c["path"].endswith("/tls/server-ca.crt")), None

@@ -14,8 +14,10 @@ from typing import Any, cast
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.action import cluster_check, recovery_plan
+from ansible_collections.requorum.cluster.plugins.module_utils import _lock
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _node_action
+from tests.unit.runs import entry
 
 JSON = dict[str, Any]
 OLD, NEW = "20261101T000000Z", "20261102T000000Z"
@@ -132,3 +134,25 @@ def test_what_is_not_there_is_no_fault(shelf: Path) -> None:
         assert _node_action.load(str(where), "plan.json", {}) == {}
         assert _node_action.lines(str(where / "actions.jsonl")) == []
     assert _backups.of_runs(str(shelf / "zz-note.txt")) == []
+
+
+def test_a_run_that_was_killed_in_its_first_action_is_the_last_one(shelf: Path) -> None:
+    """Only its lock tells that it has touched a host."""
+    (shelf / NEW / "actions.jsonl").write_text("")
+    found = planning(shelf)._record()
+    assert found and found.stamp == OLD
+    (shelf / NEW / _lock.FILE).write_text('{"id": "abc", "nodes": [], "tried": ["r1"]}')
+    found = planning(shelf)._record()
+    assert found and found.stamp == NEW
+
+
+def test_a_snapshot_is_left_alone_once_an_earlier_run_has_reset_the_cluster(shelf: Path) -> None:
+    told: list[str] = []
+    action = planning(shelf)
+    action._task.args |= {"servers": ["r1", "r2", "r3"], "snapshot": "newest"}
+    action.warn, action._choose = told.append, lambda word, entries: pytest.fail(f"{word} was looked for")
+    begun = [entry("healthy"), entry("healthy", "r2"), entry("healthy", "r3")]
+    begun[0]["files"] = [*begun[0]["files"], "/etc/rancher/rke2/config.yaml.d/zz-requorum.yaml"]
+    case, chosen = action._judged(begun)
+    assert case.kind == "healthy" and chosen is None
+    assert [line for line in told if line.startswith("requorum_snapshot is left alone")] == told != []
