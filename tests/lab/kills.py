@@ -15,6 +15,7 @@ killed has left. `before` is the moment in which the action begins, `after` the 
 from __future__ import annotations
 
 import argparse
+import hashlib
 import itertools
 import json
 import os
@@ -39,6 +40,7 @@ from lab.progress import LabError, say, wait_for
 MOMENTS = ("before", "after", "during")
 STATE = "lost"
 _RECOVER = "recover.yml"
+_DOCUMENTS = ("docs", "changelogs", "README.md")
 _AGAIN = re.compile(r"\bagain\b")
 # What a recovery keeps of earlier data has a time in its name, and an interrupted one may have kept more.
 _LOOK = """\
@@ -125,12 +127,13 @@ def named(kills: Sequence[Kill], names: Sequence[str]) -> list[Kill]:
 
 
 def seed_of_commit() -> str:
-    """HEAD's hash: each commit looks at other moments."""
+    """A digest of HEAD: each commit looks at other moments, but for one that changes documents only."""
     try:
-        done = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
+        done = subprocess.run(["git", "ls-tree", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         return "requorum"
-    return done.stdout.strip() or "requorum"
+    trees = [line for line in done.stdout.splitlines() if line.partition("\t")[2] not in _DOCUMENTS]
+    return hashlib.sha256("\n".join(trees).encode()).hexdigest()[:12] if trees else "requorum"
 
 
 def difference(seen: set[str], reference: set[str]) -> list[str]:
