@@ -34,7 +34,9 @@ MORE_S = 10
 EVERY_S = 1.0
 """Between two looks from outside, which cost the hosts something too."""
 NAMES = {"rke2": "RKE2", "k3s": "K3s"}
-FIGURES = {"whole": "whole recovery", "api": "API back", "voters": "all voters"}
+FIGURES = {"whole": "whole recovery", "api": "API back", "voters": "all voters", "active": "all units active"}
+LATER_S = 120
+"""How long after the end of a recovery its marks may be seen from outside."""
 
 
 @dataclass
@@ -45,6 +47,8 @@ class Turn:
     api: float = 0.0
     """Until the API answered for the first time."""
     voters: float = 0.0
+    active: float = 0.0
+    """Until systemd called the units of all servers active, for which recover.yml does not wait."""
     load: float = 0.0
     """Of the machine, mean of its one-minute average meanwhile."""
     steps: dict[str, float] = field(default_factory=dict)
@@ -61,30 +65,38 @@ class Measured:
 
 @contextlib.contextmanager
 def watched(lab: Lab) -> Iterator[Turn]:
-    """From outside, the same way for both: when the API answers, and when all servers are voters."""
+    """From outside, the same way for both: when the API answers, all servers are voters, and all units active."""
     turn, done, begun = Turn(), threading.Event(), time.monotonic()
-    first, loads = lab.servers[0], [os.getloadavg()[0]]
+    first, unit, loads = lab.servers[0], lab.spec.unit, [os.getloadavg()[0]]
 
     def watch() -> None:
-        while not done.wait(EVERY_S):
+        marks = {
+            "api": lambda: lab.kubectl(first, "get", "--raw", "/readyz", timeout=4).out.strip() == "ok",
+            "voters": lambda: all(lab.members(first, timeout=5).get(name) == "voter" for name in lab.servers),
+            "active": lambda: all(lab.sh(host, f"systemctl is-active -q {unit(host)}").rc == 0 for host in lab.servers),
+        }
+        while marks and not done.wait(EVERY_S):
             loads.append(os.getloadavg()[0])
-            if not turn.api and lab.kubectl(first, "get", "--raw", "/readyz", timeout=4).out.strip() == "ok":
-                turn.api = time.monotonic() - begun
-            if turn.api and not turn.voters:
-                seen = lab.members(first, timeout=5)
-                if [seen.get(name) for name in lab.servers] == ["voter"] * len(lab.servers):
-                    turn.voters = time.monotonic() - begun
+            mark = next(iter(marks))
+            if marks[mark]():
+                setattr(turn, mark, time.monotonic() - begun)
+                del marks[mark]
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
     try:
         yield turn
         turn.whole = time.monotonic() - begun
+        thread.join(LATER_S)
     finally:
         done.set()
         thread.join()
         turn.load = statistics.mean(loads)
-    for figure, what in (("api", "the API answer"), ("voters", "all servers as voters")):
+    for figure, what in (
+        ("api", "the API answer"),
+        ("voters", "all servers as voters"),
+        ("active", "all units active"),
+    ):
         if not getattr(turn, figure):
             raise LabError(f"the recovery ended after {turn.whole:.0f} s, and nobody has seen {what} from outside")
 
@@ -154,7 +166,8 @@ def one(lab: Lab, way: str) -> Turn:
     """Lose the quorum, recover, see that nothing is missing."""
     lose(lab)
     turn = WAYS[way](lab)
-    at = f"API after {turn.api:.1f} s, voters after {turn.voters:.1f} s, load {turn.load:.1f}"
+    seen = f"API after {turn.api:.1f} s, voters after {turn.voters:.1f} s, units active after {turn.active:.1f} s"
+    at = f"{seen}, load {turn.load:.1f}"
     say(f"{lab.spec.distro}, {way}: {turn.whole:.1f} s, {at}")
     for host in lab.servers:
         lab.sh(host, f"systemctl enable --quiet {lab.spec.unit(host)}").ok("at boot")
