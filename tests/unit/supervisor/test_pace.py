@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from lab.supervisor import cleanup, config, cri, podwait, runtime, startup
+from lab.supervisor import cleanup, config, cri, podwait, runtime, server, startup
 from lab.supervisor.config import Config
 from lab.supervisor.context import ServerContext
 from lab.supervisor.cri import SOURCE, Pod
@@ -109,3 +109,21 @@ def test_a_server_is_not_in_sync_before_its_etcd_has_a_manifest(ctx: ServerConte
 def test_at_full_speed_nobody_waits_for_static_pods(ctx: ServerContext, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Config, "pace", FULL)
     assert podwait.start(ctx, threading.Event()).is_set()
+
+
+def test_a_unit_is_not_active_before_its_static_pods_are_in_sync(ctx: ServerContext,
+                                                                monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    for name in ("write_manifests", "write_companions"):
+        monkeypatch.setattr(server.apiserver, name, lambda _ctx: None)
+    monkeypatch.setattr(server.apiserver, "readiness", lambda _ctx: "")
+    monkeypatch.setattr(server.node, "start_controllers", lambda _ctx: None)
+    monkeypatch.setattr(server.children, "notify", told.append)
+    made = server.Server(ctx)
+    work = threading.Thread(target=made._run_apiserver, daemon=True)
+    work.start()
+    work.join(0.7)
+    assert (told, made.state.api_ready) == ([], False)
+    made.pods_synced.set()
+    work.join(5)
+    assert (told, made.state.api_ready) == (["READY=1"], True)
