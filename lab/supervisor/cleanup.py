@@ -41,20 +41,19 @@ def _terminate(ctx: ServerContext, names: list[str]) -> None:
     for name in names:
         manifests.remove(ctx, name)
     child = start_containerd(ctx.distro, ctx.data_dir)
-    client, deadline = cri.Client(), time.monotonic() + _LIMIT
-    poll = 10.0 if ctx.config.pace else 0.2
+    client, begun, pace = cri.Client(), time.monotonic(), ctx.config.pace
     try:
         while True:
-            time.sleep(poll)
+            time.sleep(pace.cleanup_poll)
             if child.poll() is not None:
                 log.fatal("Error: temporary containerd process exited unexpectedly")
-            if time.monotonic() > deadline:
+            if time.monotonic() - begun > _LIMIT:
                 log.fatal("Error: static pod cleanup timed out")
             try:
                 pods = [pod for name in names for pod in cri.static(client.pods(), name)]
             except cri.RuntimeDown:
                 continue
-            if not pods:
+            if not pods and time.monotonic() - begun >= pace.cleanup_of(len(names)):
                 break
             for pod in pods:
                 log.info(f"Removing pod {pod.name}")

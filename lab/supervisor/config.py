@@ -13,6 +13,7 @@ from pathlib import Path
 import yaml
 
 from .distro import Distro
+from .pace import FULL, REAL, Pace
 
 _BOTH = (
     "config debug v vmodule log alsologtostderr token token-file data-dir node-name node-ip node-external-ip "
@@ -171,9 +172,10 @@ class Config:
         return Path(path).read_text().strip() if path else ""
 
     @property
-    def pace(self) -> bool:
-        """Whether to take as long as the real program does."""
-        return os.environ.get("REQUORUM_LAB_PACE") == "1" or PACE_FILE.exists()
+    def pace(self) -> Pace:
+        """How long to wait: as the real program does where the lab asks for it."""
+        real = os.environ.get("REQUORUM_LAB_PACE") == "1" or PACE_FILE.exists()
+        return REAL[self.distro.name] if real else FULL
 
 
 def default_ip() -> str:

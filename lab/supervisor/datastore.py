@@ -55,7 +55,7 @@ def test(ctx: ServerContext) -> None:
 
 def wait_ready(ctx: ServerContext, stopped: threading.Event) -> bool:
     """Wait until this server is a voter of a cluster with a leader; False when the program ends before."""
-    pause, logged = (5.0 if ctx.config.pace else 0.5), 0.0
+    pause, logged = ctx.config.pace.etcd_test, 0.0
     while not stopped.is_set():
         try:
             test(ctx)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 SUCCESS = ("Managed etcd cluster membership has been reset, restart without --cluster-reset flag now. Backup and "
            "delete ${datadir}/server/db on each peer etcd server and rejoin the nodes")
 _PREFIX = "Error: starting kubernetes: failed to start cluster: start managed database: "
-_POLL = 5.0
+_LOG = 5.0
 
 
 class ResetError(Exception):
@@ -126,14 +126,14 @@ def _finish(server: Server) -> bool:
 
 def _wait(server: Server) -> None:
     """Try until it is done; no deadline, as in the real programs."""
-    pause, logged = (_POLL if server.ctx.config.pace else 0.2), 0.0
+    pause, logged = server.ctx.config.pace.reset_poll, 0.0
     while True:
         server.check_children()
         try:
             if _finish(server):
                 return
         except EtcdError as exc:
-            if time.monotonic() - logged >= _POLL:
+            if time.monotonic() - logged >= _LOG:
                 logged = time.monotonic()
                 log.info(f"Failed to test etcd connection: failed to get etcd status: {exc}")
                 log.warning(f"failed to list etcd members: {exc}")

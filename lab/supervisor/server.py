@@ -29,6 +29,7 @@ from . import (
     listener,
     log,
     node,
+    podwait,
     reset,
     serving,
     startup,
@@ -60,6 +61,7 @@ class Server:
         self.api_child: subprocess.Popen[bytes] | None = None
         self.node_children: list[subprocess.Popen[bytes]] = []
         self.held: list[socket.socket] = []
+        self.pods_synced = threading.Event()
 
     def prepare(self) -> None:
         """Certificates, supervisor port and node identity: the same for a start and a reset."""
@@ -82,6 +84,8 @@ class Server:
         startup.tombstone(ctx)
         self.prepare()
         name = etcd.set_name(ctx, force=False)
+        if ctx.distro.static_pods:
+            self.pods_synced = podwait.start(ctx, self.stopped)
         self.node_children = startup.start_node(ctx)
         apiserver.announce(ctx)
         if etcd.is_initialized(ctx):
@@ -133,7 +137,8 @@ class Server:
         ctx = self.ctx
         if ctx.distro.static_pods:
             apiserver.write_manifests(ctx)
-            log.info("Pod for etcd is synced")
+            if not ctx.config.pace.pod_sync:
+                log.info("Pod for etcd is synced")
         else:
             self.api_child = children.spawn(ctx, "kube-apiserver", apiserver.flags(ctx))
         logged = 0.0
@@ -143,6 +148,9 @@ class Server:
                 logged = time.monotonic()
                 log.info(f"Polling for API server readiness: {reason}")
             time.sleep(0.3)
+        if ctx.distro.static_pods:
+            while not self.pods_synced.wait(0.3):
+                self.check_children()
         log.info("Kube API server is now running")
         self.state.api_ready = True
         if ctx.distro.static_pods:

@@ -110,8 +110,7 @@ def start_node(ctx: ServerContext) -> list[subprocess.Popen[bytes]]:
     if ctx.distro.static_pods:
         archive = ctx.agent / "images" / "lab.tar"
         log.info(f"Importing images from {archive}")
-        if ctx.config.pace:
-            time.sleep(3.2)
+        time.sleep(ctx.config.pace.kubelet)
     child = kubelet.start_kubelet(ctx.distro, ctx.data_dir, ctx.node_name, ctx.node_ip, server=True)
     return [containerd, child] if child else [containerd]
 

@@ -436,6 +436,38 @@ def test_token_hashes_and_no_token(shell: str, config: Config, tmp_path: Path) -
 
 
 @shells
+@pytest.mark.parametrize(
+    ("etcd", "code", "live", "asked"),
+    [
+        ('{"header":{"revision":"7"},"kvs":[]}', 0, True, True),
+        ("", 28, False, False),  # without a quorum
+        ("", 124, False, False),  # the same, asked by kubectl
+        ("", 58, False, True),  # its client certificate has ended, which the API's connection outlives
+    ],
+)
+def test_an_api_whose_etcd_hangs_is_not_asked_for_passwords(
+    shell: str, etcd: str, code: int, live: bool, asked: bool, config: Config
+) -> None:
+    tls = config.server / "tls"
+    for name in ("tls/etcd/client.crt", "cred/admin.kubeconfig"):
+        (config.server / name).parent.mkdir(parents=True)
+        (config.server / name).touch()
+    node = f"""
+find_distro() {{ DISTRO=rke2 UNIT=none AGENT=none DATA=/nowhere BIN=rke2 DB=/nowhere; }}
+etcd_runs() {{ true; }}
+gate() {{ echo 2382; }}
+systemctl() {{ echo active; }}
+journalctl() {{ true; }}
+post() {{ printf '%s' {shlex.quote(etcd)}; return {code}; }}
+kube() {{ echo "r1.node-password.rke2 aGFzaA=="; }}
+TLS={shlex.quote(str(tls))} NAMED=
+"""
+    out = config.call(shell, (_node.SCRIPTS / "tokens.sh").read_text(), extra=node)
+    assert ("password=r1 hash" in out.splitlines()) is asked
+    assert ("db=/nowhere/etcd/member/snap/db" in out.splitlines()) is not live
+
+
+@shells
 def test_files_are_listed_with_sizes(shell: str, config: Config, tmp_path: Path) -> None:
     data = tmp_path / "rke2"
     wal = data / "server/db/etcd/member/wal"
