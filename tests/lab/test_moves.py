@@ -12,6 +12,30 @@ from tests.lab.moves import Moment, failed, off, recovered
 SLOW = ("*come_back_during*",)
 
 
+def test_a_dead_peer_comes_back_before_the_reset(rke2: Lab) -> None:
+    """It makes a quorum with the survivor, so that nothing has to be reset at all."""
+    lab, (first, second, third) = rke2, rke2.servers
+    for host in (second, third):
+        faults.power_off(lab, host)
+    back = Moment("keep", first, lambda: moves.boot(lab, second))
+    run = moves.run(lab, back, arguments=off(second, third))
+    failed(
+        run,
+        f"{second} (",
+        "still answers on port 2379, 2380",
+        "take it out of requorum_powered_off",
+        "This step was not begun",
+    )
+    assert "reset" not in [verb for _id, _host, verb in story.done(run)]
+
+    run = moves.run(lab, arguments=off(second, third))
+    assert (story.outcome(run), story.plan(run)["case"]) == ("not_redundant", "quorum_recoverable")
+    moves.one_cluster(lab)
+    faults.power_on(lab, third)
+    lab.wait_ready(180)
+    assert (story.voters(lab), story.count(lab)) == (lab.servers, 40)
+
+
 def test_dead_peers_come_back_during_the_reset(rke2: Lab) -> None:
     """One, and the survivor is not started. Both, and the old quorum stands again under the ID of the new cluster."""
     lab, (first, second, third) = rke2, rke2.servers
