@@ -63,6 +63,20 @@ def test_dead_peers_come_back_during_the_reset(rke2: Lab) -> None:
     assert story.plan(run)["survivor"] == first
 
 
+def test_a_dead_peer_comes_back_after_the_start(rke2: Lab) -> None:
+    lab, (first, second, third) = rke2, rke2.servers
+    for host in (second, third):
+        faults.power_off(lab, host)
+    back = Moment("settle", first, lambda: moves.boot(lab, second, third))
+    run = moves.run(lab, back, arguments=off(second, third))
+    failed(run, f"{second} (", "is on again and answers on port", "Stop its unit and its etcd, or cut its power")
+    assert run.seconds < 240
+
+    run = moves.run(lab)
+    recovered(lab, run)
+    assert story.plan(run)["survivor"] == first
+
+
 def test_the_survivor_loses_its_power_when_its_datastore_was_replaced(rke2: Lab) -> None:
     """What lies there is what was proved: it is started. The survivor is not the server on which the cluster began."""
     lab, (first, second, third) = rke2, rke2.servers
