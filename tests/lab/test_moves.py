@@ -77,6 +77,37 @@ def test_a_dead_peer_comes_back_after_the_start(rke2: Lab) -> None:
     assert story.plan(run)["survivor"] == first
 
 
+def test_the_survivor_loses_its_power(rke2: Lab) -> None:
+    """In BACKUP, in RESET before the datastore was replaced, in its first start: the same command goes on each time."""
+    lab, (first, *others) = rke2, rke2.servers
+    moves.lose(lab, *others)
+
+    def cut() -> None:
+        faults.power_off(lab, first)
+
+    def cut_early() -> None:
+        moves.until(lab, first, "systemctl is-active requorum-reset")
+        assert lab.sh(first, moves.REPLACED).rc != 0
+        cut()
+
+    run = moves.run(lab, Moment("snapshot", first, cut))
+    failed(run, f"{first} does not answer any more")
+    faults.power_on(lab, first)
+
+    with moves.instead(lab, first, "rke2", moves.HELD_RESET):
+        lab.sh(first, f"touch {moves.HOLD}").ok("hold")
+        run = moves.run(lab, Moment("reset", first, cut_early))
+        failed(run, f"{first} does not answer any more")
+        faults.power_on(lab, first)
+
+    run = moves.run(lab, Moment("start", first, lambda: (moves.until(lab, first, "pgrep -x etcd"), cut())[1]))
+    failed(run, f"{first} does not answer any more")
+    faults.power_on(lab, first)
+    run = moves.run(lab)
+    assert "reset" not in [verb for _id, _host, verb in story.done(run)]
+    recovered(lab, run)
+
+
 def test_the_survivor_loses_its_power_when_its_datastore_was_replaced(rke2: Lab) -> None:
     """What lies there is what was proved: it is started. The survivor is not the server on which the cluster began."""
     lab, (first, second, third) = rke2, rke2.servers
