@@ -9,7 +9,8 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
@@ -17,6 +18,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _events
 from lab import drill, faults
 from lab.drill import Run, confirm
 from lab.labs import Lab
+from lab.progress import run as program
 from lab.progress import say, wait_for
 from tests.lab import story
 
@@ -149,6 +151,26 @@ def instead(lab: Lab, host: str, program: str, script: str) -> Iterator[None]:
         yield
     finally:
         lab.sh(host, f"rm -f {path}; [ ! -e {path}.was ] || mv {path}.was {path}").ok(f"{program} again")
+
+
+@contextmanager
+def own_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A folder of the controller lies on a small disk of its own; the file that fills it, as long as it is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = str(folder)
+    program(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "lab", place], timeout=30).ok(f"mount {place}")
+    try:
+        yield folder / ".fill"
+    finally:
+        program(["umount", "--lazy", place], timeout=30).ok(f"umount {place}")
+
+
+def fill(file: Path) -> None:
+    """Take the last block of the disk on which this file lies."""
+    with file.open("ab", buffering=0) as out, suppress(OSError):
+        while True:
+            out.write(bytes(4096))
+    say(f"{file.parent} is full")
 
 
 HOLD = "/run/lab-hold"

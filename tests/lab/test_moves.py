@@ -125,6 +125,30 @@ def test_the_survivor_loses_its_power_when_its_datastore_was_replaced(rke2: Lab)
     recovered(lab, run)
 
 
+def test_ssh_is_cut_during_the_reset(rke2: Lab) -> None:
+    """The unit goes on alone; as long as it runs, the next run only says so, and then goes on with what it has made."""
+    lab, (first, *others) = rke2, rke2.servers
+    moves.lose(lab, *others)
+
+    def cut() -> None:
+        moves.until(lab, first, "systemctl is-active requorum-reset")
+        moves.cut_ssh(lab, first)
+
+    with moves.instead(lab, first, "rke2", moves.HELD_RESET):
+        lab.sh(first, f"touch {moves.HOLD}").ok("hold")
+        run = moves.run(lab, Moment("reset", first, cut))
+        failed(run, f"{first} does not answer any more")
+        moves.cut_ssh(lab, first, heal=True)
+        run = moves.run(lab)
+        failed(run, f"The reset that an earlier run began on {first} still goes on", "Run the same command again")
+        lab.sh(first, f"rm {moves.HOLD}").ok("let it go on")
+        moves.until(lab, first, '[ "$(systemctl show requorum-reset -p SubState --value)" = exited ]')
+    run = moves.run(lab)
+    assert "reset" not in [verb for _id, _host, verb in story.done(run)]
+    recovered(lab, run)
+    assert lab.sh(first, "systemctl is-active requorum-reset || ls /run/requorum/reset.yaml").rc != 0
+
+
 def test_a_voter_is_lost_as_soon_as_it_is_one(rke2: Lab) -> None:
     """The quorum of two is lost again."""
     lab, (first, second, third) = rke2, rke2.servers
