@@ -9,7 +9,7 @@ from lab.labs import Lab
 from tests.lab import moves, story
 from tests.lab.moves import Moment, failed, off, recovered
 
-SLOW = ("*come_back_during*",)
+SLOW = ("*come_back_during*", "*after_the_start*", "*loses_its_power")
 
 
 def test_a_dead_peer_comes_back_before_the_reset(rke2: Lab) -> None:
@@ -166,3 +166,16 @@ def test_a_voter_is_lost_as_soon_as_it_is_one(rke2: Lab) -> None:
     run = moves.run(lab)
     assert story.plan(run)["case"] == "quorum_recoverable"
     recovered(lab, run)
+
+
+def test_the_network_between_two_servers_is_cut(rke2: Lab) -> None:
+    """Their power is not: who cannot be reached by the others is not taken for dead while SSH answers."""
+    lab, (first, second, third) = rke2, rke2.servers
+    moves.lose(lab, second)
+    faults.partition(lab, third, first)
+    run = moves.run(lab)
+    failed(run, "All intact members run and still see no leader: they do not reach each other", "ports 2379 and 2380")
+    assert run.folder and not (run.folder / "actions.jsonl").exists()
+    faults.heal(lab, third)
+    moves.until(lab, first, "curl -s 127.0.0.1:2381/health | grep -q '\"true\"'")
+    recovered(lab, moves.run(lab))
