@@ -9,7 +9,7 @@ from lab.labs import Lab
 from tests.lab import moves, story
 from tests.lab.moves import Moment, failed, off, recovered
 
-SLOW = ("*come_back_during*", "*after_the_start*", "*loses_its_power")
+SLOW = ("*come_back_during*", "*after_the_start*", "*loses_its_power", "*never_promoted*")
 
 
 def test_a_dead_peer_comes_back_before_the_reset(rke2: Lab) -> None:
@@ -166,6 +166,27 @@ def test_a_voter_is_lost_as_soon_as_it_is_one(rke2: Lab) -> None:
     run = moves.run(lab)
     assert story.plan(run)["case"] == "quorum_recoverable"
     recovered(lab, run)
+
+
+def test_a_learner_is_never_promoted(rke2: Lab) -> None:
+    """The survivor does not reach the etcd of the others, though they reach its supervisor."""
+    lab, (first, *others) = rke2, rke2.servers
+    moves.lose(lab, *others)
+    rule = "iptables -w -{} INPUT -p tcp --dport 2380 -j DROP"
+    for host in others:
+        lab.sh(host, rule.format("I")).ok("port of etcd")
+    run = moves.run(lab, arguments=moves.timeouts(rejoin=60))
+    failed(
+        run,
+        f"{len(lab.servers)} voters, a leader and /readyz: not within 60 s",
+        "(learner)",
+        f"missing {', '.join(others)}",
+        "the same command goes on",
+    )
+    assert story.voters(lab) == [first]
+    for host in others:
+        lab.sh(host, rule.format("D")).ok("port of etcd")
+    recovered(lab, moves.run(lab))
 
 
 def test_the_network_between_two_servers_is_cut(rke2: Lab) -> None:
