@@ -90,6 +90,10 @@ def test_the_survivor_loses_its_power(rke2: Lab) -> None:
         assert lab.sh(first, moves.REPLACED).rc != 0
         cut()
 
+    def cut_late() -> None:
+        moves.until(lab, first, "pgrep -x etcd")
+        cut()
+
     run = moves.run(lab, Moment("snapshot", first, cut))
     failed(run, f"{first} does not answer any more")
     faults.power_on(lab, first)
@@ -100,7 +104,7 @@ def test_the_survivor_loses_its_power(rke2: Lab) -> None:
         failed(run, f"{first} does not answer any more")
         faults.power_on(lab, first)
 
-    run = moves.run(lab, Moment("start", first, lambda: (moves.until(lab, first, "pgrep -x etcd"), cut())[1]))
+    run = moves.run(lab, Moment("start", first, cut_late))
     failed(run, f"{first} does not answer any more")
     faults.power_on(lab, first)
     run = moves.run(lab)
