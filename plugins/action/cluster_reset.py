@@ -19,6 +19,7 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action impo
 )
 
 BACK = "Its old datastore lies beside the new one (paths in the report); running the same command again is safe."
+UNTOUCHED = "The old datastore is where it was; running the same command again is safe."
 KEPT = "The old datastore was not touched; find out what this program is, then run the same command again."
 
 
@@ -74,8 +75,9 @@ class ActionModule(PlanAction):
         if unit.get("Result") != "success" or unit.get("ExecMainStatus") != "0" or not said:
             raise RequorumError(
                 f"{self.host}: the reset failed (result {unit.get('Result')}, exit code {unit.get('ExecMainStatus')}): "
-                f"{(log or ['no log'])[-1]}",
-                BACK,
+                f"{(log or ['it has said nothing'])[-1].rstrip('.')}.",
+                # Without a snapshot it works in place, beside a copy; one of an earlier run may have moved it before.
+                BACK if moved or not restore or "attached" in done.out else UNTOUCHED,
             )
         if restore and had and "attached" not in done.out and not any("/etcd-old-" in path for path in moved):
             raise RequorumError(f"{self.host}: the reset says success, but it has not replaced the datastore.", KEPT)

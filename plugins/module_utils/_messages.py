@@ -257,6 +257,13 @@ CATALOGUE: dict[str, dict[str, Message]] = {
             "Correct its rights or its content, or move the folder of that run away; it is read no more then.",
         ),
     },
+    "This run": {
+        "run-unwritten": Message(
+            "{path} on the controller cannot be written: {reason}.",
+            "controller",
+            "Make room there, or correct its rights, then run the same command again: it goes on from what it finds.",
+        ),
+    },
     "The survivor": {
         "survivor-unknown": Message(
             "requorum_survivor names {host}, which is no server of the inventory.",

@@ -9,10 +9,12 @@ import base64
 import contextlib
 import dataclasses
 import datetime
+import errno
 import hashlib
 import json
 import os
 import shlex
+import tempfile
 import textwrap
 import time
 import types
@@ -43,6 +45,9 @@ JSON = dict[str, t.Any]
 DISTROS = ("auto", "k3s", "rke2", "harvester")
 CHUNK, SMALL = 4 << 20, 1 << 16
 ANSWERS = "See its power and its network; when it answers, run the same command again: it goes on from what it finds."
+FULL = (errno.ENOSPC, errno.EDQUOT)
+RECORD = 1 << 16
+"""Bytes that the controller must have for what is written of one action."""
 PEERS_EVERY = 15.0
 """Seconds of a wait after which it is seen that servers that are off stay off."""
 SETTINGS = (
@@ -263,17 +268,22 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 
     def pull(self, path: str, size: int, target: str) -> str:
         """Copy a file of the node to the controller (0600), hashed while it passes; the sha256 of what arrived."""
-        digest, done = hashlib.sha256(), 0
-        with open(os.open(target + ".part", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
-            for block in self.blocks(path, size):
-                file.write(block)
-                digest.update(block)
-                done += len(block)
+        digest, done, part = hashlib.sha256(), 0, target + ".part"
+        try:
+            with open(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+                for block in self.blocks(path, size):
+                    file.write(block)
+                    digest.update(block)
+                    done += len(block)
+        except OSError as error:
+            with contextlib.suppress(OSError):
+                os.unlink(part)  # the disk is full, and the record of this action needs room
+            raise unwritten(target, error) from error
         if done != size:
             raise RequorumError(
                 f"{self.host}: {path} gave {done} of {size} bytes.", "Look at the disk of the node, then run it again."
             )
-        os.replace(target + ".part", target)
+        os.replace(part, target)
         return digest.hexdigest()
 
     def pages(self, path: str) -> _bbolt.Answers:
@@ -355,6 +365,7 @@ class PlanAction(NodeAction):
         for action in actions:
             if self.orphaned or has_failed(self.run_dir):
                 return
+            must_take_record(self.run_dir)
             self.action, started, clock = action, now(), time.monotonic()
             try:
                 self.begin(action, f"({action['phase']}/{len(self.plan['phases'])}) {action['id']} {action['what']}")
@@ -365,7 +376,8 @@ class PlanAction(NodeAction):
                 why = str(error).strip().splitlines()[-1][:200].rstrip(":. ")
                 outcome = f"failed: {self.host} does not answer any more: {why}. {ANSWERS}"
             except Exception as error:  # a fault of ours must brake the run too, not only end this task
-                outcome = f"failed: {type(error).__name__}: {error}"
+                full = isinstance(error, OSError) and error.errno in FULL
+                outcome = f"failed: {unwritten(self.run_dir, error) if full else f'{type(error).__name__}: {error}'}"
             if outcome.startswith("failed"):
                 display.error(f"{self.host}: {outcome}")
             if outcome.startswith("warning"):  # it is told, and the run goes on
@@ -480,9 +492,21 @@ def new_folder(output: str, cluster: str) -> str:
 
 
 def append(path: str, entry: JSON) -> None:
-    """One JSON line at the end of a file, in one write."""
-    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="utf-8") as file:
+    """One JSON line at the end of a file, in one write; RequorumError where it cannot be written."""
+    with (
+        _writing(path),
+        open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="utf-8") as file,
+    ):
         file.write(json.dumps(entry) + "\n")
+
+
+def must_take_record(run_dir: str) -> None:
+    """RequorumError where the folder of the run has no room for the record of an action.
+
+    A failure that cannot be recorded would stop no other host; so nothing is begun by any of them.
+    """
+    with _writing(run_dir), tempfile.TemporaryFile(dir=run_dir) as file:
+        file.write(bytes(RECORD))
 
 
 def recorded(run_dir: str) -> list[JSON]:
@@ -505,6 +529,19 @@ def lines(path: str) -> list[JSON]:
     return []
 
 
+def unwritten(path: str, error: OSError) -> RequorumError:
+    """A file of the controller cannot be written."""
+    return _messages.error("run-unwritten", path=path, reason=error.strerror or str(error))
+
+
+@contextlib.contextmanager
+def _writing(path: str) -> t.Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise unwritten(path, error) from error
+
+
 @contextlib.contextmanager
 def _reading(path: str) -> t.Iterator[None]:
     """A file of a run, which may not be there; one that cannot be read is never taken for one that is not there."""
@@ -524,8 +561,9 @@ def _of_kind(found: t.Any, kind: type) -> t.Any:
 
 
 def write(path: str, content: t.Any) -> None:
-    """A JSON file that only its owner reads; a text is written as it is."""
-    _files.put(path, content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
+    """A JSON file that only its owner reads; a text is written as it is. RequorumError where it cannot be written."""
+    with _writing(path):
+        _files.put(path, content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
 
 
 def load(run_dir: str, name: str, missing: t.Any) -> t.Any:

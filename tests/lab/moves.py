@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The world moves while a playbook runs: what happens at which moment, and how it ends."""
+"""The world moves while a playbook runs: what happens at which moment, and programs of a host that lie."""
 
 from __future__ import annotations
 
@@ -8,16 +8,22 @@ import json
 import os
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import NamedTuple
 from unittest import mock
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _events
-from lab import drill
+from lab import drill, faults
 from lab.drill import Run, confirm
 from lab.labs import Lab
+from lab.progress import run as program
 from lab.progress import say, wait_for
 from tests.lab import story
+
+SSH_CUT = "iptables -w -{0} INPUT -p tcp --dport 22 -j DROP; iptables -w -{0} OUTPUT -p tcp --sport 22 -j DROP"
+
 
 REPLACED = (
     "find /var/lib/rancher/*/server/db -maxdepth 1 -name 'etcd-old-*' -cnewer /run/requorum/reset.yaml | grep -q ."
@@ -107,9 +113,83 @@ def off(*hosts: str) -> tuple[str, str]:
     return "-e", json.dumps({"requorum_powered_off": list(hosts)})
 
 
+def timeouts(**seconds: float) -> tuple[str, str]:
+    return "-e", json.dumps({"requorum_timeouts": seconds})
+
+
 def until(lab: Lab, host: str, script: str, deadline: float = 120) -> None:
     """Wait until a script on a host ends with 0."""
     wait_for(f"{host}: {script[:60]}", lambda: (lab.sh(host, script).rc == 0, "not yet"), deadline, poll=0.05)
+
+
+def boot(lab: Lab, *hosts: str) -> None:
+    """Servers come back with what they have on their disks, and their etcd listens."""
+    for host in hosts:
+        faults.power_on(lab, host)
+    for host in hosts:
+        until(lab, host, "ss -ltn | grep -q :2380")
+
+
+def cut_ssh(lab: Lab, host: str, *, heal: bool = False) -> None:
+    """No packet of SSH reaches it any more, or none that is sent is lost again."""
+    lab.sh(host, SSH_CUT.format("D" if heal else "I")).ok(f"ssh of {host}")
+    say(f"{host}: SSH is {'back' if heal else 'cut'}")
+
+
+@contextmanager
+def instead(lab: Lab, host: str, program: str, script: str) -> Iterator[None]:
+    """A shell script stands in the place of a program of a host; REAL in it is the program itself."""
+    path = f"/usr/local/bin/{program}"
+    real = lab.sh(host, f"readlink -f $(command -v {program})").ok(program).out.strip()
+    hidden = f"/usr/local/lib/lab-real/{program}"  # the stand-in goes by its name
+    text = "#!/bin/sh\n" + script.replace("REAL", hidden) + "\n"
+    linked = f"mkdir -p {hidden.rpartition('/')[0]}; ln -sf {real} {hidden}"
+    kept = f"rm -f {path}.was; [ ! -e {path} ] || mv {path} {path}.was"
+    lab.sh(host, f"{linked}; {kept}; umask 022; cat >{path}; chmod 755 {path}", stdin=text).ok(f"wrapper of {program}")
+    say(f"{host}: {program} is not what it was")
+    try:
+        yield
+    finally:
+        lab.sh(host, f"rm -f {path}; [ ! -e {path}.was ] || mv {path}.was {path}").ok(f"{program} again")
+
+
+@contextmanager
+def own_disk(folder: Path, size: str) -> Iterator[Path]:
+    """A folder of the controller lies on a small disk of its own; the file that fills it, as long as it is there."""
+    folder.mkdir(parents=True, exist_ok=True)
+    place = str(folder)
+    program(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "lab", place], timeout=30).ok(f"mount {place}")
+    try:
+        yield folder / ".fill"
+    finally:
+        program(["umount", "--lazy", place], timeout=30).ok(f"umount {place}")
+
+
+def fill(file: Path) -> None:
+    """Take the last block of the disk on which this file lies."""
+    with file.open("ab", buffering=0) as out, suppress(OSError):
+        while True:
+            out.write(bytes(4096))
+    say(f"{file.parent} is full")
+
+
+HOLD = "/run/lab-hold"
+HELD_RESET = f'case "$*" in *--cluster-reset*) while [ -e {HOLD} ]; do sleep 0.2; done ;; esac; exec REAL "$@"'
+HANGING_RESET = 'case "$*" in *--cluster-reset*) exec sleep 3600 ;; esac; exec REAL "$@"'
+SUCCESS = "Managed etcd cluster membership has been reset, restart without --cluster-reset flag now. Backup and delete"
+PRETENDING_RESET = f'case "$*" in *--cluster-reset*) echo "{SUCCESS}"; exit 0 ;; esac; exec REAL "$@"'
+EMPTYING_RESET = """\
+case "$*" in
+*--cluster-reset*)
+    mv /var/lib/rancher/*/server/db/etcd "$(echo /var/lib/rancher/*/server/db)/etcd-old-1"
+    for word; do
+        shift
+        case $word in --cluster-reset-restore-path=*) ;; *) set -- "$@" "$word" ;; esac
+    done
+    ;;
+esac
+exec REAL "$@"
+"""
 
 
 def member(lab: Lab, host: str, role: str, *names: str) -> str:

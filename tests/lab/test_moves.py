@@ -9,7 +9,31 @@ from lab.labs import Lab
 from tests.lab import moves, story
 from tests.lab.moves import Moment, failed, off, recovered
 
-SLOW = ("*come_back_during*",)
+SLOW = ("*come_back_during*", "*after_the_start*", "*loses_its_power", "*never_promoted*")
+
+
+def test_a_dead_peer_comes_back_before_the_reset(rke2: Lab) -> None:
+    """It makes a quorum with the survivor, so that nothing has to be reset at all."""
+    lab, (first, second, third) = rke2, rke2.servers
+    for host in (second, third):
+        faults.power_off(lab, host)
+    back = Moment("keep", first, lambda: moves.boot(lab, second))
+    run = moves.run(lab, back, arguments=off(second, third))
+    failed(
+        run,
+        f"{second} (",
+        "still answers on port 2379, 2380",
+        "take it out of requorum_powered_off",
+        "This step was not begun",
+    )
+    assert "reset" not in [verb for _id, _host, verb in story.done(run)]
+
+    run = moves.run(lab, arguments=off(second, third))
+    assert (story.outcome(run), story.plan(run)["case"]) == ("not_redundant", "quorum_recoverable")
+    moves.one_cluster(lab)
+    faults.power_on(lab, third)
+    lab.wait_ready(180)
+    assert (story.voters(lab), story.count(lab)) == (lab.servers, 40)
 
 
 def test_dead_peers_come_back_during_the_reset(rke2: Lab) -> None:
@@ -39,6 +63,55 @@ def test_dead_peers_come_back_during_the_reset(rke2: Lab) -> None:
     assert story.plan(run)["survivor"] == first
 
 
+def test_a_dead_peer_comes_back_after_the_start(rke2: Lab) -> None:
+    lab, (first, second, third) = rke2, rke2.servers
+    for host in (second, third):
+        faults.power_off(lab, host)
+    back = Moment("settle", first, lambda: moves.boot(lab, second, third))
+    run = moves.run(lab, back, arguments=off(second, third))
+    failed(run, f"{second} (", "is on again and answers on port", "Stop its unit and its etcd, or cut its power")
+    assert run.seconds < 240
+
+    run = moves.run(lab)
+    recovered(lab, run)
+    assert story.plan(run)["survivor"] == first
+
+
+def test_the_survivor_loses_its_power(rke2: Lab) -> None:
+    """In BACKUP, in RESET before the datastore was replaced, in its first start: the same command goes on each time."""
+    lab, (first, *others) = rke2, rke2.servers
+    moves.lose(lab, *others)
+
+    def cut() -> None:
+        faults.power_off(lab, first)
+
+    def cut_early() -> None:
+        moves.until(lab, first, "systemctl is-active requorum-reset")
+        assert lab.sh(first, moves.REPLACED).rc != 0
+        cut()
+
+    def cut_late() -> None:
+        moves.until(lab, first, "pgrep -x etcd")
+        cut()
+
+    run = moves.run(lab, Moment("snapshot", first, cut))
+    failed(run, f"{first} does not answer any more")
+    faults.power_on(lab, first)
+
+    with moves.instead(lab, first, "rke2", moves.HELD_RESET):
+        lab.sh(first, f"touch {moves.HOLD}").ok("hold")
+        run = moves.run(lab, Moment("reset", first, cut_early))
+        failed(run, f"{first} does not answer any more")
+        faults.power_on(lab, first)
+
+    run = moves.run(lab, Moment("start", first, cut_late))
+    failed(run, f"{first} does not answer any more")
+    faults.power_on(lab, first)
+    run = moves.run(lab)
+    assert "reset" not in [verb for _id, _host, verb in story.done(run)]
+    recovered(lab, run)
+
+
 def test_the_survivor_loses_its_power_when_its_datastore_was_replaced(rke2: Lab) -> None:
     """What lies there is what was proved: it is started. The survivor is not the server on which the cluster began."""
     lab, (first, second, third) = rke2, rke2.servers
@@ -54,6 +127,30 @@ def test_the_survivor_loses_its_power_when_its_datastore_was_replaced(rke2: Lab)
     run = moves.run(lab)
     assert (story.plan(run)["case"], story.plan(run)["survivor"]) == ("quorum_recoverable", second)
     recovered(lab, run)
+
+
+def test_ssh_is_cut_during_the_reset(rke2: Lab) -> None:
+    """The unit goes on alone; as long as it runs, the next run only says so, and then goes on with what it has made."""
+    lab, (first, *others) = rke2, rke2.servers
+    moves.lose(lab, *others)
+
+    def cut() -> None:
+        moves.until(lab, first, "systemctl is-active requorum-reset")
+        moves.cut_ssh(lab, first)
+
+    with moves.instead(lab, first, "rke2", moves.HELD_RESET):
+        lab.sh(first, f"touch {moves.HOLD}").ok("hold")
+        run = moves.run(lab, Moment("reset", first, cut))
+        failed(run, f"{first} does not answer any more")
+        moves.cut_ssh(lab, first, heal=True)
+        run = moves.run(lab)
+        failed(run, f"The reset that an earlier run began on {first} still goes on", "Run the same command again")
+        lab.sh(first, f"rm {moves.HOLD}").ok("let it go on")
+        moves.until(lab, first, '[ "$(systemctl show requorum-reset -p SubState --value)" = exited ]')
+    run = moves.run(lab)
+    assert "reset" not in [verb for _id, _host, verb in story.done(run)]
+    recovered(lab, run)
+    assert lab.sh(first, "systemctl is-active requorum-reset || ls /run/requorum/reset.yaml").rc != 0
 
 
 def test_a_voter_is_lost_as_soon_as_it_is_one(rke2: Lab) -> None:
@@ -73,3 +170,37 @@ def test_a_voter_is_lost_as_soon_as_it_is_one(rke2: Lab) -> None:
     run = moves.run(lab)
     assert story.plan(run)["case"] == "quorum_recoverable"
     recovered(lab, run)
+
+
+def test_a_learner_is_never_promoted(rke2: Lab) -> None:
+    """The survivor does not reach the etcd of the others, though they reach its supervisor."""
+    lab, (first, *others) = rke2, rke2.servers
+    moves.lose(lab, *others)
+    rule = "iptables -w -{} INPUT -p tcp --dport 2380 -j DROP"
+    for host in others:
+        lab.sh(host, rule.format("I")).ok("port of etcd")
+    run = moves.run(lab, arguments=moves.timeouts(rejoin=60))
+    failed(
+        run,
+        f"{len(lab.servers)} voters, a leader and /readyz: not within 60 s",
+        "(learner)",
+        f"missing {', '.join(others)}",
+        "the same command goes on",
+    )
+    assert story.voters(lab) == [first]
+    for host in others:
+        lab.sh(host, rule.format("D")).ok("port of etcd")
+    recovered(lab, moves.run(lab))
+
+
+def test_the_network_between_two_servers_is_cut(rke2: Lab) -> None:
+    """Their power is not: who cannot be reached by the others is not taken for dead while SSH answers."""
+    lab, (first, second, third) = rke2, rke2.servers
+    moves.lose(lab, second)
+    faults.partition(lab, third, first)
+    run = moves.run(lab)
+    failed(run, "All intact members run and still see no leader: they do not reach each other", "ports 2379 and 2380")
+    assert run.folder and not (run.folder / "actions.jsonl").exists()
+    faults.heal(lab, third)
+    moves.until(lab, first, "curl -s 127.0.0.1:2381/health | grep -q '\"true\"'")
+    recovered(lab, moves.run(lab))

@@ -130,7 +130,8 @@ ENDED = "SubState=exited\nResult=success\nExecMainStatus=0\nflag=present\nsaid=y
         ("store=present\n", ENDED, 700, "it has not replaced the datastore"),
         ("store=present\n" + OLD, ENDED + OLD, 700, "it has not replaced the datastore"),
         ("store=present\n", ENDED + OLD, 7, "it has made an empty cluster"),
-        ("store=present\n", ENDED.replace("said=yes", "") + OLD, 700, "the reset failed"),
+        ("store=present\n", ENDED.replace("said=yes", "") + OLD, 700, r"failed .*x\. Its old datastore lies beside"),
+        ("store=present\n", ENDED.replace("success", "timeout"), 700, r"timeout.*x\. The old datastore is where"),
     ],
 )
 def test_a_reset_is_not_believed(
