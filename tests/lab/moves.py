@@ -9,8 +9,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import contextmanager
 from typing import NamedTuple
 from unittest import mock
 
@@ -18,7 +17,6 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _events
 from lab import drill, faults
 from lab.drill import Run, confirm
 from lab.labs import Lab
-from lab.progress import run as program
 from lab.progress import say, wait_for
 from tests.lab import story
 
@@ -153,43 +151,11 @@ def instead(lab: Lab, host: str, program: str, script: str) -> Iterator[None]:
         lab.sh(host, f"rm -f {path}; [ ! -e {path}.was ] || mv {path}.was {path}").ok(f"{program} again")
 
 
-@contextmanager
-def own_disk(folder: Path, size: str) -> Iterator[Path]:
-    """A folder of the controller lies on a small disk of its own; the file that fills it, as long as it is there."""
-    folder.mkdir(parents=True, exist_ok=True)
-    place = str(folder)
-    program(["mount", "-t", "tmpfs", "-o", f"size={size},mode=0700", "lab", place], timeout=30).ok(f"mount {place}")
-    try:
-        yield folder / ".fill"
-    finally:
-        program(["umount", "--lazy", place], timeout=30).ok(f"umount {place}")
-
-
-def fill(file: Path) -> None:
-    """Take the last block of the disk on which this file lies."""
-    with file.open("ab", buffering=0) as out, suppress(OSError):
-        while True:
-            out.write(bytes(4096))
-    say(f"{file.parent} is full")
-
-
 HOLD = "/run/lab-hold"
 HELD_RESET = f'case "$*" in *--cluster-reset*) while [ -e {HOLD} ]; do sleep 0.2; done ;; esac; exec REAL "$@"'
 HANGING_RESET = 'case "$*" in *--cluster-reset*) exec sleep 3600 ;; esac; exec REAL "$@"'
 SUCCESS = "Managed etcd cluster membership has been reset, restart without --cluster-reset flag now. Backup and delete"
 PRETENDING_RESET = f'case "$*" in *--cluster-reset*) echo "{SUCCESS}"; exit 0 ;; esac; exec REAL "$@"'
-EMPTYING_RESET = """\
-case "$*" in
-*--cluster-reset*)
-    mv /var/lib/rancher/*/server/db/etcd "$(echo /var/lib/rancher/*/server/db)/etcd-old-1"
-    for word; do
-        shift
-        case $word in --cluster-reset-restore-path=*) ;; *) set -- "$@" "$word" ;; esac
-    done
-    ;;
-esac
-exec REAL "$@"
-"""
 
 
 def member(lab: Lab, host: str, role: str, *names: str) -> str:

@@ -9,7 +9,7 @@ from lab.labs import Lab
 from tests.lab import moves, story
 from tests.lab.moves import Moment, failed, off, recovered
 
-SLOW = ("*come_back_during*", "*after_the_start*", "*loses_its_power", "*never_promoted*")
+SLOW = ("*come_back_during*", "*after_the_start*", "*loses_its_power", "*never_promoted*", "*replaces_nothing*")
 
 
 def test_a_dead_peer_comes_back_before_the_reset(rke2: Lab) -> None:
@@ -190,6 +190,22 @@ def test_a_learner_is_never_promoted(rke2: Lab) -> None:
     assert story.voters(lab) == [first]
     for host in others:
         lab.sh(host, rule.format("D")).ok("port of etcd")
+    recovered(lab, moves.run(lab))
+
+
+def test_a_reset_that_replaces_nothing(rke2: Lab) -> None:
+    """It prints success, or hangs until its deadline; then a real one is what the same command goes on with."""
+    lab, (first, *others) = rke2, rke2.servers
+    moves.lose(lab, *others)
+    before = lab.sh(first, f"cat {lab.data_dir}/server/db/etcd/name").out
+
+    with moves.instead(lab, first, "rke2", moves.PRETENDING_RESET):
+        run = moves.run(lab)
+        failed(run, "the reset says success, but it has not replaced the datastore", "run the same command again")
+    with moves.instead(lab, first, "rke2", moves.HANGING_RESET):
+        run = moves.run(lab, arguments=moves.timeouts(reset=15))
+        failed(run, "the reset failed (result timeout", "The old datastore is where it was", "again is safe")
+    assert lab.sh(first, f"cat {lab.data_dir}/server/db/etcd/name").out == before
     recovered(lab, moves.run(lab))
 
 
