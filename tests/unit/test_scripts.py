@@ -12,6 +12,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -393,6 +394,29 @@ def test_blocks_as_the_controller_reads_them(shell: str) -> None:
     assert blocks.text("none") == ""
     assert blocks.text("bad") is None and blocks.unread == {"bad": "why"}
     assert set(blocks.blocks) == {"two", "bad", "none", "done"}
+
+
+@shells
+def test_what_hangs_without_a_quorum_is_asked_side_by_side(shell: str) -> None:
+    """Deadlines do not add up, and the blocks come whole and in order, however long one is."""
+    bodies = """
+      health() { sleep 1; seq 1 2000; }
+      gateway() { sleep 1; echo members; return 1; }
+      get() { echo pong; }
+      kube() { if [ "$3" = /readyz ]; then sleep 1; else seq 1 30000; fi; }
+      served() { :; }
+      PORT=1
+    """
+    functions = "".join(part("info", name) for name in ("block", "api", "beside")) + bodies
+    begun = time.monotonic()
+    ask = """beside 'block health health' "beside 'block gateway gateway' api"; printf '@@ done 0\\n'"""
+    lines = run(shell, functions + ask).splitlines()
+    assert time.monotonic() - begun < 2.5  # one after the other it is more than three
+    blocks = [line for line in lines if line.startswith("@@")]
+    names = "health 0, gateway 1, ping 0, readyz 0, nodes 0, endpoints 0, system 0, served 0, done 0"
+    assert blocks == [f"@@ {name}" for name in names.split(", ")]
+    assert len(lines) == len(blocks) + 2000 + 1 + 1 + 3 * 30000
+    assert lines[-2] == "@@ served 0" and lines[-3] == " 30000"
 
 
 @shells

@@ -270,6 +270,29 @@ aside() {
     done
 }
 
+api() {
+  block ping get "https://127.0.0.1:$PORT/ping"
+  WAIT=5  # an API server that is down refuses at once; a busy one needs time
+  block readyz kube get --raw /readyz
+  WAIT=6
+  [ "$rc" = 0 ] || return 0
+  block nodes kube get --raw /api/v1/nodes
+  block endpoints kube get --raw /apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes
+  block system kube get --raw /api/v1/namespaces/kube-system
+  block served served
+  [ ! -f /etc/harvester-release.yaml ] ||
+    block capi kube get clusters.cluster.x-k8s.io local -n fleet-local --ignore-not-found -o json
+}
+
+# Both at once, the output of the first one before that of the second: without a quorum their deadlines would add up.
+beside() {
+  eval "$1" | {
+    x=$(eval "$2")
+    cat
+    printf '%s\n' "$x"
+  }
+}
+
 # Without sed no block would say anything.
 printf '@@ tools 0\n'
 tools
@@ -307,18 +330,6 @@ fi
 [ -d "$TLS" ] || [ -d "$DATA/agent" ] && block certificates certificates
 block logs logs
 if [ -n "$(pids_of etcd k3s k3s-server)" ] && [ -f "$TLS/etcd/client.crt" ]; then
-  block health health
-  block gateway gateway
-  block ping get "https://127.0.0.1:$PORT/ping"
-  WAIT=5  # an API server that is down refuses at once; a busy one needs time
-  block readyz kube get --raw /readyz
-  WAIT=6
-  if [ "$rc" = 0 ]; then
-    block nodes kube get --raw /api/v1/nodes
-    block endpoints kube get --raw /apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes
-    block system kube get --raw /api/v1/namespaces/kube-system
-    block served served
-    [ -f /etc/harvester-release.yaml ] && block capi kube get clusters.cluster.x-k8s.io local -n fleet-local --ignore-not-found -o json
-  fi
+  beside 'block health health' "beside 'block gateway gateway' api"
 fi
 printf '@@ done 0\n'
