@@ -66,7 +66,8 @@ class ActionModule(PlanAction):
 
         self.wait("the reset to end", probe, seconds=seconds + 30, hint=BACK)
         if "said" not in pairs(state.out):  # the journal may get it a moment later than the unit ends
-            state = self.script("reset_state", timeout=30)
+            again = self.script("reset_state", timeout=30)
+            state = again if again.rc == 0 else state
         unit, log = pairs(state.out), many(state.out, "log")
         moved = sorted(set(many(state.out, "old")) - before)
         write(os.path.join(self.run_dir, "reset.json"), {"node": self.host, "moved": moved})
@@ -77,7 +78,7 @@ class ActionModule(PlanAction):
                 f"{self.host}: the reset failed (result {unit.get('Result')}, exit code {unit.get('ExecMainStatus')}): "
                 f"{(log or ['it has said nothing'])[-1].rstrip('.')}.",
                 # Without a snapshot it works in place, beside a copy; one of an earlier run may have moved it before.
-                BACK if moved or not restore or "attached" in done.out else UNTOUCHED,
+                BACK if moved or state.rc != 0 or not restore or "attached" in done.out else UNTOUCHED,
             )
         if restore and had and "attached" not in done.out and not any("/etcd-old-" in path for path in moved):
             raise RequorumError(f"{self.host}: the reset says success, but it has not replaced the datastore.", KEPT)

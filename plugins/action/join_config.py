@@ -9,10 +9,16 @@ import os
 import secrets
 import typing as t
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _api, _join_config, _join_files, _join_wish
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _api,
+    _files,
+    _join_config,
+    _join_files,
+    _join_wish,
+)
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 JSON = dict[str, t.Any]
 RANCHERD = "/etc/rancher/rancherd/config.yaml"
@@ -184,7 +190,7 @@ def _write(path: str, text: str) -> None:
         os.chmod(home, 0o700)
         if os.path.lexists(f"{path}.part"):
             os.remove(f"{path}.part")  # of a run that was killed; its mode may be any
-        write(f"{path}.part", text)
+        _files.put(f"{path}.part", text)
         os.replace(f"{path}.part", path)
     except OSError as error:
         raise RequorumError(f"{path} cannot be written: {error.strerror}.", "Name another requorum_output.") from error

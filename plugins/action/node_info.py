@@ -9,7 +9,14 @@ import time
 import typing as t
 
 from ansible_collections.requorum.cluster.plugins.action import etcd_snapshot_info, node_logs, tls_info, token_info
-from ansible_collections.requorum.cluster.plugins.module_utils import _link, _node, _root, _state, _transfer
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _link,
+    _node,
+    _root,
+    _state,
+    _transfer,
+)
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction
 
 PARTS: dict[str, type[t.Any]] = {
@@ -27,7 +34,10 @@ class ActionModule(NodeAction):
 
     def act(self) -> JSON:
         self.files = {}
-        parts = {name: self._part(PARTS[name]) for name in self._task.args.get("parts") or ()}
+        asked = list(self._task.args.get("parts") or ())
+        if unknown := [name for name in asked if name not in PARTS]:
+            raise RequorumError(f"{', '.join(unknown)}: no part of a host.", f"There are {', '.join(PARTS)}.")
+        parts = {name: self._part(PARTS[name]) for name in asked}
         # Snapshots are hashed: that takes minutes, and a busy disk makes others look as if they hung.
         self.ask_ahead([*self._questions, *(part.question for name, part in parts.items() if name != "snapshots")])
         return {**self._patient(), **{name: self._read_part(part) for name, part in parts.items()}}
@@ -70,7 +80,7 @@ class ActionModule(NodeAction):
         if done.rc != 0:
             entry = _state.unreachable(self.host, address, f"{_root.BARRED}{done.why}")
             return {"changed": False, "requorum_node": entry}
-        entry = _state.node(self.host, address, done.out, received=time.time() - done.late)
+        entry = _state.node(self.host, address, done.out, received=done.came)
         store = entry.get("datastore")
         if store and store["present"] and not store["fault"] and not (entry["etcd"] or {}).get("status"):
             _state.read_datastore(entry, _node.read_many(self.node, store["path"]))

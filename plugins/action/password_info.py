@@ -20,12 +20,12 @@ class ActionModule(NodeAction):
 
     def act(self) -> dict[str, t.Any]:
         hostvars, given = self.vars["hostvars"], self._task.args.get("server")
-        read = [
-            _inspected.part(hostvars[name], "tokens").get("requorum_tokens") or {}
-            for name in [*([given] if given else self.vars["groups"].get("servers", ())), self.host]
-        ]
-        # What this host has read of itself may be older than what a server is asked for now.
-        stored = next((host["passwords"] for host in read[: 1 if given else None] if host.get("passwords")), {})
+        names = [*self.vars["groups"].get("servers", ()), self.host]
+        read = [_inspected.part(hostvars[name], "tokens").get("requorum_tokens") or {} for name in names]
+        # What a server is asked for now counts alone: what INSPECT has read of any host may be older.
+        later = hostvars[given].get("requorum_token_after") if given else None
+        asked = [(later or {}).get("requorum_tokens") or {}] if given else read
+        stored = next((host["passwords"] for host in asked if host.get("passwords")), {})
         node = str(read[-1].get("node") or self.host)
         mine = stored.get(node)
         password = self.small(PATH).decode("utf-8", "replace").strip() if mine else ""  # it stays in this process

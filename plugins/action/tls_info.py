@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import time
 import typing as t
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _node, _tls_read
@@ -24,7 +23,7 @@ class ActionModule(NodeAction):
         done = self.ask(self.question)
         if done.rc != 0:
             return self._result(_tls_read.unread(self.host, f"its certificates cannot be read: {done.why}"))
-        found = _tls_read.parse(self.host, done.out, received=time.time() - done.late)
+        found = _tls_read.parse(self.host, done.out, received=done.came)
         at = _held.At.of(found)
         if not found["error"] and found["server"]:
             try:

@@ -1,7 +1,7 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 # PRIVATE to the collection: it may change at any time.
-"""Bootstrap data in a datastore that lies on a node, read by one or two small reads, whether its etcd runs or not.
+"""Bootstrap data in a datastore that lies on a node, read by two small reads, whether its etcd runs or not.
 
 The node says where in the file the name of such a key stands (sh/tls.sh), or that of Rancher's Secret (sh/tokens.sh).
 A revision is a KeyValue in one piece, also where it spans pages; pages that bbolt has freed hold older ones, so the
@@ -18,8 +18,6 @@ from . import _bbolt, _keys, _secret
 
 HEAD = 96
 """Bytes: a key, three numbers and the length of the value."""
-FEW, WHOLE = 8, 32 << 10
-"""Places up to which so many bytes of each are read at once: mostly the whole value."""
 MAX_VALUE = 1 << 20
 _KEY = re.compile(rb"\x0a\x17/bootstrap/([0-9a-f]{12})|\x0a\x2d(" + _secret.STATE.encode() + b")")
 
@@ -37,18 +35,15 @@ class Found:
 def newest(offsets: t.Iterable[int], names: t.Collection[str]) -> _bbolt.Reader[Found | None]:
     """The newest revision of one of these keys. offsets: where their names stand in the file."""
     starts = sorted({offset - 2 for offset in offsets if offset >= 2})
-    heads = yield [_bbolt.Range(start, WHOLE if len(starts) <= FEW else HEAD) for start in starts]
+    heads = yield [_bbolt.Range(start, HEAD) for start in starts]
     found = [
-        (start, raw, head)
-        for start, raw in zip(starts, heads, strict=True)
-        if (head := _head(raw)) and head[0] in names
+        (start, head) for start, raw in zip(starts, heads, strict=True) if (head := _head(raw)) and head[0] in names
     ]
     if not found:
         return None
-    start, raw, (key, revision, size) = max(found, key=lambda item: item[2][1])
-    if len(raw) < size:
-        (raw,) = yield [_bbolt.Range(start, size)]
-    return Found(key, revision, _keys.keyvalue(raw[:size]).value)
+    start, (key, revision, size) = max(found, key=lambda item: item[1][1])
+    (raw,) = yield [_bbolt.Range(start, size)]
+    return Found(key, revision, _keys.keyvalue(raw).value)
 
 
 def _head(raw: bytes) -> tuple[str, int, int] | None:

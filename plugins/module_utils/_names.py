@@ -9,7 +9,9 @@ import json
 import re
 import typing as t
 
-LISTS = ("accept_loss", "agents", "bundles", "dead", "only", "powered_off", "remove", "servers", "upkeep", "vms")
+LISTS = (
+    *("accept_loss", "agents", "bundles", "dead", "only", "parts", "powered_off", "remove", "servers", "upkeep", "vms"),
+)
 """Options of action plugins that are lists of names."""
 YES = ("1", "on", "t", "true", "y", "yes")
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import secrets
 import shlex
+import time
 import typing as t
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -38,8 +39,8 @@ class Done:
     rc: int
     out: str
     err: str
-    late: float = 0.0
-    """Seconds that the answer lay on the node until those of other scripts were there too."""
+    came: float = field(default_factory=time.time, compare=False)
+    """When it was given, Unix seconds by the controller's clock."""
 
     @property
     def known(self) -> bool:
@@ -114,6 +115,7 @@ def apart(done: Done, mark: str, questions: t.Sequence[Question]) -> dict[str, D
     """
     if done.rc in (SINGLY, 124, 137):
         return {}
+    # One that was given early lay on the node until those of the others were there too.
     found, clocks = dict[str, Done](), dict[str, float]()
     for part in f"\n{done.out}".split(f"\n{mark} ")[1:]:
         said, frame, end = part.partition(f"\n{mark}! ")
@@ -126,7 +128,7 @@ def apart(done: Done, mark: str, questions: t.Sequence[Question]) -> dict[str, D
                 clocks[name] = float(words[2])
     last = max(clocks.values(), default=0.0)
     lost = Done(done.rc, "", done.err) if done.rc else Done(-1, "", "")
-    known = {name: replace(answer, late=last - clocks.get(name, last)) for name, answer in found.items()}
+    known = {name: replace(answer, came=done.came - last + clocks.get(name, last)) for name, answer in found.items()}
     return {question.name: known.get(question.name, lost) for question in questions}
 
 

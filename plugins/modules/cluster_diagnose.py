@@ -9,9 +9,8 @@ short_description: Say what is wrong with a cluster, what caused it, and what to
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Takes what M(requorum.cluster.node_info) registered as C(requorum_read) on each host, the
-    logs among it, or M(requorum.cluster.node_logs) as C(requorum_logs_read), reads objects of the API, and asks every
-    rule of C(rules/) and of the folders in O(rules).
+  - Takes what M(requorum.cluster.node_info) registered as C(requorum_read) on each host, the logs among it, reads
+    objects of the API, and asks every rule of C(rules/) and of the folders in O(rules).
   - The case, and the operations that are refused now, come from the same judgement by which C(recover.yml) decides.
   - What could not be read is not checked, and never counts as healthy.
 extends_documentation_fragment:

@@ -9,9 +9,9 @@ short_description: Say whether a Harvester can be upgraded now, item by item
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Takes what M(requorum.cluster.node_info) registered as C(requorum_read) on each host, the
-    logs among it, or M(requorum.cluster.node_logs) as C(requorum_logs_read), reads objects of the API, and asks every
-    rule that forbids an upgrade or belongs to the official pre-check (C(docs/precheck.md)).
+  - Takes what M(requorum.cluster.node_info) registered as C(requorum_read) on each host, the logs among it, reads
+    objects of the API, and asks every rule that forbids an upgrade or belongs to the official pre-check
+    (C(docs/precheck.md)).
   - With O(to) it looks at the release to go to as well - whether one step leads there, and whether the host that it
     runs on reaches its C(version.yaml) and its ISO.
   - What could not be checked is never passed, and the cluster is not ready then.

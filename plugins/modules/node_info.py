@@ -44,9 +44,10 @@ attributes:
 notes:
   - The settings C(requorum_distro) and C(requorum_data_dir) of the inventory are taken into account; see
     P(requorum.cluster.inspect#role).
-  - Deadlines are 2 to 6 seconds for a question to etcd or to the API server, 45 seconds for the whole call, with
-    O(parts) 70.
-  - A node without C(base64), or one of whose answers one does not come, is asked for each part alone.
+  - Deadlines are 2 to 6 seconds for a question to etcd or to the API server, 45 seconds for the whole call, of
+    an agent 55, with O(parts) 70.
+  - A node without C(base64), or that has not answered before the deadline of the whole call, is asked for each part
+    alone. A part of which the answer alone is missing is unknown.
   - Values of tokens, of S3 keys and of C(datastore-endpoint) in the configuration and on the unit's command line are
     replaced on the node. Of a token only the first 12 hex digits of the SHA-256 of its password part are read, which is
     also the name of its bootstrap key in etcd. Arguments of processes and lines of logs are masked on the controller.

@@ -12,7 +12,7 @@ description:
   - Computes scrypt of C(/etc/rancher/node/password) with the salt of the stored hash, and compares. A join with another
     password is refused, which is known before it is tried. It changes nothing.
   - The stored hashes are those that M(requorum.cluster.node_info) read on the servers, or later
-    M(requorum.cluster.token_info), registered as C(requorum_token_read).
+    M(requorum.cluster.token_info), registered as C(requorum_token_after).
     The password is held in the memory of the controller's process for it, and returned nowhere.
 extends_documentation_fragment:
   - requorum.cluster._attributes

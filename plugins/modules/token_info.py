@@ -54,7 +54,7 @@ seealso:
 EXAMPLES = r"""
 - name: Read the tokens of this node as hashes
   requorum.cluster.token_info:
-  register: requorum_token_read
+  register: requorum_token_after
 """
 
 RETURN = r"""

@@ -48,7 +48,7 @@ def look(action: NodeAction) -> JSON:
 
 def bootstrap(action: NodeAction, at: At) -> JSON:
     """Hashes and public certificates only; the token stays in the memory of this process."""
-    # By a channel of its own: what a node answers through Ansible is printed at -vvv.
+    # By a channel of its own where there is one: what a node answers through Ansible is printed at -vvv.
     blocks = action.blocks(f"{at.data}/server/token", at.token_bytes) if at.token_bytes else ()
     kept = b"".join(blocks).decode("utf-8", "surrogateescape")
     tokens = {_bootstrap.name(word): word for word in (kept.strip(), _shelf.token(action.settings)) if word}

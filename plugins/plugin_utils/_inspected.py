@@ -11,13 +11,6 @@ import typing as t
 from ansible_collections.requorum.cluster.plugins.module_utils import _state
 
 JSON = dict[str, t.Any]
-ALONE = {
-    "logs": "requorum_logs_read",
-    "tls": "requorum_tls_read",
-    "tokens": "requorum_token_read",
-    "snapshots": "requorum_stored",
-}
-"""Parts of what node_info reads -> the variable of a module that has read it alone, later than INSPECT."""
 
 
 def entries(hostvars: t.Mapping[str, t.Any], names: t.Iterable[str]) -> list[JSON]:
@@ -40,8 +33,7 @@ def entry(hostvars: t.Mapping[str, t.Any], name: str) -> JSON:
 
 def part(known: t.Mapping[str, t.Any], name: str) -> JSON:
     """A part of what was read of the host with these variables; empty where nothing was asked."""
-    alone: JSON = known.get(ALONE[name]) or {}
-    return alone if alone and not alone.get("skipped") else (known.get("requorum_read") or {}).get(name) or {}
+    return (known.get("requorum_read") or {}).get(name) or {}
 
 
 def doors(hostvars: t.Mapping[str, t.Any], names: t.Iterable[str]) -> dict[str, str]:

@@ -103,7 +103,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     """The process of ansible-playbook."""
     streams = 0
     """Files that went through a channel of their own."""
-    ahead: dict[str, _node.Done] | None = None
+    ahead: list[tuple[_node.Question, _node.Done]] | None = None
     """Answers that came with others; each is given once."""
     files: dict[str, _bbolt.Answers] | None = None
     """Files of which nothing is read twice, where several actions look at one state of the node."""
@@ -168,8 +168,6 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 
     def script(self, name: str, *, stdin: bytes | None = None, timeout: int = 60, **variables: str) -> _node.Done:
         """Run sh/<name>.sh with the distribution's settings and the given variables."""
-        if self.ahead and name in self.ahead:
-            return self.ahead.pop(name)
         return self.node.run(_node.script(name, **self._where, **variables), stdin=stdin, timeout=timeout)
 
     @property
@@ -186,6 +184,10 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 
     def ask(self, question: _node.Question) -> _node.Done:
         """The answer to a question, which `ask_ahead` may have brought."""
+        for number, (asked, answer) in enumerate(self.ahead or ()):
+            if asked == question:
+                del t.cast("list[t.Any]", self.ahead)[number]
+                return answer
         return self.script(question.name, timeout=question.timeout, **question.variables)
 
     def ask_ahead(self, questions: t.Sequence[_node.Question]) -> None:
@@ -193,7 +195,8 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         if len(questions) > 1:
             mark, within = _node.new_mark(), max(question.timeout for question in questions) + 10
             done = self.node.run(_node.together(questions, mark, **self._where), timeout=within)
-            self.ahead = _node.apart(done, mark, questions)
+            answers = _node.apart(done, mark, questions)
+            self.ahead = [(question, answers[question.name]) for question in questions if question.name in answers]
 
     def must(self, name: str, what: str, hint: str, **options: t.Any) -> dict[str, str]:
         """Run a script that has to succeed; its `key=value` lines (the last one of a key)."""
@@ -325,7 +328,11 @@ class NodeAction(ActionBase):  # type: ignore[misc]
             raise RequorumError(f"{self.host}: {error}.", "Look at the node, then run it again.") from error
         read = _node.read_many(self.node, path)
         for offset in range(0, size, CHUNK):
-            yield read([_bbolt.Range(offset, min(CHUNK, size - offset))])[0]
+            try:
+                (block,) = read([_bbolt.Range(offset, min(CHUNK, size - offset))])
+            except OSError as error:
+                raise RequorumError(f"{self.host}: {error}.", "Look at the node, then run it again.") from error
+            yield block
 
 
 class PlanAction(NodeAction):
@@ -365,9 +372,9 @@ class PlanAction(NodeAction):
         for action in actions:
             if self.orphaned or has_failed(self.run_dir):
                 return
-            must_take_record(self.run_dir)
             self.action, started, clock = action, now(), time.monotonic()
             try:
+                must_take_record(self.run_dir)
                 self.begin(action, f"({action['phase']}/{len(self.plan['phases'])}) {action['id']} {action['what']}")
                 outcome = getattr(self, f"do_{action['verb']}")()
             except RequorumError as error:
@@ -503,7 +510,8 @@ def append(path: str, entry: JSON) -> None:
 def must_take_record(run_dir: str) -> None:
     """RequorumError where the folder of the run has no room for the record of an action.
 
-    A failure that cannot be recorded would stop no other host; so nothing is begun by any of them.
+    A failure that cannot be recorded would stop no other host; so nothing is begun by any of them, and what is left of
+    the room takes the record of that.
     """
     with _writing(run_dir), tempfile.TemporaryFile(dir=run_dir) as file:
         file.write(bytes(RECORD))

@@ -30,7 +30,7 @@ class Acting(cluster_diagnose.ActionModule):
     def __init__(self, state: JSON, folder: Path, **args: Any) -> None:
         self.host = "r1"
         logs = {"requorum_logs": [{"source": "etcd", "file": "etcd.log", "text": LOST}]}
-        hosts = {e["name"]: {"requorum_read": {"requorum_node": e}, "requorum_logs_read": logs} for e in state["nodes"]}
+        hosts = {e["name"]: {"requorum_read": {"requorum_node": e, "logs": logs}} for e in state["nodes"]}
         self.vars = {"hostvars": hosts, "ansible_inventory_sources": [INVENTORY]}
         given = {"cluster": "prod", "servers": list(hosts), "api": False, "output": str(folder), **args}
         self._task = SimpleNamespace(args=given, check_mode=False)
@@ -60,9 +60,9 @@ def test_what_was_seen_and_said_is_kept(tmp_path: Path, shown: list[str]) -> Non
 def test_logs_that_could_not_be_read_are_told(tmp_path: Path, shown: list[str]) -> None:
     acting = Acting(DRILL, tmp_path)
     hosts = acting.vars["hostvars"]
-    hosts["r1"]["requorum_logs_read"] = {"requorum_logs": [], "unread": {"etcd": "it cannot be read"}}
-    hosts["r2"]["requorum_logs_read"] = {"failed": False, "msg": "r2: its logs cannot be read."}
-    hosts["r3"]["requorum_logs_read"] = {"skipped": True, "msg": "Conditional result was False"}
+    hosts["r1"]["requorum_read"]["logs"] = {"requorum_logs": [], "unread": {"etcd": "it cannot be read"}}
+    hosts["r2"]["requorum_read"]["logs"] = {"msg": "r2: its logs cannot be read."}
+    del hosts["r3"]["requorum_read"]["logs"]  # nobody asked
     assert acting.act()["diagnosis"]["source"]["unread"] == [
         {"what": "r1: log of etcd", "why": "it cannot be read"},
         {"what": "r2: logs", "why": "r2: its logs cannot be read."},

@@ -53,9 +53,13 @@ def test_nothing_is_begun_that_could_not_be_recorded(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(tempfile, "TemporaryFile", Full)
     host = Acting(tmp_path)
-    with pytest.raises(RequorumError, match=SAID.format(tmp_path)):
-        host.execute()
-    assert not host.did and not list(tmp_path.iterdir())
+    [refused] = host.execute()
+    assert refused["result"].startswith(f"failed: {tmp_path} on the controller cannot be written: No space left")
+    assert not host.did
+    # Little room is enough for the record of it, so that no other host goes on once somebody has made more.
+    monkeypatch.undo()
+    other = Acting(tmp_path)
+    assert other.execute() == [] and not other.did
 
 
 def test_an_action_that_finds_no_room_fails_with_what_to_do(tmp_path: Path) -> None:
@@ -65,6 +69,30 @@ def test_an_action_that_finds_no_room_fails_with_what_to_do(tmp_path: Path) -> N
     failed = Acting(tmp_path / "other", OSError(errno.ECONNRESET, "reset"))
     (tmp_path / "other").mkdir()
     assert failed.execute()[0]["result"].startswith("failed: ConnectionResetError: ")
+
+
+def test_a_node_that_cannot_be_read_is_not_taken_for_a_controller_without_room(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where there is no channel of ssh of its own, as where sudo asks for a password."""
+
+    def unread(_node: Any, path: str) -> Any:
+        def read(_requests: Any) -> list[bytes]:
+            raise OSError(f"{path} cannot be read: no answer before the deadline")
+
+        return read
+
+    def unavailable(*_words: Any) -> Iterator[bytes]:
+        raise _node_action._stream.Unavailable("sudo asks for a password")
+        yield b""
+
+    monkeypatch.setattr(_node_action._node, "read_many", unread)
+    monkeypatch.setattr(_node_action._stream, "read", unavailable)
+    monkeypatch.setattr(Acting, "blocks", _node_action.NodeAction.blocks)
+    host = Acting(tmp_path)
+    host.node = host._connection = None
+    with pytest.raises(RequorumError, match=r"r1: /db cannot be read: no answer before the deadline\. Look at"):
+        host.pull("/db", 5, str(tmp_path / "db"))
 
 
 def test_what_did_not_arrive_as_a_whole_makes_room_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

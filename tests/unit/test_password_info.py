@@ -24,9 +24,13 @@ def asked(own: str, *read: tuple[str, dict[str, str]], server: str = "") -> Any:
 
     class Asking(password_info.ActionModule):
         def __init__(self) -> None:
-            found = {name: {"requorum_token_read": {"requorum_tokens": {"passwords": kept}}} for name, kept in read}
-            mine = {"requorum_token_read": {"requorum_tokens": {"node": "n-a1", "passwords": {}}}}
-            self.host, self.vars = "a1", {"groups": {"servers": list(found)}, "hostvars": {**found, "a1": mine}}
+            found = {name: {"requorum_tokens": {"passwords": kept}} for name, kept in read}
+            known = {
+                name: {"requorum_token_after": kept} if name == server else {"requorum_read": {"tokens": kept}}
+                for name, kept in found.items()
+            }
+            mine = {"requorum_read": {"tokens": {"requorum_tokens": {"node": "n-a1", "passwords": {}}}}}
+            self.host, self.vars = "a1", {"groups": {"servers": list(known)}, "hostvars": {**known, "a1": mine}}
             self._task = type("Task", (), {"args": {"server": server} if server else {}})()
 
         def small(self, path: str) -> bytes:

@@ -161,6 +161,25 @@ def test_a_reset_is_not_believed(
     assert looks == (2 if "said=yes" in last else 3)  # the journal may get the success line a moment later
 
 
+def test_a_second_look_that_fails_takes_nothing_back(tmp_path: Any) -> None:
+    """The unit had ended, and the datastore had been moved: that is what is said and kept."""
+    source = {"checks": [{"ok": True}], "node_path": "/snapshot.db", "revision": 690, "bootstrap": ["k"]}
+    _node_action.write(str(tmp_path / "backup.json"), source)
+    ended = ENDED.replace("said=yes\n", "").replace("said=yes", "") + "old=/db/etcd-old-1\n"
+    states = iter([_node.Done(0, "", ""), _node.Done(0, ended, ""), _node.Done(124, "", "")])
+
+    def answer(name: str, given: JSON) -> _node.Done:
+        if name == "prove":
+            return knocked(given)
+        return next(states) if name == "reset_state" else _node.Done(0, "path=/db\nbytes=1\n", "")
+
+    action = acting(cluster_reset.ActionModule, answer, tmp_path)
+    action.node = None
+    with pytest.raises(RequorumError, match="lies beside the new one"):
+        action.do_reset()
+    assert _node_action.load(str(tmp_path), "reset.json", {})["moved"] == ["/db/etcd-old-1"]
+
+
 def test_no_reset_beside_a_peer(tmp_path: Any) -> None:
     source = {"checks": [{"ok": True}], "node_path": "/snapshot.db", "revision": 690}
     _node_action.write(str(tmp_path / "backup.json"), source)

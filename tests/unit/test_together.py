@@ -19,7 +19,6 @@ from ansible_collections.requorum.cluster.plugins.action import etcd_snapshot_in
 from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _node, _tls_read
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._node import Done, Question
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected
 from tests.unit.local_node import LocalNode
 
 SHELLS = [shell for shell in ("dash", "busybox sh") if shutil.which(shell.split()[0])]
@@ -90,7 +89,8 @@ def test_they_run_side_by_side_and_none_waits_for_the_others_to_be_read(shell: s
     assert {name: answer.rc for name, answer in found.items()} == {
         "large": 0, "slow": 0, "hangs": 124, "loud": 0, "silent": 0,
     }  # fmt: skip
-    assert found["silent"].late > 0.5 and min(answer.late for answer in found.values()) == 0
+    came = [answer.came for answer in found.values()]
+    assert found["silent"].came < max(came) - 0.5 and max(came) <= time.time()
 
 
 ONE = f"\n{MARK} a\nsaid\n\n{MARK}! a 0 10.5\n\n"
@@ -101,8 +101,8 @@ CUT = Done(-1, "", "")
 @pytest.mark.parametrize(
     ("done", "a", "b"),
     [
-        (Done(0, ONE + TWO, ""), Done(0, "said", "", 2.0), Done(3, "more", "why")),
-        (Done(0, TWO + ONE, ""), Done(0, "said", "", 2.0), Done(3, "more", "why")),
+        (Done(0, ONE + TWO, ""), Done(0, "said", ""), Done(3, "more", "why")),
+        (Done(0, TWO + ONE, ""), Done(0, "said", ""), Done(3, "more", "why")),
         (Done(0, ONE, ""), Done(0, "said", ""), CUT),
         (Done(-1, ONE + TWO[:-12], ""), Done(0, "said", ""), CUT),
         (Done(0, ONE + TWO[:30], ""), Done(0, "said", ""), CUT),
@@ -115,6 +115,12 @@ CUT = Done(-1, "", "")
 def test_what_is_missing_is_unknown(done: Done, a: Done, b: Done) -> None:
     found = _node.apart(done, MARK, [Question("a", 1), Question("b", 1)])
     assert {name: replace(answer, err=answer.err.strip()) for name, answer in found.items()} == {"a": a, "b": b}
+
+
+def test_an_answer_came_when_it_was_given_by_the_clock_of_the_controller() -> None:
+    done = Done(0, TWO + ONE, "", came=1000.0)
+    found = _node.apart(done, MARK, [Question("a", 1), Question("b", 1)])
+    assert (found["a"].came, found["b"].came) == (998.0, 1000.0)  # however long others are worked on meanwhile
 
 
 @pytest.mark.parametrize("rc", [_node.SINGLY, 124, 137])
@@ -177,7 +183,8 @@ def test_all_that_inspect_asks_of_a_host_is_one_call(side: str) -> None:
     action = Reading(side, parts=["logs", "tls", "tokens"])
     found = action.act()
     assert action.node.trips == 1
-    assert set(action.ahead or ()) == ({"agent"} if side == "agents" else set())  # no program is installed here
+    left = [question.name for question, _answer in action.ahead or ()]
+    assert left == (["agent"] if side == "agents" else [])  # no program is installed here
     assert found["requorum_node"]["reachable"] and found["requorum_node"]["unread"].keys() == {"program"}
     assert "requorum_logs" in found["logs"] and "unread" in found["logs"]
     assert found["tls"]["requorum_tls"]["distro"] == "rke2" and found["tokens"]["requorum_tokens"]["keys"] is None
@@ -189,7 +196,7 @@ def test_a_part_that_fails_is_a_result_and_the_others_are_there(scripts: Path) -
     found = Reading("servers", parts=["logs", "tls", "tokens"]).act()
     assert found["logs"] == {"msg": "r1: its logs cannot be read: the disk is gone. Look at its disk."}
     assert found["requorum_node"]["reachable"] and found["tokens"]["requorum_tokens"]
-    assert found["tls"].keys() <= {"msg", "changed", "requorum_tls"}
+    assert found["tls"]["requorum_tls"]["error"] == "the answer of the node ends in the middle"
 
 
 def test_snapshots_are_hashed_in_a_call_of_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,20 +231,49 @@ def test_the_same_is_read_once() -> None:
     assert alone.pages("/a") is alone.pages("/a")
 
 
-READ = {"requorum_tokens": {"node": "n"}}
+def test_an_answer_is_given_to_its_own_question_only() -> None:
+    action = Reading("servers")
+    asked = [Question("plain", 5, {"GREETING": "one"}), Question("silent", 5)]
+    action.ask_ahead(asked)
+    assert action.ask(Question("plain", 5, {"GREETING": "other"})).out == "other it's\n"
+    assert action.script("plain", GREETING="third").out == "third it's\n"
+    trips = action.node.trips
+    assert action.ask(asked[0]).out == "one it's\n" and action.node.trips == trips
+    assert action.ask(asked[0]).out == "one it's\n" and action.node.trips == trips + 1  # it was given
 
 
-@pytest.mark.parametrize(
-    ("known", "found"),
-    [
-        ({}, {}),
-        ({"requorum_read": {"unreachable": True, "msg": "no"}}, {}),
-        ({"requorum_read": {"tokens": READ}}, READ),
-        ({"requorum_token_read": READ}, READ),
-        ({"requorum_read": {"tokens": {"old": 1}}, "requorum_token_read": READ}, READ),
-        ({"requorum_read": {"tokens": READ}, "requorum_token_read": {"skipped": True, "changed": False}}, READ),
-        ({"requorum_read": {"tokens": READ}, "requorum_token_read": {"msg": "failed"}}, {"msg": "failed"}),
-    ],
-)
-def test_what_was_read_alone_is_newer(known: dict[str, Any], found: dict[str, Any]) -> None:
-    assert _inspected.part(known, "tokens") == found
+def test_a_part_that_is_none_is_refused() -> None:
+    action = Reading("servers", parts=["certs"])
+    with pytest.raises(RequorumError, match=r"certs: no part of a host\. There are logs, tls, tokens, snapshots"):
+        action.act()
+    assert action.node.trips == 0
+
+
+@pytest.mark.parametrize("rc", [_node.SINGLY, 124])
+def test_a_host_that_cannot_be_asked_at_once_is_asked_one_by_one(rc: int) -> None:
+    class Singly(Calls):
+        def run(self, script: str, *, stdin: bytes | None = None, timeout: int = 60) -> Done:
+            done = super().run(script, stdin=stdin, timeout=timeout)
+            return Done(rc, "", "") if "Several scripts in one call" in script else done
+
+    action = Reading("servers", parts=["tls", "tokens"])
+    action.node = Singly("dash")
+    found = action.act()
+    assert action.node.trips == 4
+    assert found["requorum_node"]["reachable"]
+    assert found["tls"]["requorum_tls"]["distro"] == "rke2" and found["tokens"]["requorum_tokens"]["keys"] is None
+
+
+@shells
+@pytest.mark.parametrize("lost", ["head", "script"])
+def test_what_cannot_be_decoded_is_unknown(shell: str, lost: str, tmp_path: Path) -> None:
+    """base64 that is killed, as on a host without memory: no part has run, and none says so with success."""
+    once = f': >{tmp_path}/once; exec {shutil.which("base64")} "$@"'
+    first = f"[ -e {tmp_path}/once ] || {{ {once}; }}\n" if lost == "script" else ""
+    (tmp_path / "base64").write_text(f"#!/bin/sh\n{first}exit 137\n")
+    (tmp_path / "base64").chmod(0o755)
+    asked = [Question("plain", 5), Question("silent", 5)]
+    text = _node.together(asked, MARK).replace("# Several", f"PATH={tmp_path}:$PATH\n# Several", 1)
+    done = LocalNode(shell).run(text)
+    found = _node.apart(done, MARK, asked)
+    assert found == {} if lost == "head" else [answer.known for answer in found.values()] == [False, False]
