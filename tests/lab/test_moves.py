@@ -9,7 +9,14 @@ from lab.labs import Lab
 from tests.lab import moves, story
 from tests.lab.moves import Moment, failed, off, recovered
 
-SLOW = ("*come_back_during*", "*after_the_start*", "*loses_its_power", "*never_promoted*", "*replaces_nothing*")
+SLOW = (
+    "*come_back_during*",
+    "*ssh_is_cut*",
+    "*after_the_start*",
+    "*loses_its_power",
+    "*never_promoted*",
+    "*replaces_nothing*",
+)
 
 
 def test_a_dead_peer_comes_back_before_the_reset(rke2: Lab) -> None:
