@@ -285,7 +285,9 @@ class ActionModule(NodeAction):
             refused=ask.tokens["refused"],
             rancher=_harvester.rancher(ask.entries),
             machines=list(_machines.by_node(machines)),
-            unfinished=_harvester.braked(ask.entries) or any(map(_turns.unfinished, ask.entries)),
+            # A lock that nobody holds any more is all that a run has left which was killed at its very end.
+            unfinished=_harvester.braked(ask.entries)
+            or any(_turns.unfinished(entry) or entry.get("lock") for entry in ask.entries),
         )
         return case, _rotate.worded(plan, needs, hindering)
 

@@ -14,7 +14,7 @@ from typing import Any, cast
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.action import cluster_check, recovery_plan
-from ansible_collections.requorum.cluster.plugins.module_utils import _lock
+from ansible_collections.requorum.cluster.plugins.module_utils import _distro, _lock, _turns
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _node_action
 from tests.unit.runs import entry
@@ -156,3 +156,17 @@ def test_a_snapshot_is_left_alone_once_an_earlier_run_has_reset_the_cluster(shel
     case, chosen = action._judged(begun)
     assert case.kind == "healthy" and chosen is None
     assert [line for line in told if line.startswith("requorum_snapshot is left alone")] == told != []
+
+
+@pytest.mark.parametrize("left", [{}, {"lock": {"age": "700", "id": "abc"}}])
+def test_a_lock_that_a_killed_run_has_left_is_let_go_by_the_next_one(left: JSON, shelf: Path) -> None:
+    """It was killed when nothing else was left to be done: only a run that has something to do takes the lock over."""
+    hosts = [entry("healthy", name) for name in ("r1", "r2", "r3")]
+    action = planning(shelf)
+    action._task.args |= {"servers": ["r1", "r2", "r3"]}
+    case, chosen = action._judged([*hosts[:2], {**hosts[2], **left}])
+    ask = _turns.Ask("prod", [*hosts[:2], {**hosts[2], **left}], [], tokens={"hosts": {}, "kept": [], "refused": []})
+    _case, plan = action._recovery(case, _distro.DISTROS["rke2"], ask, chosen, [])
+    verbs = [made.verb for made in plan.actions]
+    assert (case.kind, plan.refusals) == ("healthy", ())
+    assert ("release" in verbs and verbs[-1] == "verify" and "stop" not in verbs) if left else verbs == []
