@@ -1,8 +1,9 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Time to inspect 3, 9, 30 and 60 hosts, three of them servers: python -m bench.growth [--hosts 3 9 30 60].
+"""Time to inspect 3, 9, 30, 50 and 60 hosts, three of them servers: python -m bench.growth [--hosts 3 9 30 50 60].
 
-Agents are hosts with sshd whose unit is not started: what is measured is how reading grows with the number of hosts.
+Agents are hosts with sshd and nothing else: what is measured is how reading grows with the number of hosts. With
+--programs they keep the stand-in, whose unit is not started.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import statistics
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from lab.drill import ROOT
@@ -22,10 +24,14 @@ from lab.labs import Lab
 from lab.progress import LabError, say, wait_for
 
 SERVERS = 3
+BARE = "rm -f $(command -v k3s) && mv /etc/rancher /etc/rancher-away"
+"""Nothing but sshd is left on a host. The scripts of sixty hosts would run on the same cores as what is measured."""
 
 
 class Idle(Lab):
     """A lab of which only the servers' units are started."""
+
+    bare = True
 
     def start_cluster(self, deadline: float = 420) -> None:
         first, *others = self.spec.hosts[:SERVERS]
@@ -39,6 +45,9 @@ class Idle(Lab):
             return [seen.get(name) for name in self.servers] == ["voter"] * SERVERS, str(seen)
 
         wait_for("three voters", probe, deadline)
+        with ThreadPoolExecutor() as pool:
+            for done in pool.map(lambda agent: self.sh(agent, BARE), self.agents if self.bare else ()):
+                done.ok("a bare host")
 
 
 def part(lab: Lab, hosts: int, folder: Path) -> Path:
@@ -102,9 +111,10 @@ def rows(lab: Lab, hosts: list[int], times: int) -> Iterator[dict[str, float]]:
         last = row
 
 
-def measure(hosts: list[int], times: int) -> list[dict[str, float]]:
+def measure(hosts: list[int], times: int, *, bare: bool = True) -> list[dict[str, float]]:
     """A row for each number of hosts."""
     lab = Idle("growth", "k3s", SERVERS, max(hosts) - SERVERS)
+    lab.bare = bare
     try:
         lab.up(600)
         return list(rows(lab, hosts, times))
@@ -114,10 +124,11 @@ def measure(hosts: list[int], times: int) -> list[dict[str, float]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.growth", description=__doc__)
-    parser.add_argument("--hosts", type=int, nargs="+", default=[3, 9, 30, 60])
+    parser.add_argument("--hosts", type=int, nargs="+", default=[3, 9, 30, 50, 60])
     parser.add_argument("--times", type=int, default=3)
+    parser.add_argument("--programs", action="store_true")
     options = parser.parse_args()
-    print(json.dumps(measure(options.hosts, options.times), indent=1))
+    print(json.dumps(measure(options.hosts, options.times, bare=not options.programs), indent=1))
 
 
 if __name__ == "__main__":
