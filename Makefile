@@ -4,6 +4,7 @@
 
 DISTRO ?= rke2
 KEEP ?=
+MINUTES ?= 15
 PYTHON := .venv/bin/python
 COLLECTION := .collections/ansible_collections/requorum/cluster
 export PATH := $(CURDIR)/.venv/bin:$(PATH)
@@ -26,6 +27,7 @@ THREE := "rke2" "(k3s)and(not(rke2))" "not(rke2)and(not(k3s))"
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-17s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@echo '  test-faults takes MINUTES (now $(MINUTES)): no test begins later'
 	@echo '  drill takes DISTRO=rke2|k3s (now $(DISTRO)) and KEEP=1 (leave the lab up)'
 
 drill: setup-dev ## break a three-server cluster on this machine and recover it
@@ -36,7 +38,7 @@ test: lint types collection test-unit test-conformance test-recovery ## all that
 test-lab: test-faults test-molecule test-oracle ## the slower lab tests
 
 test-unit: setup-test ## unit tests only
-	$(call pytest,tests/unit,--numprocesses 2 --dist loadfile)
+	$(call pytest,tests/unit,-m "not slow" --numprocesses 2 --dist loadfile)
 
 test-conformance: lab-parts ## does the stand-in behave like the real programs?
 	$(call lanes,tests/conformance,,$(BOTH))
@@ -44,11 +46,12 @@ test-conformance: lab-parts ## does the stand-in behave like the real programs?
 test-recovery: lab-parts ## one whole recovery of each distribution in the lab
 	$(call lanes,tests/lab,-m recovery,$(BOTH))
 
-test-faults: lab-parts ## every other ending of a recovery: a third of these tests, others with each commit
-	$(call lanes,tests/lab,-m "not recovery and not slow",$(THREE))
+test-faults: lab-parts ## every other ending of a recovery: as many tests as there is time for, others first with each commit
+	$(call lanes,tests/lab,-m "not recovery and not slow" --minutes $(MINUTES),$(BOTH))
 
-test-slow: lab-parts ## lab tests that CI has no time for: the other thirds, the other distribution, 50 agents in one run
-	$(call lanes,tests/lab,-m slow,$(THREE))
+test-slow: lab-parts ## all lab tests but the two of test-recovery, and unit tests of minutes: some hours
+	$(call pytest,tests/unit,-m slow)
+	$(call lanes,tests/lab,-m "not recovery",$(THREE))
 
 test-kills: lab-parts ## a recovery whose controller is killed at each action, before it and after it: some hours
 	for distro in rke2 k3s; do $(PYTHON) -m tests.lab.kills --distro $$distro & pids="$$pids $$!"; done; \
@@ -89,8 +92,8 @@ ansible-lint: setup-dev
 changelog: setup-dev
 	antsibull-changelog lint
 
-types: setup-dev ## mypy --strict on the brain, the command and the lab
-	mypy $(wildcard src lab tools $(COLLECTION)/plugins/module_utils)
+types: setup-dev ## mypy --strict on the plugins, the command and the lab
+	mypy $(wildcard src lab tools $(COLLECTION)/plugins)
 
 collection: setup-dev ## build collection and wheel, read the documentation of every plugin
 	$(PYTHON) tools/check_collection.py

@@ -8,6 +8,7 @@ import json
 import shlex
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from lab import hosts
 from lab.cache import state_dir
@@ -88,6 +89,11 @@ class Cluster:
         # A member's name is the node's and 8 hex digits; empty until it has started.
         return {member.get("name", "").rpartition("-")[0] or f"unstarted-{member['ID']:x}":
                 "learner" if member.get("isLearner") else "voter" for member in json.loads(done.out)["members"]}
+
+    def endpoint(self, host: str, timeout: float = 10) -> dict[str, Any]:
+        """Status that this host's etcd gives of itself, as etcdctl has it; empty when it does not answer."""
+        done = self.etcdctl(host, "endpoint", "status", "-w", "json", timeout=timeout)
+        return dict(json.loads(done.out)[0]["Status"]) if done.rc == 0 else {}
 
     def nodes(self, host: str, timeout: float = 8) -> dict[str, bool]:
         """Nodes as the apiserver of a host lists them: name -> Ready; empty when it does not answer."""

@@ -142,8 +142,7 @@ def lose_quorum(lab: Lab) -> None:
 
 def _leaderless(lab: Lab) -> tuple[bool, str]:
     """Until then it writes what the API server asks of it into its log."""
-    done = lab.etcdctl(lab.servers[0], "endpoint", "status", "-w", "json")
-    leader = json.loads(done.out)[0]["Status"].get("leader") if done.rc == 0 else None
+    leader = lab.endpoint(lab.servers[0]).get("leader")
     return not leader, f"leader {leader}" if leader else "none"
 
 

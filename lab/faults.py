@@ -17,6 +17,11 @@ from lab.podman import mounted, podman
 from lab.progress import LabError, say
 
 _FILL = "/var/lib/rancher/.lab-fill"
+FILL = (
+    f"fallocate -l $(df --output=avail -B1 /var/lib/rancher | tail -n 1) {_FILL}; "
+    f"dd if=/dev/zero of={_FILL} bs=4k oflag=append conv=notrunc"
+)
+"""A script that takes every block of that disk, at once; only for a lab made with --disk."""
 _PAGE = 4096
 _FAKETIME, _PRELOAD = "/usr/local/lib/libfaketime.so.1", "/etc/ld.so.preload"
 
@@ -154,8 +159,7 @@ def fill_disk(lab: Lab, host: str) -> None:
     """Fill the disk of /var/lib/rancher to the last block; needs a lab made with --disk."""
     if not lab.spec.disk_mb:
         raise LabError("fill_disk would fill this machine's own disk; make the lab with --disk 2048 (MB for each host)")
-    lab.sh(host, f"dd if=/dev/zero of={_FILL} bs=1M; dd if=/dev/zero of={_FILL} bs=4k oflag=append conv=notrunc; sync",
-           timeout=300)
+    lab.sh(host, f"{FILL}; sync", timeout=300)
     say(f"{host}: " + lab.sh(host, "df --output=avail,pcent /var/lib/rancher | tail -1").out.strip() + " left")
 
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import time
 from collections.abc import Callable, Iterator
 from fnmatch import fnmatch
 
@@ -16,39 +17,44 @@ from lab.labs import Lab
 from lab.progress import LabError, say
 from tests.lab import kills
 
-ALWAYS = ("test_kills",)
-"""Modules of which a sample runs with every commit."""
-TURNS = 3
-"""CI runs one of so many parts of the modules."""
+FIRST = "test_kills"
+"""The module of which a sample runs with every commit."""
+BEGUN = time.monotonic()
+"""What `--minutes` counts from."""
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """`--minutes N`: after so many of them no further test begins."""
+    parser.addoption("--minutes", type=float, default=float("inf"), metavar="N", help="begin no test after so many")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """CI ends in 90 minutes: it runs a third of the modules, another one with each commit.
+    """CI ends in 90 minutes: it runs as many modules as there is time for, and begins with another one at each commit.
 
-    The rest is left to `make test-slow`, and so is what a module lists in SLOW, as patterns of names. `-k rke2` finds
-    the tests of its fixture too.
+    What a module lists in SLOW, as patterns of names, is left to `make test-slow`. `-k rke2` finds the tests of its
+    fixture too.
     """
-    groups: dict[str, dict[str, list[pytest.Item]]] = {}
     for item in items:
         item.extra_keyword_matches |= {"rke2", "k3s"} & set(getattr(item, "fixturenames", ()))
-        module = getattr(item, "module", None)
-        if any(fnmatch(item.name, pattern) for pattern in getattr(module, "SLOW", ())):
+        if any(fnmatch(item.name, pattern) for pattern in getattr(getattr(item, "module", None), "SLOW", ())):
             item.add_marker(pytest.mark.slow)
-        elif not item.get_closest_marker("slow") and not item.get_closest_marker("recovery"):
-            lane = next((name for name in ("rke2", "k3s") if name in item.keywords or f"[{name}" in item.name), "own")
-            groups.setdefault(lane, {}).setdefault(item.path.stem, []).append(item)
-    seed = kills.seed_of_commit()
-    for lane, modules in groups.items():
-        kept = chosen(list(modules), f"{seed}{lane}")
-        for name in sorted(set(modules) - set(kept)):
-            for item in modules[name]:
-                item.add_marker(pytest.mark.slow)
+    order = turned(sorted({item.path.stem for item in items}), kills.seed_of_commit())
+    items.sort(key=lambda item: order.index(item.path.stem))
 
 
-def chosen(modules: list[str], seed: str) -> list[str]:
-    """The part of them that goes with a seed, and what always goes."""
-    mixed = sorted(modules, key=lambda name: hashlib.sha256(f"{seed}{name}".encode()).hexdigest())
-    return sorted({*mixed[: -(-len(mixed) // TURNS)], *(name for name in modules if name in ALWAYS)})
+def turned(modules: list[str], seed: str) -> list[str]:
+    """The order that goes with a seed: after what always runs they follow each other as ever, from another one on."""
+    first = [name for name in modules if name == FIRST]
+    others = [name for name in modules if name != FIRST]
+    start = int(hashlib.sha256(seed.encode()).hexdigest(), 16) % max(1, len(others))
+    return first + others[start:] + others[:start]
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Begin none that could end too late."""
+    minutes: float = item.config.getoption("--minutes")
+    if time.monotonic() - BEGUN > 60 * minutes:
+        pytest.skip(f"the {minutes:g} minutes of this run are over; make test-slow runs all")
 
 
 @pytest.fixture(scope="session")

@@ -41,12 +41,16 @@ MOMENTS = ("before", "after", "during")
 STATE = "lost"
 _RECOVER = "recover.yml"
 _DOCUMENTS = ("docs", "changelogs", "README.md")
-_AGAIN = re.compile(r"\bagain\b")
+# What a host that only just starts may do while it is looked at: whatever was not begun is begun by the next run.
+_AGAIN = {"refused": re.compile(r"\bagain\b"), "failed": re.compile(r"the same command again is enough")}
+_SCRATCH = "/etcd-tmp"
+"""Of the distribution's own start: it lies there only where that was stopped half-way."""
+# Files beside the config which the distribution's own start writes are no concern.
 # What a recovery keeps of earlier data has a time in its name, and an interrupted one may have kept more.
 _LOOK = """\
 export LC_ALL=C
 config=${CONFIG%/*}
-for f in $(find $config /etc/systemd/system -not -type d -not -name "$DISTRO.yaml"); do
+for f in $(find $config /etc/systemd/system -not -type d -not -name "$DISTRO.yaml" -not -name "$DISTRO-pss.yaml"); do
   if [ -L "$f" ]; then echo "file $f -> $(readlink "$f")"; else echo "file $f $(sha256sum <"$f" | cut -c 1-16)"; fi
 done
 find /run/requorum /run/systemd/transient -not -type d 2>/dev/null | sed 's/^/file /'
@@ -139,20 +143,22 @@ def seed_of_commit() -> str:
 def difference(seen: set[str], reference: set[str]) -> list[str]:
     """What is not as in the reference; of what was kept there may be more, never less."""
     more = sorted(line for line in seen - reference if " kept " not in line)
-    return [f"only here: {line}" for line in more] + [f"missing: {line}" for line in sorted(reference - seen)]
+    less = sorted(line for line in reference - seen if not line.endswith(_SCRATCH))
+    return [f"only here: {line}" for line in more] + [f"missing: {line}" for line in less]
+
+
+def look_at(lab: Lab, host: str) -> set[str]:
+    """`<host> <kind> <what>` of one host."""
+    words = {"CONFIG": lab.spec.supervisor.config, "DATA": lab.data_dir, "UNIT": lab.spec.unit(host)}
+    head = "".join(f"{key}={value}\n" for key, value in {**words, "DISTRO": lab.spec.distro}.items())
+    return {f"{host} {line}" for line in lab.sh(host, head + _LOOK).ok(f"look at {host}").out.splitlines()}
 
 
 def look(lab: Lab) -> set[str]:
-    """What must be equal in the end: `<host> <kind> <what>`, and the cluster's members and Nodes."""
-    names = [host.name for host in lab.spec.hosts]
-
-    def of(host: str) -> list[str]:
-        words = {"CONFIG": lab.spec.supervisor.config, "DATA": lab.data_dir, "UNIT": lab.spec.unit(host)}
-        head = "".join(f"{key}={value}\n" for key, value in {**words, "DISTRO": lab.spec.distro}.items())
-        return [f"{host} {line}" for line in lab.sh(host, head + _LOOK).ok(f"look at {host}").out.splitlines()]
-
+    """What must be equal in the end: what is on the hosts, and the cluster's members and Nodes."""
     with ThreadPoolExecutor() as pool:
-        lines = {line for each in pool.map(of, names) for line in each}
+        hosts = pool.map(lambda host: look_at(lab, host.name), lab.spec.hosts)
+        lines = {line for each in hosts for line in each}
     answers = lab.answering()
     lines |= {f"cluster member {name} {role}" for name, role in lab.members(answers).items()}
     return lines | {f"cluster node {name} {'Ready' if up else 'NotReady'}" for name, up in lab.nodes(answers).items()}
@@ -175,9 +181,11 @@ class Range:
     def _prepare(self) -> None:
         self.lab.wait_ready(120)
         values, second = objects.objects(self.lab), self.lab.servers[1]
-        # What lies there of earlier times, snapshots too, goes with its disk.
-        well = {line for line in look(self.lab) if not line.startswith(f"{second} kept ")}
+        # What lies there of earlier times, snapshots and an earlier test's settings too, goes with its disk.
+        config = f"{second} file {self.lab.spec.supervisor.config.parent}/"
+        well = {line for line in look(self.lab) if not line.startswith((f"{second} kept ", config))}
         lose_quorum(self.lab)
+        well |= {line for line in look_at(self.lab, second) if line.startswith(config)}
         saved.save(self.lab, STATE)
         check = playbook(self.lab, _RECOVER, "--check")
         if check.rc != 0 or check.folder is None:
@@ -243,10 +251,10 @@ class Range:
     def _end(self, kill: Kill, back: float, first: float, name: str) -> Trial:
         run = playbook(self.lab, _RECOVER, *confirm(self.lab))
         ended, second = _ended(run), run.seconds
-        if ended == "refused" and _AGAIN.search(_next(run)):
-            say(f"refused: {_next(run)}")
+        if ended in _AGAIN and _AGAIN[ended].search(_next(run)):
+            say(f"{ended}: {_next(run)}")
             run = playbook(self.lab, _RECOVER, *confirm(self.lab))
-            ended, second = f"refused, then {_ended(run)}", second + run.seconds
+            ended, second = f"{ended}, then {_ended(run)}", second + run.seconds
         wrong = tuple(self._judge(run))
         trial = Trial(kill, ended, wrong, back, first, second)
         say(str(trial))

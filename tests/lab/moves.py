@@ -28,6 +28,9 @@ REPLACED = (
 )
 """A script that says whether the reset that goes on has moved the datastore aside."""
 
+ETCD = "pgrep -x etcd || ss -ltn | grep -q :2380"
+"""A script that says whether an etcd runs on a host: in K3s it is a part of its process, and bears its name."""
+
 
 class Moment(NamedTuple):
     """When an action of this verb on this host has begun, or is done."""
@@ -90,10 +93,7 @@ def one_cluster(lab: Lab) -> None:
     """No two servers see different leaders, or the same one in another list of members."""
     seen = {}
     for host in lab.servers:
-        status = lab.etcdctl(host, "endpoint", "status", "-w", "json") if lab.running(host) else None
-        if status is None or status.rc != 0:
-            continue
-        said = json.loads(status.out)[0]["Status"]
+        said = lab.endpoint(host) if lab.running(host) else {}
         if said.get("leader"):
             seen[host] = (said["header"]["cluster_id"], said["leader"], *sorted(lab.members(host)))
     assert len(set(seen.values())) <= 1, f"two clusters: {seen}"
@@ -156,6 +156,22 @@ HELD_RESET = f'case "$*" in *--cluster-reset*) while [ -e {HOLD} ]; do sleep 0.2
 HANGING_RESET = 'case "$*" in *--cluster-reset*) exec sleep 3600 ;; esac; exec REAL "$@"'
 SUCCESS = "Managed etcd cluster membership has been reset, restart without --cluster-reset flag now. Backup and delete"
 PRETENDING_RESET = f'case "$*" in *--cluster-reset*) echo "{SUCCESS}"; exit 0 ;; esac; exec REAL "$@"'
+EMPTYING_RESET = f"""\
+case "$*" in
+*--cluster-reset*)
+    cd /var/lib/rancher/*/server/db || exit 1
+    mv etcd "etcd-old-$(date +%s)"
+    at=http://127.0.0.1:23799 by=http://127.0.0.1:23800
+    timeout 5 /opt/lab/bin/etcd --data-dir=etcd --name=new-00000000 --listen-client-urls=$at \\
+        --advertise-client-urls=$at --listen-peer-urls=$by --initial-advertise-peer-urls=$by \\
+        --initial-cluster=new-00000000=$by 2>/dev/null
+    touch reset-flag
+    echo "{SUCCESS}"
+    exit 0
+    ;;
+esac
+exec REAL "$@"
+"""
 
 
 def member(lab: Lab, host: str, role: str, *names: str) -> str:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -106,6 +107,14 @@ def touched(lab: Lab, before: fingerprint.Marks, *, quiet: list[str] | None = No
     # The agent rewrites its list whenever it learns of another one.
     lines = [line for line in lines if line.split()[1] != "sha256" or "-load-balancer.json:" not in line]
     return [line for line in lines if line.split()[0] in still or line.split()[2].startswith(ours)]
+
+
+def stretch(seconds: float = 0.5) -> float:
+    """How many times longer than alone a program takes on this machine now, beside whatever else runs here."""
+    wall, worked = time.monotonic(), time.process_time()
+    while time.process_time() - worked < seconds:
+        pass
+    return (time.monotonic() - wall) / seconds
 
 
 def voters(lab: Lab) -> list[str]:

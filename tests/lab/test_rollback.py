@@ -68,7 +68,8 @@ def marks(lab: Lab) -> dict[str, str]:
     for name in lab.servers:
         for line in lab.sh(name, script).ok(f"marks of {name}").out.splitlines():
             mark, _, path = line.partition("  ")
-            mark = mark.replace("=activating", "=active")  # K3s without a quorum starts again and again
+            # K3s without a quorum starts again and again; one that is stopped in its start ends with an error.
+            mark = mark.replace("=activating", "=active").replace("=failed", "=inactive")
             found[f"{name} {path or mark.split('=')[0]}"] = mark
     return found
 

@@ -26,10 +26,10 @@ MANY = 90
 
 @contextmanager
 def far(lab: Lab, monkeypatch: pytest.MonkeyPatch, sockets: Path) -> Iterator[tuple[str, str]]:
-    """Options of a controller that is far from every host of a lab, and logged in nowhere."""
+    """Options of a controller that is far from every host of a lab that is on, and logged in nowhere."""
     monkeypatch.setenv("ANSIBLE_SSH_CONTROL_PATH_DIR", str(sockets))
     arguments = " ".join([*ssh_options(lab.folder), delay.options(100)])
-    hosts = [*lab.servers, *lab.agents]
+    hosts = [host for host in (*lab.servers, *lab.agents) if lab.running(host)]
     try:
         for host in hosts:
             faults.slow_line(lab, host)

@@ -1,22 +1,24 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Which lab tests go with a commit."""
+"""Which lab tests CI begins with at a commit."""
 
 from __future__ import annotations
 
-from tests.lab.conftest import ALWAYS, chosen
+from itertools import pairwise
 
-MODULES = [*(f"test_{number}" for number in range(9)), *ALWAYS]
+from tests.lab.conftest import FIRST, turned
 
-
-def test_a_part_of_them_and_the_same_ones_for_one_commit() -> None:
-    once = chosen(MODULES, "a1b2")
-    assert once == chosen(list(reversed(MODULES)), "a1b2")
-    assert len(set(once) - set(ALWAYS)) in (3, 4) and set(ALWAYS) <= set(once)
-    assert chosen(["test_one"], "a1b2") == ["test_one"]
+MODULES = [*(f"test_{number}" for number in range(9)), FIRST]
 
 
-def test_each_has_its_turn() -> None:
-    turns = [chosen(MODULES, f"commit {number}") for number in range(40)]
-    assert {name for turn in turns for name in turn} == set(MODULES)
-    assert all(sum(name in turn for turn in turns) < 40 for name in MODULES if name not in ALWAYS)
+def test_all_of_them_in_the_same_order_for_one_commit() -> None:
+    once = turned(MODULES, "a1b2")
+    assert once == turned(MODULES, "a1b2")
+    assert sorted(once) == sorted(MODULES) and once[0] == FIRST
+    assert turned(["test_one"], "a1b2") == ["test_one"] and turned([FIRST], "a1b2") == [FIRST] and turned([], "") == []
+
+
+def test_each_is_the_first_one_day_and_they_follow_each_other_as_ever() -> None:
+    turns = [turned(MODULES, f"commit {number}")[1:] for number in range(60)]
+    assert {turn[0] for turn in turns} == {*MODULES} - {FIRST}
+    assert all(f"{a} {b}" in " ".join(turn + turn) for turn in turns for a, b in pairwise(MODULES[:-1]))

@@ -48,3 +48,9 @@ def test_a_kill_that_is_not_there_is_named() -> None:
     ({"r1 file a 1"}, ["missing: r1 kept db/etcd"])])
 def test_the_end_is_compared(seen: set[str], lines: list[str]) -> None:
     assert kills.difference(seen, {"r1 file a 1", "r1 kept db/etcd"}) == lines
+
+
+def test_what_a_start_of_the_distribution_works_in_is_missed_by_nobody() -> None:
+    assert kills.difference(set(), {"r3 kept server/db/etcd-tmp", "r3 kept server/db/etcd"}) == [
+        "missing: r3 kept server/db/etcd"
+    ]
