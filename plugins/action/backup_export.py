@@ -9,7 +9,8 @@ import os
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _look, _report_words
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _exporter, _node_api, _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import load
 
 
 class ActionModule(PlanAction):

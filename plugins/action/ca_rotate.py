@@ -7,17 +7,12 @@ from __future__ import annotations
 import os
 import time
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _cas, _shared, _x509
+from ansible_collections.requorum.cluster.plugins.module_utils import _cas, _node, _shared, _x509
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _held, _proved
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
-    JSON,
-    PlanAction,
-    load,
-    many,
-    pairs,
-    write,
-)
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import load, write
 
 AGAIN = "No server was restarted. Run the same command again: it makes CAs only while the datastore has the old ones."
 SAVED_S = 60
@@ -46,13 +41,13 @@ class ActionModule(PlanAction):
         if done.rc != 0:
             raise RequorumError(f"{self.host}: the new CAs could not be laid down: {done.why}.", AGAIN)
         write(os.path.join(self.run_dir, "successors.json"), {file.path: file.sha256 for file in made})
-        return f"{len(made) // 2} CAs with their keys are in {pairs(done.out)['placed']}"
+        return f"{len(made) // 2} CAs with their keys are in {_node.pairs(done.out)['placed']}"
 
     def do_swap(self) -> str:
         wanted: dict[str, str] = load(self.run_dir, "successors.json", {})
         before = _hashes(_held.look(self))
         done = self.script("ca_swap", timeout=120, STAMP=self.stamp)
-        said = "; ".join(many(done.out, "said")) or done.why
+        said = "; ".join(_node.many(done.out, "said")) or done.why
         after: JSON = {}
 
         def probe() -> tuple[bool, str]:

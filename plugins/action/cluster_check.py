@@ -17,14 +17,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _survey
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
-    JSON,
-    NodeAction,
-    display,
-    earlier,
-    load,
-    recorded,
-)
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, display
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import earlier, load, recorded, shelf
 
 MARKS = {"holds": "ok", "wrong": "WRONG", "unknown": "NOT CHECKED", "absent": "not installed"}
 
@@ -71,8 +65,7 @@ class ActionModule(NodeAction):
 
     def _before(self) -> tuple[str, dict[str, str]]:
         """The last recovery that changed something, and the virtual machines that it found on living hosts."""
-        shelf = os.path.join(os.path.abspath(self._task.args["output"]), self._task.args["cluster"])
-        for folder in earlier(shelf):
+        for folder in earlier(shelf(os.path.abspath(self._task.args["output"]), self._task.args["cluster"])):
             try:
                 made = load(folder, "plan.json", {})
                 acted = made.get("purpose") == "recover" and any(action["phase"] > 3 for action in recorded(folder))

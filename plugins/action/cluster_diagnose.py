@@ -20,15 +20,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _seen,
     _told,
 )
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _survey, _upkept
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
-    JSON,
-    NodeAction,
-    display,
-    new_folder,
-    now,
-    write,
-)
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _run_folder, _survey, _upkept
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, display, now
 
 FLEET = ("bundles", "deployed", "fleets", "charts")
 """Read wherever there is a Fleet, which a cluster of Rancher has too."""
@@ -37,7 +30,7 @@ FLEET = ("bundles", "deployed", "fleets", "charts")
 class ActionModule(NodeAction):
     """Ask all rules of what INSPECT has read and of what the API says now."""
 
-    VALID = (
+    VALID: t.ClassVar[tuple[str, ...]] = (
         *("cluster", "servers", "agents", "powered_off", "survivor", "output", "api", "rules"),
         *("record", "bundle", "upkeep", "prometheus"),
     )
@@ -60,7 +53,7 @@ class ActionModule(NodeAction):
     @property
     def shelf(self) -> str:
         """The folder of the cluster's runs."""
-        return os.path.join(os.path.abspath(self._task.args["output"]), self._task.args["cluster"])
+        return _run_folder.shelf(os.path.abspath(self._task.args["output"]), self._task.args["cluster"])
 
     def rules(self) -> tuple[_rules.Rule, ...]:
         """Ours, and those of the site."""
@@ -103,9 +96,9 @@ class ActionModule(NodeAction):
 
     def record(self, state: JSON, diagnosis: JSON) -> JSON:
         """What was seen and said, in the folder of this run."""
-        folder = new_folder(os.path.abspath(self._task.args["output"]), self._task.args["cluster"])
+        folder = _run_folder.new_folder(os.path.abspath(self._task.args["output"]), self._task.args["cluster"])
         for name, document in (("state.json", state), ("diagnosis.json", diagnosis)):
-            write(os.path.join(folder, name), document)
+            _run_folder.write(os.path.join(folder, name), document)
         with open(os.path.join(folder, "diagnosis.html"), "w", encoding="utf-8") as file:
             file.write(_diagnosis_html.render(diagnosis))
         return {"requorum_run_dir": folder}
@@ -127,7 +120,7 @@ def _unread(hosts: t.Mapping[str, t.Any], entries: t.Sequence[JSON]) -> list[JSO
     for entry in entries:
         read = _inspected.part(hosts[entry["name"]], "logs")
         unread = read.get("unread") or {}
-        if "requorum_logs" not in read and "msg" in read and not (read.get("skipped") or read.get("unreachable")):
+        if "requorum_logs" not in read and "msg" in read:
             unread = {"*": str(read["msg"])}  # it failed, which must not end INSPECT
         for source, why in unread.items():
             what = "logs" if source == "*" else f"log of {source}"

@@ -11,6 +11,7 @@ import typing as t
 from ansible_collections.requorum.cluster.plugins.module_utils import _export
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _exporter, _node_api
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import shelf
 
 
 class ActionModule(NodeAction):
@@ -21,7 +22,7 @@ class ActionModule(NodeAction):
     def act(self) -> dict[str, t.Any]:
         args = self._task.args
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        folder = str(args.get("folder") or os.path.join(args["output"], args["cluster"], stamp, "export"))
+        folder = str(args.get("folder") or os.path.join(shelf(args["output"], args["cluster"]), stamp, "export"))
         api = _node_api.of(self) if args.get("api", True) else None
         if self._task.check_mode:
             return {"changed": True, "folder": folder}

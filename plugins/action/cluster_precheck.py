@@ -22,7 +22,7 @@ from ansible_collections.requorum.cluster.plugins.plugin_utils import _release_s
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, display
 
 
-class ActionModule(cluster_diagnose.ActionModule):  # type: ignore[misc]
+class ActionModule(cluster_diagnose.ActionModule):
     """The diagnosis, of the items of an upgrade alone."""
 
     VALID = (

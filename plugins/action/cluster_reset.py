@@ -9,14 +9,9 @@ import os
 from ansible_collections.requorum.cluster.plugins.module_utils import _bbolt, _datastore, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers, _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
-    JSON,
-    PlanAction,
-    load,
-    many,
-    pairs,
-    write,
-)
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import load, write
 
 BACK = "Its old datastore lies beside the new one (paths in the report); running the same command again is safe."
 UNTOUCHED = "The old datastore is where it was; running the same command again is safe."
@@ -35,8 +30,8 @@ class ActionModule(PlanAction):
             raise RequorumError("The backup is not proved.", "Nothing was reset.")
         me = next(server for server in self.plan["servers"] if server["name"] == self.host)
         seconds = self.timeout("reset", 900)
-        found = self.script("reset_state", timeout=30).out
-        before, had = set(many(found, "old")), "store" in pairs(found)
+        state = self.script("reset_state", timeout=30)
+        before, had = set(_node.many(state.out, "old")), "store" in _node.pairs(state.out)
         restore = source["node_path"] if self.plan["method"] == "restore" else ""
         _peers.prove(self, _peers.others(self))
         done = self.script(
@@ -52,31 +47,29 @@ class ActionModule(PlanAction):
         if done.rc != 0:
             raise RequorumError(f"{self.host}: the reset was not started: {done.why}.", "Nothing was reset.")
 
-        state = done
-
         def probe() -> tuple[bool, str]:
             nonlocal state
-            state = self.script("reset_state", timeout=30)
+            state = self.script("reset_state", timeout=30, AWAIT="over")
             if state.rc != 0:
                 return False, state.why
-            unit = pairs(state.out)
-            last = (many(state.out, "log") or ["no line yet"])[-1]
+            unit = _node.pairs(state.out)
+            last = (_node.many(state.out, "log") or ["no line yet"])[-1]
             over = unit.get("SubState") in ("exited", "dead", "failed")
             return over, last
 
         self.wait("the reset to end", probe, seconds=seconds + 30, hint=BACK)
-        if "said" not in pairs(state.out):  # the journal may get it a moment later than the unit ends
+        if "said" not in _node.pairs(state.out):  # the journal may get it a moment later than the unit ends
             again = self.script("reset_state", timeout=30)
             state = again if again.rc == 0 else state
-        unit, log = pairs(state.out), many(state.out, "log")
-        moved = sorted(set(many(state.out, "old")) - before)
+        unit, log = _node.pairs(state.out), _node.many(state.out, "log")
+        moved = sorted(set(_node.many(state.out, "old")) - before)
         write(os.path.join(self.run_dir, "reset.json"), {"node": self.host, "moved": moved})
-        self.script("reset_end", timeout=60, STAMP=self.stamp)
+        full = _node.pairs(self.script("reset_end", timeout=60, STAMP=self.stamp).out).get("full", "")
         said = unit.get("said") == "yes"
         if unit.get("Result") != "success" or unit.get("ExecMainStatus") != "0" or not said:
             raise RequorumError(
                 f"{self.host}: the reset failed (result {unit.get('Result')}, exit code {unit.get('ExecMainStatus')}): "
-                f"{(log or ['it has said nothing'])[-1].rstrip('.')}.",
+                f"{(log or ['it has said nothing'])[-1].rstrip('.')}{full}.",
                 # Without a snapshot it works in place, beside a copy; one of an earlier run may have moved it before.
                 BACK if moved or state.rc != 0 or not restore or "attached" in done.out else UNTOUCHED,
             )

@@ -12,7 +12,8 @@ import typing as t
 from ansible_collections.requorum.cluster.plugins.module_utils import _check, _kubernetes, _state, _verify, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import load, write
 
 
 class ActionModule(PlanAction):

@@ -12,13 +12,14 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _catalog, 
 from ansible_collections.requorum.cluster.plugins.module_utils._classify import RESETS
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import backup_folder, write
 
 
 class ActionModule(PlanAction):
     """Save a snapshot on the node, stream it to the controller and prove it there; keep what it needs beside it."""
 
-    VERBS = ("snapshot", "keep", "fetch", "save")
+    VERBS = ("snapshot", "keep", "save")
 
     def do_snapshot(self) -> str:
         me = next(server for server in self.plan["servers"] if server["name"] == self.host)
@@ -31,7 +32,7 @@ class ActionModule(PlanAction):
             STAMP=self.stamp,
             SOURCE=source,
         )
-        target = os.path.join(self._folder(self.host), "snapshot.db")
+        target = os.path.join(backup_folder(self.run_dir, self.host), "snapshot.db")
         size = int(saved["bytes"])
         arrived = self.pull(saved["path"], size, target)
         members = {member["id"] for member in self.plan["members"]} or {me["member_id"]}
@@ -68,12 +69,6 @@ class ActionModule(PlanAction):
         revision = proof.datastore.revision if proof.datastore else 0
         return f"{size} bytes, revision {revision}, proved: trailer, structure, content, cluster, token"
 
-    def do_fetch(self) -> str:
-        chosen = self.plan["snapshot"]
-        target = os.path.join(self._folder("restore"), os.path.basename(chosen["path"]))
-        self.pull(chosen["path"], int(chosen["bytes"]), target)
-        return f"{chosen['bytes']} bytes; it is proved when it is delivered"
-
     def do_keep(self) -> str:
         saved = self.must(
             "keep",
@@ -84,7 +79,7 @@ class ActionModule(PlanAction):
             SIDE="agent" if self.host in self.plan["agents"] else "server",
             NAMED=_shelf.on_host(self.settings, self.host),
         )
-        self.pull(saved["path"], int(saved["bytes"]), os.path.join(self._folder(self.host), "files.tar"))
+        self.pull(saved["path"], int(saved["bytes"]), os.path.join(backup_folder(self.run_dir, self.host), "files.tar"))
         without = saved.get("without", "").split()
         return (
             f"{saved['bytes']} bytes"
@@ -108,10 +103,3 @@ class ActionModule(PlanAction):
             )
         write(os.path.join(self.run_dir, "after.json"), saved)
         return f"{saved['path']}, {saved['bytes']} bytes"
-
-    def _folder(self, name: str) -> str:
-        folder = os.path.join(self.run_dir, "backup")
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        folder = os.path.join(folder, name)
-        os.makedirs(folder, mode=0o700, exist_ok=True)
-        return folder

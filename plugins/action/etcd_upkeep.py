@@ -7,9 +7,9 @@ from __future__ import annotations
 import json
 import typing as t
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _look, _repair, _state
+from ansible_collections.requorum.cluster.plugins.module_utils import _answers, _blocks, _look, _repair
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 AGAIN = "Nothing is lost; run the same command again."
 
@@ -67,7 +67,7 @@ class ActionModule(PlanAction):
         return [(f"{int(alarm['memberID']):x}", str(alarm["alarm"])) for alarm in listed]
 
     def _status(self) -> dict[str, t.Any]:
-        return _state.sizes(self._ask("maintenance/status", {}))
+        return _answers.sizes(self._ask("maintenance/status", {}))
 
     def _ask(self, call: str, body: dict[str, t.Any], *, seconds: float = 10, accept: str = "") -> dict[str, t.Any]:
         """The gateway's answer; an error that holds `accept` is one too.
@@ -81,7 +81,7 @@ class ActionModule(PlanAction):
 
         def probe() -> tuple[bool, str]:
             done = self.script("gateway", timeout=limit + 10, CALL=call, BODY=text, SECONDS_MAX=str(limit))
-            answer = _state.loads(done.out.strip())
+            answer = _blocks.loads(done.out.strip())
             said.update(answer or {})
             return answer is not None, done.out.strip()[-200:] or done.why
 

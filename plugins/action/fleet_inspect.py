@@ -19,8 +19,9 @@ class ActionModule(NodeAction):
     VALID = ("cluster", "output", "failed")
 
     def act(self) -> JSON:
-        about = dict(self._task.args["cluster"])
-        cluster = _clusters.Cluster(**{key: tuple(v) if isinstance(v, list) else v for key, v in about.items()})
+        given = dict(self._task.args["cluster"])
+        about: JSON = {key: tuple(value) if isinstance(value, list) else value for key, value in given.items()}
+        cluster = _clusters.Cluster(**about)
         output, why = os.path.abspath(self._task.args["output"]), str(self._task.args.get("failed") or "")
         row = _overview.unread(cluster.name, now(), why) if why else self._look(cluster, output)
         _rows.write(output, row)

@@ -188,9 +188,6 @@ def _write(path: str, text: str) -> None:
     try:
         os.makedirs(home, mode=0o700, exist_ok=True)
         os.chmod(home, 0o700)
-        if os.path.lexists(f"{path}.part"):
-            os.remove(f"{path}.part")  # of a run that was killed; its mode may be any
-        _files.put(f"{path}.part", text)
-        os.replace(f"{path}.part", path)
+        _files.put(path, text)
     except OSError as error:
         raise RequorumError(f"{path} cannot be written: {error.strerror}.", "Name another requorum_output.") from error

@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, moved_to
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 
 class ActionModule(PlanAction):
@@ -20,5 +21,5 @@ class ActionModule(PlanAction):
         done = self.script("clear", timeout=60, stdin="\n".join([*listed, ""]).encode(), STAMP=self.stamp, SIDE=side)
         if done.rc != 0:
             raise RequorumError(f"{self.host}: leftovers are not moved: {done.why}.", "Run the same command again.")
-        moved = moved_to(done.out)
+        moved = _node.moved_to(done.out)
         return f"kept: {', '.join(moved) or 'nothing was there any more'}"

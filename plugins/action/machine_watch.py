@@ -8,8 +8,9 @@ import os
 
 from ansible.errors import AnsibleConnectionFailure
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _machines
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, append, lines, many
+from ansible_collections.requorum.cluster.plugins.module_utils import _machines, _node
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import append, lines
 
 
 class ActionModule(PlanAction):
@@ -28,7 +29,7 @@ class ActionModule(PlanAction):
             why = str(error).strip().splitlines()[-1][:200]
         if why:
             return f"warning: its {len(mine)} virtual machines could not be looked at: {why}"
-        text, ended = _machines.result(mine, many(done.out, "runs"), before)
+        text, ended = _machines.result(mine, _node.many(done.out, "runs"), before)
         phase = self.plan["phases"][int(self._task.args["phase"]) - 1]
         for machine in ended:
             append(told, {**machine, "phase": phase})

@@ -10,7 +10,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _look, _se
 from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PEERS_EVERY, PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PEERS_EVERY, PlanAction
 
 
 class ActionModule(PlanAction):
@@ -41,7 +41,7 @@ class ActionModule(PlanAction):
 
         def hint() -> str:
             unit = DISTROS[self.plan["distro"]].server_unit
-            where = f"Read on {', '.join(missing)}: journalctl -u {unit} -n 50. " if missing else ""
+            where = f"Read on {', '.join(missing)}: journalctl -u {unit} -n 50, and df -h. " if missing else ""
             return f"{where}Members that are voters stay voters; the same command goes on with the others."
 
         who = f"{self.turn} to be a voter" if self.in_turn else f"{len(wanted)} voters"

@@ -8,16 +8,12 @@ import typing as t
 
 from ansible.errors import AnsibleConnectionFailure
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _link, _wait, _x509
+from ansible_collections.requorum.cluster.plugins.module_utils import _link, _node, _wait, _x509
 from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
-    JSON,
-    PlanAction,
-    load,
-    pairs,
-    recorded,
-)
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import load, recorded
 
 GIVEN_UP = "given up: "
 AGAIN = "See the log of its unit, then run the same command again; it goes on from what it finds."
@@ -56,7 +52,7 @@ class ActionModule(PlanAction):
         if known := load(self.run_dir, "authorities.json", None):
             return _x509.pin(known["server/tls/server-ca.crt"]["text"].encode())
         pins = {(self._before(server["name"]).get("token") or {}).get("pin") for server in self.plan["servers"]}
-        return str(min(pins - {None, ""}))
+        return str(min(filter(None, pins)))
 
     def do_unlist(self) -> str:
         return self._tolerate(lambda: self._do("unlist"))
@@ -65,7 +61,7 @@ class ActionModule(PlanAction):
         return self._tolerate(self._restart)
 
     def _restart(self) -> str:
-        since = int(pairs(self._do("restart"))["since"])
+        since = int(_node.pairs(self._do("restart"))["since"])
         servers = [server for server in self.plan["servers"] if server["need"] != "stays_off"]
         known = {server["address"] for server in servers}
         for server in servers:
@@ -89,7 +85,7 @@ class ActionModule(PlanAction):
                 return GIVEN_UP + why
             raise RequorumError(why, AGAIN) from error
 
-    def _do(self, what: str, **variables: str) -> str:
+    def _do(self, what: str, **variables: t.Any) -> str:
         done = self.script("agent", timeout=60, DO=what, STAMP=self.stamp, **variables)
         if done.rc != 0:
             raise RequorumError(done.why, AGAIN)

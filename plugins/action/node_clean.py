@@ -4,8 +4,9 @@
 
 from __future__ import annotations
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 
 class ActionModule(PlanAction):
@@ -19,4 +20,4 @@ class ActionModule(PlanAction):
         done = self.script("clean", timeout=600, stdin=f"{path}\n".encode(), SIDE=side)
         if done.rc != 0:
             raise RequorumError(f"{self.host}: {done.why}.", "Look at it on the node. Nothing else was removed.")
-        return f"removed: {path}" if many(done.out, "cleaned") else "unchanged: it was gone"
+        return f"removed: {path}" if _node.many(done.out, "cleaned") else "unchanged: it was gone"

@@ -4,20 +4,22 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _messages
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many
+from ansible_collections.requorum.cluster.plugins.module_utils import _fence, _look, _messages, _node
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 
 class ActionModule(PlanAction):
     """Take etcd and kube-apiserver of a node away, and look whether they are gone."""
 
-    VERBS = ("fence",)
+    VERBS: tuple[str, ...] = ("fence",)
 
     def do_fence(self) -> str:
+        if _fence.may_join(self.plan, self.host) and _look.parse(self.script("look", timeout=20).out).leader:
+            raise _messages.error("etcd-may-vote", host=self.host)
         done = self.script("fence", timeout=180, STAMP=self.stamp)
         if done.rc != 0:
             raise _messages.error("fence-failed", host=self.host, reason=done.why)
-        left, ports = many(done.out, "left"), many(done.out, "port")
+        left, ports = _node.many(done.out, "left"), _node.many(done.out, "port")
         if left or ports:
             seen = "; ".join(
                 [

@@ -9,7 +9,7 @@ import os
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _kubernetes, _look, _server, _wait
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _changes, _node_api
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 NODES = _api.Kind("", "v1", "nodes", namespaced=False)
 

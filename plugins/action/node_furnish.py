@@ -4,9 +4,10 @@
 
 from __future__ import annotations
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 
 class ActionModule(PlanAction):
@@ -22,4 +23,4 @@ class ActionModule(PlanAction):
                 f"{self.host} was not given its configuration: {done.why}.",
                 f"Write /etc/rancher/{self.plan['distro']}/config.yaml there by hand, then run the same command again.",
             )
-        return ", ".join(many(done.out, "placed"))
+        return ", ".join(_node.many(done.out, "placed"))

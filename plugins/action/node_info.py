@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import copy
 import time
 import typing as t
 
@@ -37,20 +36,13 @@ class ActionModule(NodeAction):
         asked = list(self._task.args.get("parts") or ())
         if unknown := [name for name in asked if name not in PARTS]:
             raise RequorumError(f"{', '.join(unknown)}: no part of a host.", f"There are {', '.join(PARTS)}.")
-        parts = {name: self._part(PARTS[name]) for name in asked}
+        parts = {name: self.another(PARTS[name], {}) for name in asked}
         # Snapshots are hashed: that takes minutes, and a busy disk makes others look as if they hung.
         self.ask_ahead([*self._questions, *(part.question for name, part in parts.items() if name != "snapshots")])
         return {**self._patient(), **{name: self._read_part(part) for name, part in parts.items()}}
 
-    def _part(self, kind: type[t.Any]) -> t.Any:
-        """The action that reads this alone, as it would be here; it asks the same node."""
-        made = kind.__new__(kind)
-        made.__dict__ = {**self.__dict__, "streams": 0, "_task": copy.copy(self._task)}
-        made._task.args = {}
-        return made
-
     def _read_part(self, part: t.Any) -> JSON:
-        part.ahead = self.ahead
+        part.ahead, part.files = self.ahead, self.files
         try:
             return t.cast("JSON", part.act())
         except Exception as error:  # whatever a strange host brings about must not end INSPECT
@@ -59,19 +51,23 @@ class ActionModule(NodeAction):
             self.streams += part.streams
 
     def _patient(self) -> JSON:
-        deadline = time.monotonic() + float(self._task.args.get("patience") or 0)
-        while True:
+        patience = float(self._task.args.get("patience") or 0)
+        result = self._read()
+        if patience and not result["requorum_node"]["reachable"]:  # it may only be busy: its deadline is a long one
             result = self._read()
+        deadline = time.monotonic() + patience
+        while True:
             entry = result["requorum_node"]
             runs = (entry.get("unit") or {}).get("ActiveState") == "active"
             if not runs or (entry.get("api") or {}).get("ready") or time.monotonic() > deadline:
                 return result
             time.sleep(2)
+            result = self._read()
 
     @property
     def _questions(self) -> list[_node.Question]:
         look = [_node.Question("agent", 30, {"DO": "look"})] if self.side == "agent" else []
-        return [_node.Question("info", 45, {"SIDE": self.side}), *look]
+        return [_node.Question("info", 60, {"SIDE": self.side}), *look]
 
     def _read(self) -> JSON:
         address = str(self.vars.get("ansible_host") or self.host)

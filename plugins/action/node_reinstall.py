@@ -25,7 +25,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._orphans import Dead, meta, name_of, notes, spec, status
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import shelf, write
 
 JSON = dict[str, t.Any]
 AGAIN_S = 5
@@ -61,7 +62,7 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
     def _planned(self) -> JSON:
         args = self._task.args
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        self.shelf = os.path.abspath(os.path.join(args["output"], args["cluster"]))
+        self.shelf = os.path.abspath(shelf(args["output"], args["cluster"]))
         entries = {name: self._entry(name) for name in args["servers"]}
         if boolean(args.get("undo", False)):
             made = self._undone(_reinstall.resolve(entries, args["name"]))
@@ -232,8 +233,8 @@ class ActionModule(node_retire.ActionModule, orphan_purge.ActionModule):
         made = self._judged(wish, entries, self._before(), self._task.args["looks"])
         if made.refusals:
             raise RequorumError(" ".join(map(str, made.refusals)), "This run has removed nothing; run it again then.")
-        if left := [action.what for action in made.actions if action.phase == 1 and action.verb != "drain"]:
-            raise RequorumError(f"{self._it} has changed meanwhile: {'; '.join(left)}.", "Run the same command again.")
+        if new := [action.what for action in made.actions if action.phase == 1 and action.verb != "drain"]:
+            raise RequorumError(f"{self._it} has changed meanwhile: {'; '.join(new)}.", "Run the same command again.")
         machine = self.api.get(MACHINES, self.action["name"], _orphans.FLEET)
         if machine is not None:
             self._save_item(MACHINES, machine)

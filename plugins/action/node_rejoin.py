@@ -6,11 +6,13 @@ from __future__ import annotations
 
 import os
 
+from ansible_collections.requorum.cluster.plugins.module_utils import _node
 from ansible_collections.requorum.cluster.plugins.module_utils._classify import RESETS
 from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, moved_to
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import load
 
 
 class ActionModule(PlanAction):
@@ -43,7 +45,7 @@ class ActionModule(PlanAction):
                 f"{self.host} could not be started as a joining server: {done.why}.",
                 "Nothing is lost; run the same command again.",
             )
-        moved = moved_to(done.out)
+        moved = _node.moved_to(done.out)
         return f"started, joins {url}; kept: {', '.join(moved) or 'nothing was there'}"
 
     def _token(self, keys: list[str]) -> bytes:

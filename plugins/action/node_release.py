@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 
 class ActionModule(PlanAction):

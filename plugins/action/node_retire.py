@@ -5,19 +5,19 @@
 from __future__ import annotations
 
 from ansible_collections.requorum.cluster.plugins.action import node_fence
+from ansible_collections.requorum.cluster.plugins.module_utils import _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import moved_to
 
 
 class ActionModule(node_fence.ActionModule):
     """Fence a server that is no member any more, and leave it so."""
 
-    VERBS = ("retire",)
+    VERBS: tuple[str, ...] = ("retire",)
 
     def do_retire(self) -> str:
         self.do_fence()
         done = self.script("retire", timeout=60, STAMP=self.stamp)
         if done.rc != 0:
             raise RequorumError(f"{self.host} is stopped, but: {done.why}.", "Run the same command again.")
-        moved = moved_to(done.out)
+        moved = _node.moved_to(done.out)
         return f"stopped and disabled; kept: {', '.join(moved) or 'nothing was there'}"

@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _look, _rollback
+from ansible_collections.requorum.cluster.plugins.module_utils import _look, _node, _rollback
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many, moved_to, pairs
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 
 class ActionModule(PlanAction):
@@ -37,20 +37,20 @@ class ActionModule(PlanAction):
             )
         if any((action["node"], action["verb"]) == (self.host, "serve") for action in self.plan["actions"]):
             self._active()
-        undone = [entry.split("|")[0] for entry in many(done.out, "undone")]
-        kept = moved_to(done.out)
-        gone = [f"{path} is gone" for path in many(done.out, "gone")]
+        undone = [entry.split("|")[0] for entry in _node.many(done.out, "undone")]
+        kept = _node.moved_to(done.out)
+        gone = [f"{path} is gone" for path in _node.many(done.out, "gone")]
         said = ", ".join([*undone, *gone]) or "nothing"
-        unit = pairs(done.out).get("unit")
+        unit = _node.pairs(done.out).get("unit")
         proof, differs = self._proof(done.out)
         text = f"put back: {said}; {proof}unit {unit}; kept: {', '.join(kept) or 'nothing lay there'}"
         return f"warning: {text}" if differs else text
 
     def _proof(self, out: str) -> tuple[str, bool]:
         """By hashes: the datastore is the one that the run had stopped, files are those in the backup of that run."""
-        words = ["datastore bit by bit as before"] if many(out, "store") else []
+        words = ["datastore bit by bit as before"] if _node.many(out, "store") else []
         archive = os.path.join(os.path.dirname(self.run_dir), self.plan["undoes"], "backup", self.host, "files.tar")
-        now = {path: digest for digest, path in (line.split("  ", 1) for line in many(out, "sum"))}
+        now = {path: digest for digest, path in (line.split("  ", 1) for line in _node.many(out, "sum"))}
         kept = {path: found for path, found in _shelf.hashes(archive).items() if _rollback.in_scope(path, self._store)}
         same, differ = _rollback.compared(kept, now) if now and kept else (0, [])
         words += [f"{same} certificates, credentials and files of configuration as before"] if same else []

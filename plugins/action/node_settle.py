@@ -6,7 +6,9 @@ from __future__ import annotations
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _kubernetes, _look
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _passwords
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, recorded, seconds_since
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import seconds_since
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import recorded
 
 
 class ActionModule(PlanAction):
@@ -17,7 +19,7 @@ class ActionModule(PlanAction):
 
     def do_serve(self) -> str:
         def probe() -> tuple[bool, str]:
-            done = self.script("look", timeout=20, READYZ="yes")
+            done = self.script("look", timeout=20, AWAIT="readyz")
             look = _look.parse(done.out)
             return done.rc == 0 and look.leader is not None and look.ready, look.seen if done.rc == 0 else done.why
 
@@ -31,7 +33,7 @@ class ActionModule(PlanAction):
         addresses = sorted(server["address"] for server in living)
 
         def probe() -> tuple[bool, str]:
-            done = self.script("nodes", timeout=40)
+            done = self.script("nodes", timeout=40, AWAIT=" ".join(addresses))
             seen = _kubernetes.parse(done.out, since=self._started()) if done.rc == 0 else None
             if seen is None:
                 return False, f"the API does not answer ({done.why})" if done.rc else "the API answers in part"

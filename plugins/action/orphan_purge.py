@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import glob
 import itertools
 import os
@@ -17,7 +18,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _api, _orp
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._orphans import Dead, Step, meta, name_of, spec, status
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, append, load, now, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import append, load, shelf, write
 
 JSON = dict[str, t.Any]
 REPLICAS = _orphans.KINDS["replicas"][0]
@@ -28,12 +30,15 @@ RENEWS_S = 11
 class ActionModule(NodeAction):
     """Let go what the API still holds of dead servers, and what an aborted upgrade has left."""
 
-    VALID = ("cluster", "dead", "powered_off", "servers", "output", "leftovers", "accept_loss")
+    VALID: t.ClassVar[tuple[str, ...]] = (
+        *("cluster", "dead", "powered_off", "servers"),
+        *("output", "leftovers", "accept_loss"),
+    )
 
     def act(self) -> JSON:
         args = self._task.args
         self.api = _node_api.of(self, proved=False)
-        self.shelf = os.path.abspath(os.path.join(args["output"], args["cluster"]))
+        self.shelf = os.path.abspath(shelf(args["output"], args["cluster"]))
         made, leftovers = self._plan()
         steps = (*made.steps, *leftovers[0])
         result: JSON = {
@@ -61,10 +66,10 @@ class ActionModule(NodeAction):
         seen, before = self._seen({**_orphans.KINDS, **(_stale.KINDS if more else {})}), self._before()
         entries = {name: self._entry(name) for name in (*(args.get("servers") or ()), *names)}
         addresses = {name: str(entry.get("host") or "") for name, entry in entries.items()}
-        given = {"addresses": addresses, "before": before, "accept": accept}
-        nodes = [dead.node for dead in _orphans.purge(seen, names, **given).dead if dead.node]
+        purge = functools.partial(_orphans.purge, seen, names, addresses=addresses, before=before, accept=accept)
+        nodes = [dead.node for dead in purge().dead if dead.node]
         later = self._details(seen, nodes)
-        made = _orphans.purge(seen, names, **given, later=later, clock=time.time())
+        made = purge(later=later, clock=time.time())
         theirs = {name: entry for name, entry in entries.items() if name in names or entry.get("hostname") in nodes}
         refusals = [*_orphans.answering(theirs, off), *made.refusals]
         told = _node_api.told_by(self, but=names)

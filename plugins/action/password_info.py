@@ -25,7 +25,7 @@ class ActionModule(NodeAction):
         # What a server is asked for now counts alone: what INSPECT has read of any host may be older.
         later = hostvars[given].get("requorum_token_after") if given else None
         asked = [(later or {}).get("requorum_tokens") or {}] if given else read
-        stored = next((host["passwords"] for host in asked if host.get("passwords")), {})
+        stored: dict[str, t.Any] = next((host["passwords"] for host in asked if host.get("passwords")), {})
         node = str(read[-1].get("node") or self.host)
         mine = stored.get(node)
         password = self.small(PATH).decode("utf-8", "replace").strip() if mine else ""  # it stays in this process

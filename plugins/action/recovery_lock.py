@@ -14,14 +14,8 @@ from ansible.errors import AnsibleError
 from ansible_collections.requorum.cluster.plugins.module_utils import _classify, _lock, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside, _holder, _inspected
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
-    JSON,
-    NodeAction,
-    load,
-    now,
-    pairs,
-    write,
-)
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, now
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import load, write
 
 SIDE_BY_SIDE = 20
 
@@ -124,7 +118,7 @@ class ActionModule(NodeAction):
                 done = action.script("lock", stdin=text.encode(), timeout=30, DO=do, **given)
             except (AnsibleError, RequorumError) as error:
                 done = _node.Done(1, "", " ".join(str(error).split())[-200:])
-            told = pairs(done.out)
+            told = _node.pairs(done.out)
             state = told.get("lock", "") if done.rc == 0 else ""
             other = _lock.held(name, told) if "age" in told and done.rc == 0 else None
             return Answer(name, state, other, "" if state else done.why)

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shlex
@@ -30,7 +29,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _messages,
     _places,
     _plan,
-    _plan_changes,
+    _plan_document,
     _rejoin,
     _repair,
     _restore,
@@ -48,18 +47,9 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _holder, _inspected, _shelf, _upkept
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
-    JSON,
-    NodeAction,
-    display,
-    earlier,
-    load,
-    new_folder,
-    now,
-    recorded,
-    write,
-)
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _earlier_runs, _holder, _inspected, _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, display, now
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import new_folder, shelf, write
 
 PLAYBOOKS = {
     "recover": "recover.yml",
@@ -74,7 +64,14 @@ PLAYBOOKS = {
     "cleanup": "playbooks/cleanup.yml",
     "tokens": "playbooks/tokens.yml",
 }
-TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
+
+
+def _backup(case: _classify.Case, distro: _distro.Distro, ask: _turns.Ask) -> _plan.Plan:
+    return _plan.backup_plan(case, distro, cluster=ask.cluster, rancher=_harvester.rancher(ask.entries))
+
+
+PLANS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.Plan]] = {
+    "backup": _backup,
     "rotate": _rotate.plan,
     "rotate_ca": _rotate_ca.plan,
     "tls_remove": _rotate.plan_remove,
@@ -85,8 +82,7 @@ TURNS: dict[str, t.Callable[[_classify.Case, _distro.Distro, _turns.Ask], _plan.
     "cleanup": _cleanup.plan,
     "tokens": _token_plan.plan,
 }
-"""Purpose -> the plan in which hosts take turns for it."""
-
+"""Purpose -> its plan, but for `recover`."""
 
 TYPED = ("token_file", "export_passphrase_file", "accept_vm_stop")
 """Variables that are no options of this module and are typed again in the next command."""
@@ -105,12 +101,16 @@ class ActionModule(NodeAction):
         purpose = str(args.get("purpose") or "recover")
         entries = _inspected.entries(self.vars["hostvars"], [*args["servers"], *args["agents"]])
         state = _state.cluster(args["cluster"], entries)
-        distro = self._distro(entries)
+        distro = self._only_distro(entries)
         case, chosen = self._judged(entries)
         ask = self._asked(purpose, state, entries)
         machines = _machines.running(entries, self.settings.get(_machines.OPTION))
-        # Nothing is planned while no server answers.
-        case, plan = self._planned(purpose, case, distro or _distro.DISTROS["rke2"], ask, chosen, machines)
+        known = distro or _distro.DISTROS["rke2"]  # nothing is planned while no server answers
+        if purpose == "recover":
+            case, plan = self._recovery(case, known, ask, chosen, machines)
+        else:
+            plan = PLANS[purpose](case, known, ask)
+            self._show(plan, ask)
         plan, transfer = _transfer.expected(plan, entries)
         wrong = () if purpose == "backup" else self._wrong(entries)  # it changes nothing, whoever the hosts are
         plan = replace(plan, refusals=(*self._locks(entries), *wrong, *plan.refusals))
@@ -128,9 +128,9 @@ class ActionModule(NodeAction):
             "machines": machines,
             "transfer": transfer,
             "command": self._command(),
-            **self._of_nodes(case, plan, ask),
+            **_plan_document.of_nodes(case, plan, ask, purpose),
             "repairs": [asdict(item) for item in _repair.due(case, entries, free_mb=self._free_mb)],
-            **self._of_earlier(purpose, case, plan, ask),
+            **_plan_document.of_earlier(case, plan, ask, purpose),
         }
         for name, content in (("plan.json", document), ("state-before.json", state)):
             write(os.path.join(run_dir, name), content)
@@ -139,11 +139,11 @@ class ActionModule(NodeAction):
             "plan": document,
             "requorum_run_dir": run_dir,
             "passing": self._passing(plan, run_dir),
-            "since": self._since(str(args.get("plan_id") or ""), document),
+            "since": _earlier_runs.since(self._runs, str(args.get("plan_id") or ""), document),
         }
 
     @staticmethod
-    def _distro(entries: t.Sequence[JSON]) -> _distro.Distro | None:
+    def _only_distro(entries: t.Sequence[JSON]) -> _distro.Distro | None:
         """None while nobody answers."""
         distro = _server.distro_of(entries)
         if distro is None and any(entry["reachable"] for entry in entries):
@@ -153,7 +153,7 @@ class ActionModule(NodeAction):
             )
         return distro
 
-    def _judged(self, entries: t.Sequence[JSON]) -> tuple[_classify.Case, _catalog.Row | None]:
+    def _judged(self, entries: list[JSON]) -> tuple[_classify.Case, _catalog.Row | None]:
         """The case, and the snapshot that is to be restored, if any."""
         args = self._task.args
         word, survivor = str(args.get("snapshot") or ""), str(args.get("survivor") or "")
@@ -173,45 +173,14 @@ class ActionModule(NodeAction):
         """What a plan in which hosts take turns is asked for."""
         args = self._task.args
         living = [entry["name"] for entry in entries if entry["name"] in args["agents"] and entry["reachable"]]
-        record = self._record() if purpose == "rollback" else None
-        proof = self._proof(state) if purpose == "cleanup" else None
-        options = {**(args.get("options") or {}), "record": record, "proof": proof}
+        options = {**(args.get("options") or {}), "record": None, "proof": None}
+        if purpose == "rollback":
+            options["record"] = _earlier_runs.record(self._runs, str(options.get("run") or ""))
+        if purpose == "cleanup":
+            connect = self.bucket if self.settings.get("requorum_s3_bucket") else None
+            options["proof"] = _earlier_runs.proof(self._runs, state, connect)
         what = (args["cluster"], entries, living, args.get("only") or (), options)
         return _turns.Ask(*what, time.time(), self._tls(entries), self._tokens(entries))
-
-    def _planned(
-        self,
-        purpose: str,
-        case: _classify.Case,
-        distro: _distro.Distro,
-        ask: _turns.Ask,
-        chosen: _catalog.Row | None,
-        machines: list[JSON],
-    ) -> tuple[_classify.Case, _plan.Plan]:
-        """The plan of a purpose, with the case as it explains it."""
-        if purpose == "recover":
-            return self._recovery(case, distro, ask, chosen, machines)
-        if purpose == "backup":
-            rancher = _harvester.rancher(ask.entries)
-            return case, _plan.backup_plan(case, distro, cluster=ask.cluster, rancher=rancher)
-        plan = TURNS[purpose](case, distro, ask)
-        self._show(plan, ask)
-        return case, plan
-
-    @staticmethod
-    def _of_earlier(purpose: str, case: _classify.Case, plan: _plan.Plan, ask: _turns.Ask) -> JSON:
-        """What is undone or removed of what earlier runs have left."""
-        if purpose == "cleanup":
-            return {"clean": _cleanup.paths(ask) if plan.actions else {}}
-        record: _rollback.Record | None = ask.options["record"]
-        if not record:
-            return {}
-        return {
-            "back": [asdict(back) for back in _rollback.backs(record, ask.entries, case.servers)],
-            "undoes": record.stamp,
-            "reached": _rollback.reached(case.servers),
-            "accepted": _rollback.accepted(ask.options),
-        }
 
     @staticmethod
     def _room(
@@ -225,19 +194,8 @@ class ActionModule(NodeAction):
     def _wrong(self, entries: list[JSON]) -> tuple[_classify.Refusal, ...]:
         """What is wrong with the inventory, as far as its hosts tell it."""
         args, read = self._task.args, {entry["name"]: entry for entry in entries}
-        groups = ([read[name] for name in args[group]] for group in ("servers", "agents"))
-        return _inventory.faults(*groups, doors=_inspected.doors(self.vars["hostvars"], read))
-
-    def _since(self, wanted: str, document: JSON) -> str:
-        """What has changed since the plan that was seen; empty where it is still the same, or none is asked for."""
-        if wanted in ("", document["plan_id"]):
-            return ""
-        shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
-        for folder in earlier(shelf):
-            seen = _backups.read(folder, "plan.json")
-            if seen.get("plan_id") == wanted:
-                return str(_plan_changes.refusal(seen, document))
-        return str(_messages.refusal("plan-unknown", seen=wanted, now=document["plan_id"], folder=shelf))
+        servers, agents = ([read[name] for name in args[group]] for group in ("servers", "agents"))
+        return _inventory.faults(servers, agents, doors=_inspected.doors(self.vars["hostvars"], read))
 
     def _locks(self, entries: list[JSON]) -> tuple[_classify.Refusal, ...]:
         """Of other runs that work on this cluster; what would be taken over is told."""
@@ -310,30 +268,6 @@ class ActionModule(NodeAction):
         for line in (*(_cas.Successor(**one).words for one in plan.successors), *plan.tokens.get("table", ())):
             display.display(line)
 
-    def _of_nodes(self, case: _classify.Case, plan: _plan.Plan, ask: _turns.Ask) -> JSON:
-        """What the later phases and the report need to know of the nodes."""
-        entries = ask.entries
-        needs = dict(case.needs) | plan.needs
-        if self._task.args.get("purpose") == "repair":  # it leaves servers alone that must join again
-            needs |= dict.fromkeys(case.having("rejoin", "promote"), "stays_off")
-        return {
-            "version": next((entry["version"] for entry in entries if entry.get("version")), None),
-            "servers": [
-                self._server(server, needs.get(server.name, "unknown"), entry)
-                for server, entry in zip(case.servers, entries, strict=False)
-            ],
-            "members": [asdict(member) for member in case.members],
-            "ranking": [server.name for server in case.base],
-            "enable": any(
-                (entry.get("unit") or {}).get("UnitFileState") == "enabled"
-                or "enabled=enabled" in (entry.get("journal") or ())
-                for entry in entries
-            ),
-            "agent_nodes": [
-                (e.get("program") or {}).get("node_name") or e["hostname"] for e in entries if e["name"] in ask.agents
-            ],
-        }
-
     def _command(self) -> str:
         """What was typed, as far as it decides what is done: for the lines that say what to type next."""
         options = dict(self._task.args.get("options") or {})
@@ -349,44 +283,10 @@ class ActionModule(NodeAction):
                 words.append(f"-e {shlex.quote(json.dumps({f'requorum_{name}': _events.typed(value)}))}")
         return " ".join(words)
 
-    def _record(self) -> _rollback.Record | None:
-        """What the chosen run left in its folder, else the last one that changed something and was no rollback."""
-        stamp = str((self._task.args.get("options") or {}).get("run") or "")
-        shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
-        later: list[JSON] = []
-        rollbacks: list[JSON] = []
-        for folder in earlier(shelf):
-            name = os.path.basename(folder)
-            made, actions = load(folder, "plan.json", {}), recorded(folder)
-            # Of a run that was killed in its first action only its lock is left.
-            acted = any(a["phase"] > 3 for a in actions) or bool(load(folder, _lock.FILE, {}).get("tried"))
-            if name == stamp or (acted and not stamp and made.get("purpose") not in ("rollback", "cleanup")):
-                undoing = [one for one in rollbacks if one.get("undoes") == name]
-                return _rollback.Record(name, made, actions, load(folder, "state-before.json", {}), later, undoing)
-            later += actions
-            if made.get("purpose") == "rollback":
-                rollbacks.append({**made, "acted": acted})
-        return None
-
-    def _proof(self, state: JSON) -> _cleanup.Proof | None:
-        """The newest snapshot of this cluster off its nodes; one on the controller is hashed again."""
-        shelf = os.path.abspath(os.path.join(self._task.args["output"], self._task.args["cluster"]))
-        listed = _upkept.backups(state, shelf, self.bucket if self.settings.get("requorum_s3_bucket") else None)
-        if not listed.found:
-            why = "; ".join(listed.unread.values())
-            return _cleanup.Proof("controller and S3", fault=why) if why else None
-        best = max(listed.found, key=lambda kept: (kept.time, kept.path))
-        if not best.proved:
-            return _cleanup.Proof(best.path, fault=f"{best.path} was not proved, or has changed since")
-        if not best.off_node:
-            return _cleanup.Proof(best.path, fault=f"{best.path} lies on a node of the cluster itself")
-        if not best.path.startswith("s3://"):
-            with open(best.path, "rb") as file:
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            if digest != _backups.read(_backups.folder(best.path), "backup.json").get("sha256"):
-                fault = f"{best.path} no longer has the SHA-256 with which it was proved"
-                return _cleanup.Proof(best.path, fault=fault)
-        return _cleanup.Proof(best.path, best.revision)
+    @property
+    def _runs(self) -> str:
+        """The folder of the cluster's runs."""
+        return shelf(self._task.args["output"], self._task.args["cluster"])
 
     @property
     def _free_mb(self) -> int:
@@ -397,9 +297,8 @@ class ActionModule(NodeAction):
         args = self._task.args
         if args.get("method") == "plain":
             return _messages.refusal("snapshot-and-plain")
-        shelf = os.path.join(args["output"], args["cluster"])
         bucket = self.bucket() if self.settings.get("requorum_s3_bucket") else None
-        rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, bucket=bucket, named=word)
+        rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=self._runs, bucket=bucket, named=word)
         return _catalog.choose(rows, word)
 
     def _tls(self, entries: list[JSON]) -> dict[str, JSON]:
@@ -416,10 +315,9 @@ class ActionModule(NodeAction):
         read = {entry["name"]: self.vars["hostvars"][entry["name"]] for entry in entries}
         found = {name: _inspected.part(known, "tokens").get("requorum_tokens") for name, known in read.items()}
         said = {name: (known.get("requorum_password_read") or {}).get("accepted") for name, known in read.items()}
-        shelf = os.path.join(self._task.args["output"], self._task.args["cluster"])
         return {
             "hosts": {name: json.loads(json.dumps(host)) for name, host in found.items() if host},
-            "kept": _shelf.token_places(self.settings, shelf, str(self._task.args.get("snapshot") or ""))
+            "kept": _shelf.token_places(self.settings, self._runs, str(self._task.args.get("snapshot") or ""))
             if any(found.values())
             else [],
             "refused": [name for name, accepted in said.items() if accepted is False],
@@ -435,31 +333,3 @@ class ActionModule(NodeAction):
             for entry in entries
             if entry.get("config") == {} and os.path.isfile(_shelf.kept_files(chosen.stored.path, entry["name"]))
         ]
-
-    @staticmethod
-    def _server(server: _server.Server, need: str, entry: JSON) -> JSON:
-        """What the later phases and the report need to know of a server."""
-        authority = next(
-            (c["subject"] for c in entry.get("certificates") or () if c["path"].endswith("/tls/server-ca.crt")), None
-        )
-        return {
-            "name": server.name,
-            "node": (entry.get("program") or {}).get("node_name") or entry.get("hostname") or server.name,
-            "address": server.address,
-            "need": need,
-            "reachable": server.reachable,
-            "etcd": server.etcd,
-            "store": server.store,
-            "fault": server.fault,
-            "leader": server.leader,
-            "cluster_id": server.cluster_id,
-            "member_id": server.member_id,
-            "term": server.term,
-            "index": server.index,
-            "revision": server.revision,
-            "bytes": server.store_bytes,
-            "authority": authority,
-            "tokens": [word for key, word in (entry.get("token") or {}).items() if key == "in-force"],
-            "own_token": (entry.get("token") or {}).get("server"),
-            "error": entry.get("error"),
-        }

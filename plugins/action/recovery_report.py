@@ -17,14 +17,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _told,
 )
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
-    NodeAction,
-    lines,
-    load,
-    now,
-    recorded,
-    write,
-)
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, now
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import lines, load, recorded, write
 
 FOUND = ("id", "severity", "node", "summary")
 

@@ -22,6 +22,7 @@ from ansible.utils.display import Display
 from ansible_collections.requorum.cluster.plugins.module_utils import _deliver, _names, _s3, _told
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import shelf
 
 SECONDS, TRIES = 60, 3
 
@@ -35,7 +36,7 @@ class ActionModule(NodeAction):
     def act(self) -> dict[str, t.Any]:
         args = self._task.args
         targets = _names.names(args.get("targets"))
-        result = self._deliver(self._folder(), targets) if targets else {"changed": False, "delivered": [], "msg": ""}
+        result = self._copied(self._folder(), targets) if targets else {"changed": False, "delivered": [], "msg": ""}
         if not args.get("story"):
             return result
         well, lines = _told.story(self.vars)
@@ -57,10 +58,9 @@ class ActionModule(NodeAction):
         output, cluster = (str(self._task.args.get(name) or "") for name in ("output", "cluster"))
         if not (output and cluster):
             return ""
-        shelf = os.path.join(output, cluster)
-        return max(glob.glob(os.path.join(glob.escape(shelf), "*T*Z")), default="")
+        return max(glob.glob(os.path.join(glob.escape(shelf(output, cluster)), "*T*Z")), default="")
 
-    def _deliver(self, folder: str, targets: list[str]) -> dict[str, t.Any]:
+    def _copied(self, folder: str, targets: list[str]) -> dict[str, t.Any]:
         walked = ((top, name) for top, _folders, here in os.walk(folder) for name in here)
         every = [os.path.relpath(os.path.join(top, name), folder) for top, name in walked]
         paths = _deliver.chosen(every, backup=_names.yes(self._task.args.get("backup")))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _classify
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 
 class ActionModule(PlanAction):

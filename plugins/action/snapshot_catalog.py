@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 import typing as t
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from dataclasses import asdict
 from ansible.utils.display import Display
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _catalog
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected, _run_folder, _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 
@@ -24,7 +23,7 @@ class ActionModule(NodeAction):
     def act(self) -> dict[str, t.Any]:
         args = self._task.args
         entries = _shelf.entries_of(self.vars["hostvars"], args["servers"])
-        shelf = os.path.join(args["output"], args["cluster"])
+        shelf = _run_folder.shelf(args["output"], args["cluster"])
         bucket = self.bucket() if self.settings.get("requorum_s3_bucket") else None
         rows = _shelf.rows(self.settings, self.vars["hostvars"], entries, shelf=shelf, bucket=bucket)
         unread = {name: why for name in args["servers"] if (why := self._unread(name))}

@@ -5,20 +5,14 @@
 from __future__ import annotations
 
 import os
-import typing as t
 from dataclasses import asdict
 
-from ansible_collections.requorum.cluster.plugins.module_utils import (
-    _catalog,
-    _describe,
-    _messages,
-    _snapshot,
-)
+from ansible_collections.requorum.cluster.plugins.module_utils import _describe, _snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, write
-
-HINT = "Nothing was reset. See playbooks/snapshots.yml for another one."
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _chosen
+from ansible_collections.requorum.cluster.plugins.plugin_utils._chosen import HINT
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import load, write
 
 
 class ActionModule(PlanAction):
@@ -28,24 +22,13 @@ class ActionModule(PlanAction):
 
     def do_deliver(self) -> str:
         chosen = self.plan["snapshot"]
-        me = next(server for server in self.plan["servers"] if server["name"] == self.host)
-        raw = os.path.join(self.run_dir, "backup", "restore", "snapshot.raw")
-        path = _shelf.unpacked(self._here(chosen), raw, HINT)
-        shelf = os.path.dirname(self.run_dir)
-        at_hand = _shelf.names_at_hand(self.settings, shelf, chosen["name"])
         saved = load(self.run_dir, "backup.json", None)
-        uid = self.plan["system_uid"] or (saved or {}).get("system_uid") or _shelf.kept_uid(shelf, chosen["path"])
-        wanted = _snapshot.Wanted(
-            token_hashes={*me["tokens"], *at_hand, *self.plan["tokens"].get("at_hand", ())},
-            system_uid=uid,
-            version=self.plan["version"] or "",
-        )
-        proof = _snapshot.prove(path, wanted)
-        if not proof.ok:
-            raise self._unproved(chosen, proof, wanted)
+        copied = _chosen.here(self.run_dir, chosen)
+        uid = (saved or {}).get("system_uid") or ""
+        path, proof = _chosen.proved(self, copied, uid=uid, untouched=_chosen.NOT_RESET)
         self.spare(path, chosen["name"])
         there = chosen["path"] if chosen["place"] == "node" and chosen["host"] == self.host else ""
-        if not there or path == raw:
+        if not there or path != copied:
             there = self._send(path, proof.bytes)
         seen = self.must("deliver", "the snapshot cannot be read", HINT, timeout=600, STAMP=self.stamp, SEEN=there)
         arrived = _snapshot.Check("transfer", proof.sha256[:12], seen["sha256"][:12], seen["sha256"] == proof.sha256)
@@ -65,24 +48,6 @@ class ActionModule(PlanAction):
         if not saved:
             write(os.path.join(self.run_dir, "backup.json"), record)
         return f"{proof.bytes} bytes, revision {record['revision']}, proved; it lies in {there}.{loss}"
-
-    @staticmethod
-    def _unproved(chosen: dict[str, t.Any], proof: _snapshot.Proof, wanted: _snapshot.Wanted) -> RequorumError:
-        """As the table would judge it, now that it was read as a whole."""
-        stored = _catalog.Stored(chosen["place"], chosen["host"], chosen["path"], proof.bytes, chosen["time"])
-        (row,) = _shelf.judged([_catalog.proved(stored, proof)], wanted)
-        why = row.refusal or _messages.refusal("snapshot-unproved", name=chosen["name"], faults=proof.faults)
-        return RequorumError(f"{why.what} Nothing was reset.", why.next)
-
-    def _here(self, chosen: dict[str, t.Any]) -> str:
-        """The snapshot on the controller, whence ever it comes."""
-        if chosen["place"] == "controller":
-            return chosen["path"]
-        target = os.path.join(self.run_dir, "backup", "restore", os.path.basename(chosen["path"]))
-        if chosen["place"] == "s3":
-            os.makedirs(os.path.dirname(target), mode=0o700, exist_ok=True)
-            self.bucket().get(chosen["path"], target)
-        return target
 
     def _send(self, path: str, size: int) -> str:
         place = self.must(

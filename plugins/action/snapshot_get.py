@@ -11,8 +11,8 @@ from dataclasses import asdict, replace
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _catalog, _s3, _snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _run_folder, _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 LIST = "`requorum snapshot list` shows what there is."
 UNPROVED = ".unproved"
@@ -25,7 +25,7 @@ class ActionModule(NodeAction):
 
     def act(self) -> dict[str, t.Any]:
         args = self._task.args
-        shelf = os.path.abspath(os.path.join(args["output"], args["cluster"]))
+        shelf = os.path.abspath(_run_folder.shelf(args["output"], args["cluster"]))
         entries = _shelf.entries_of(self.vars["hostvars"], args["servers"])
         wanted = _shelf.wanted(self.settings, entries, _shelf.on_controller(shelf), shelf=shelf)
         store = self.bucket() if args["source"].startswith("s3://") else None
@@ -66,7 +66,7 @@ class ActionModule(NodeAction):
         if proved:
             os.replace(kept, target)
             here = replace(chosen, place="controller", host="", path=target)
-            write(f"{target}.json", asdict(_catalog.proved(here, proof)))
+            _run_folder.write(f"{target}.json", asdict(_catalog.proved(here, proof)))
         result = {
             "changed": True,
             "source": chosen.name,

@@ -13,7 +13,7 @@ from ansible.utils.display import Display
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _s3
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _run_folder
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 
@@ -24,7 +24,7 @@ class ActionModule(NodeAction):
 
     def act(self) -> dict[str, t.Any]:
         args = self._task.args
-        shelf = os.path.abspath(os.path.join(args["output"], args["cluster"]))
+        shelf = os.path.abspath(_run_folder.shelf(args["output"], args["cluster"]))
         store = self.bucket() if self.settings.get("requorum_s3_bucket") else None
         dry = bool(self._task.check_mode)
         keep = number(args["keep"])

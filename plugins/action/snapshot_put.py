@@ -13,7 +13,7 @@ from dataclasses import asdict
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _catalog, _s3, _snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _shelf
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _run_folder, _shelf
 from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 HINT = "Nothing was put there."
@@ -28,7 +28,7 @@ class ActionModule(NodeAction):
     def act(self) -> dict[str, t.Any]:
         args = self._task.args
         path, target = os.path.abspath(args["file"]), str(args["target"])
-        shelf = os.path.join(args["output"], args["cluster"])
+        shelf = _run_folder.shelf(args["output"], args["cluster"])
         entries = _shelf.entries_of(self.vars["hostvars"], args["servers"])
         wanted = _shelf.wanted(self.settings, entries, [*_shelf.on_controller(shelf), *beside(path)], shelf=shelf)
         store = self._store(target) if target.startswith("s3:") else None

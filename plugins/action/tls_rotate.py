@@ -8,17 +8,12 @@ import json
 import os
 import time
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _look, _shared, _tls
+from ansible_collections.requorum.cluster.plugins.module_utils import _look, _node, _shared, _tls
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _changes, _node_api, _proved
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
-    JSON,
-    PlanAction,
-    load,
-    moved_to,
-    pairs,
-    write,
-)
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import load, write
 
 AGAIN = "Running the same command again is safe: it goes on from what it finds."
 
@@ -78,8 +73,8 @@ class ActionModule(PlanAction):
         )
         if done.rc != 0:
             raise RequorumError(f"{self.host}: its leaf certificates could not be taken away: {done.why}.", AGAIN)
-        how = "certificate rotate" if pairs(done.out).get("how") == "rotate" else "moved aside"
-        kept = sorted(set(moved_to(done.out)))
+        how = "certificate rotate" if _node.pairs(done.out).get("how") == "rotate" else "moved aside"
+        kept = sorted(set(_node.moved_to(done.out)))
         return f"{how}; the start makes them anew; kept: {_few(kept)}"
 
     def do_refresh(self) -> str:
@@ -87,7 +82,7 @@ class ActionModule(PlanAction):
         self.must("tls_refresh", "the agent could not be restarted", AGAIN, timeout=40, RESTART="yes")
 
         def probe() -> tuple[bool, str]:
-            seen = pairs(self.script("tls_refresh", timeout=20, RESTART="no").out)
+            seen = _node.pairs(self.script("tls_refresh", timeout=20, RESTART="no").out)
             return seen.get("unit") == "active" and seen.get("run") != before.get("run"), f"unit {seen.get('unit')}"
 
         return self.wait("its unit to be active again", probe, seconds=self.timeout("start", 600), hint=AGAIN)

@@ -17,7 +17,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, has_failed
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import has_failed
 
 
 class ActionModule(NodeAction):

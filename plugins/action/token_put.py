@@ -6,16 +6,11 @@ from __future__ import annotations
 
 import os
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap
+from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import (
-    PlanAction,
-    load,
-    moved_to,
-    pairs,
-    write,
-)
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import load, write
 
 
 class ActionModule(PlanAction):
@@ -33,7 +28,7 @@ class ActionModule(PlanAction):
                 "Put it right there, then run the same command again; the unit is stopped until then.",
             )
         write(os.path.join(self.run_dir, "token.json"), {"key": key})  # who joins later takes this one
-        placed, moved = pairs(done.out).get("placed"), moved_to(done.out)
+        placed, moved = _node.pairs(done.out).get("placed"), _node.moved_to(done.out)
         said = f"its token is in {placed}" if placed else "its token was the right one"
         return f"{said}; kept: {', '.join(moved)}" if moved else said
 

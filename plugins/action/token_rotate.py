@@ -8,7 +8,8 @@ import os
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _bootstrap, _tokens, _wait
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import write
 
 AGAIN = "Look at its log. It holds the new token now: start its unit, then run the same command without the snapshot."
 
@@ -33,13 +34,15 @@ class ActionModule(PlanAction):
             asked = self.script("token_rotate", timeout=60, stdin=lines, GO="ask")
             return False, f"asked, the keys were {', '.join(keys)}" if asked.rc == 0 else asked.why
 
+        why = "" if all(words) else "a token is not at hand any more"
         try:
-            if not all(words):
-                raise _wait.Expired("a token is not at hand any more")
-            _wait.wait("the token to be rotated", probe, seconds=self.timeout("rotate", 120), say=self.say)
-        except _wait.Expired as expired:  # a cluster that works with the old token is better than none
+            if not why:
+                _wait.wait("the token to be rotated", probe, seconds=self.timeout("rotate", 120), say=self.say)
+        except _wait.Expired as expired:
+            why = str(expired)
+        if why:  # a cluster that works with the old token is better than none
             return (
-                f"not rotated ({expired}): the cluster keeps the token of key {old}. Servers that join get it. Write "
+                f"not rotated ({why}): the cluster keeps the token of key {old}. Servers that join get it. Write "
                 "it into the configuration of all servers and agents, or rotate by hand as docs/tokens.md has it."
             )
         given = {"timeout": 150, "GO": "back", "STAMP": self.stamp, "WANT": new}

@@ -13,7 +13,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _upgrade_h
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api, _upgrades, _upgrading
 from ansible_collections.requorum.cluster.plugins.plugin_utils._changes import Changes
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import write
 
 
 class ActionModule(NodeAction):

@@ -27,6 +27,7 @@ class ActionModule(NodeAction):
         with self.acting("delete", f"Delete {name_of(item)}"):
             name = _upgrades.stop(api, seen, changes)
         self.say(f"{name} is deleted; it was saved to {changes.saved[0]}")
+        result: JSON = {"changed": True, "requorum_actions": changes.done, "saved": changes.saved}
 
         def probe() -> tuple[bool, str]:
             left = api.get(_upgrades.UPGRADES, name, _upgrades.WHERE)
@@ -36,6 +37,5 @@ class ActionModule(NodeAction):
         try:
             self.wait(f"Harvester to let go of {name}", probe, seconds=self.timeout("upgrade_stop", 180), hint=hint)
         except RequorumError as error:  # what was done is part of the result
-            done = {"changed": True, "requorum_actions": changes.done, "saved": changes.saved}
-            return {**done, "failed": True, "msg": str(error)}
-        return {"changed": True, "requorum_actions": changes.done, "saved": changes.saved}
+            return result | {"failed": True, "msg": str(error)}
+        return result

@@ -15,7 +15,8 @@ from . import _turns
 from ._classify import Case, Refusal
 from ._distro import Distro
 from ._link import Link, host_of, stale
-from ._plan import Plan, Todo
+from ._plan import Plan
+from ._step import Todo
 
 JSON = t.Mapping[str, t.Any]
 

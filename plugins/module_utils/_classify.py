@@ -317,7 +317,10 @@ def _fallen(
                 Refusal(
                     UNLED,
                     _list([s.name for s in intact]),
-                    "Look at the network between them (ports 2379 and 2380), certificates and clocks.",
+                    "Look at the network between them (ports 2379 and 2380), certificates and clocks."
+                    if len(intact) > 1
+                    else "A member that is alone leads seconds after its start: run the same command again. If it "
+                    "never leads, look at etcd's log and its certificates.",
                 ),
             )
         refusals += _must_not_be_fenced(servers, needs, True)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import typing as t
 
-from . import _distro
+from . import _classify, _distro
 
 JSON = t.Mapping[str, t.Any]
 ETCD, SSH = (2379, 2380), 22
@@ -19,6 +19,17 @@ def targets(peers: t.Sequence[JSON], distro: str) -> list[tuple[str, int]]:
     if _distro.DISTROS[distro].supervisor_port not in ports:
         ports.insert(2, _distro.DISTROS[distro].supervisor_port)
     return [(peer["address"], port) for peer in peers for port in ports]
+
+
+def may_join(plan: JSON, name: str) -> bool:
+    """A server that a killed run had started to join may have become a voter since it was looked at: without it, the
+    quorum that stands would be lost. A peer of a lost quorum is stopped whatever it does, and so is a host that leaves
+    the cluster, of which the plan names no servers.
+    """
+    mine = [server for server in plan.get("servers", ()) if server["name"] == name]
+    return plan.get("case") not in _classify.RESETS and any(
+        server["need"] == "rejoin" and server["etcd"] == "stopped" for server in mine
+    )
 
 
 def judge(
@@ -38,6 +49,11 @@ def judge(
                 f"{peer['name']} is named in requorum_powered_off, but the host at {peer['address']} answers."
             )
     return faults
+
+
+def seen(asked: t.Sequence[tuple[str, int]], out: str) -> bool:
+    """Whether anything was answered; a host whose own tool fails has looked at nobody."""
+    return any({*words[2:]} & {"open", "refused", "silent"} for words in map(str.split, out.split("\n"))) or not asked
 
 
 def serving(peers: t.Sequence[JSON], asked: t.Sequence[tuple[str, int]], out: str) -> list[str]:

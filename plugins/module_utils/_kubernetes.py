@@ -9,7 +9,7 @@ import datetime
 import typing as t
 from dataclasses import dataclass
 
-from . import _state
+from . import _answers, _blocks
 
 FRESH_S = 40
 """A Lease older than this is no sign of life: the controller manager's default grace period."""
@@ -33,13 +33,13 @@ def parse(out: str, *, since: t.Mapping[str, float] | None = None) -> Nodes | No
     lines = [line for line in out.split("\n") if line]
     if len(lines) != 4 or not lines[0].isdigit():
         return None
-    nodes, slices, leases = (_state.loads(line) for line in lines[1:])
+    nodes, slices, leases = (_blocks.loads(line) for line in lines[1:])
     if not nodes or not slices or not leases:
         return None
     renewed = {item["metadata"]["name"]: (item.get("spec") or {}).get("renewTime") for item in leases.get("items", [])}
     ready, silent = set(), {}
     for item in nodes.get("items", []):
-        node = _state.kubernetes_node(item)
+        node = _answers.kubernetes_node(item)
         age = lease_age(renewed.get(node["name"]), int(lines[0]))
         if not node["ready"]:
             silent[node["name"]] = "not Ready"
@@ -49,7 +49,7 @@ def parse(out: str, *, since: t.Mapping[str, float] | None = None) -> Nodes | No
             )
         else:
             ready.add(node["name"])
-    return Nodes(frozenset(ready), silent, tuple(_state.addresses(slices)))
+    return Nodes(frozenset(ready), silent, tuple(_answers.addresses(slices)))
 
 
 def lease_age(renewed: str | None, clock: int) -> float | None:

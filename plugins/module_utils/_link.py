@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import asdict, dataclass, field
 
-from . import _kubernetes, _state
+from . import _blocks, _kubernetes
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def read(out: str) -> dict[str, t.Any]:
 
 def _listed(line: str) -> tuple[str, list[str] | None]:
     path, _bar, text = line.partition("|")
-    found = (_state.loads(text) or {}).get("ServerAddresses")
+    found = (_blocks.loads(text) or {}).get("ServerAddresses")
     return path, [host_of(str(word)) for word in found] if isinstance(found, list) else None
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import typing as t
 from dataclasses import dataclass
 
-from . import _server, _state
+from . import _answers, _blocks, _server
 
 HEALTHY = "etcd healthy"
 
@@ -54,11 +54,11 @@ class Look:
 
 def parse(out: str) -> Look:
     """Read the blocks of sh/look.sh."""
-    blocks = _state.Blocks(out)
+    blocks = _blocks.Blocks(out)
     unit = blocks.pairs("unit")
-    health = _state.loads(blocks.text("health"))
-    status = _state.loads(blocks.text("status")) or {}
-    listed = _state.loads(blocks.text("members")) or {}
+    health = _blocks.loads(blocks.text("health"))
+    status = _blocks.loads(blocks.text("status")) or {}
+    listed = _blocks.loads(blocks.text("members")) or {}
     head = status.get("header") or {}
     readyz = (blocks.text("readyz") or "").strip()
     return Look(
@@ -70,7 +70,7 @@ def parse(out: str) -> Look:
         member_id=f"{int(head['member_id']):x}" if head.get("member_id") else None,
         cluster_id=f"{int(head['cluster_id']):x}" if head.get("cluster_id") else None,
         revision=int(head.get("revision") or 0),
-        members=tuple(_state.member(entry) for entry in listed["members"]) if "members" in listed else None,
+        members=tuple(_answers.member(entry) for entry in listed["members"]) if "members" in listed else None,
         ready=readyz == "ok",
         readyz=readyz,
     )

@@ -121,6 +121,12 @@ CATALOGUE: dict[str, dict[str, Message]] = {
             "{host}",
             "Where it was only starting, the same command again is enough. Else make it answer, or stop its unit.",
         ),
+        "host-late": Message(
+            "{host} answers over SSH, but nothing can be read there: no answer before the deadline.",
+            "{host}",
+            "Run this again when its load is lower (uptime). If it stays so, a disk or a mount hangs there: look for "
+            "processes in state D (ps -e -o stat=,args=).",
+        ),
         "host-named-twice": Message(
             "{names} are names of one and the same host.",
             "inventory",
@@ -234,7 +240,8 @@ CATALOGUE: dict[str, dict[str, Message]] = {
         "fence-unseen": Message(
             "{host} could not look at its peers: {reason}.",
             "{host}",
-            "Run the same command again. This step was not begun.",
+            "See that curl works on {host} (without it, the kubectl of RKE2 or K3s is asked), then run the same "
+            "command again. This step was not begun.",
         ),
     },
     "The plan": {

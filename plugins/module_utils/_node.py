@@ -55,7 +55,7 @@ class Done:
         if self.rc in (-1, 127) and (known := _root.why(self.err)):
             return known
         if self.rc in (124, 137):
-            return "no answer before the deadline"
+            return _root.LATE
         text = (self.err.strip() or self.out.strip()).splitlines()
         if not text:
             return f"exit code {self.rc} without a word"
@@ -167,6 +167,21 @@ def result(mark: str, out: str, err: str) -> Done:
         return Done(-1, out, "")
     body = "\n".join(lines[starts[0] + 1 : ends[-1]])
     return Done(int(rc), body.removesuffix("\n"), err)
+
+
+def pairs(text: str) -> dict[str, str]:
+    """`key=value` lines; the last one of a key wins."""
+    return dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
+
+
+def moved_to(text: str) -> list[str]:
+    """Where a script moved things: the second halves of its `moved=FROM|TO` lines."""
+    return [entry.split("|")[1] for entry in many(text, "moved")]
+
+
+def many(text: str, key: str) -> list[str]:
+    """All values of a repeated key."""
+    return [line.split("=", 1)[1] for line in text.split("\n") if line.startswith(f"{key}=")]
 
 
 def read_many(node: Node, path: str) -> _bbolt.Answers:

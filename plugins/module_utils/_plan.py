@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import datetime
 import hashlib
-import itertools
 import json
 import typing as t
 from dataclasses import asdict, dataclass, field, replace
@@ -20,7 +19,9 @@ from . import _messages
 from ._catalog import OPENS, Row
 from ._classify import ABOVE, RESETS, Case, Refusal
 from ._distro import Distro
-from ._steps import STEPS, WATCHED
+from ._recovery_steps import Recovery, Source, end
+from ._step import Todo
+from ._steps import STEPS
 from ._timeline import PHASES
 from ._token_need import Need
 
@@ -44,14 +45,6 @@ class Action:
     expect_s: int
     turn: str = ""
     """Server or agent whose turn it is, where hosts are worked on one after another; else all act side by side."""
-
-
-class Todo(t.NamedTuple):
-    """A step that is to be planned: key of STEPS, node that does it, whose turn it is."""
-
-    key: str
-    node: str
-    turn: str = ""
 
 
 @dataclass(frozen=True)
@@ -128,17 +121,6 @@ class Plan:
         }
 
 
-@dataclass(frozen=True)
-class Source:
-    """Where the snapshot comes from before anything is touched."""
-
-    node: str
-    offline: bool
-    """Copied from disk, not asked from a running etcd."""
-    stop: bool = False
-    """etcd has to be stopped first, because it runs and does not answer."""
-
-
 def find_source(case: Case, distro: Distro) -> Source | None:
     """The best server that can give a snapshot now; None when every etcd runs and none answers.
 
@@ -185,37 +167,54 @@ def make_plan(
     unfinished: a run that was stopped has not put back all that it had changed on the nodes.
     """
     tokens = tokens or Need()
-    off = case.having("stays_off")
-    stands = case.kind in ("healthy", "api_down") or (
-        case.kind == "member_lost" and {need for _name, need in case.needs} == {"nothing", "stays_off"}
-    )
-    closing = unfinished and stands and not any(s.alarms for s in case.servers)
-    if closing:  # nobody can join any more; an API that is not there yet is one that comes up
-        ours = (ABOVE, _messages.refusal("hosts-gone", hosts=", ".join(off)).what)
-        others = tuple(refusal for refusal in case.refusals if refusal.what not in ours)
-        case = replace(case, reason=f"{case.reason} {UNFINISHED}", refusals=others)
-    elif not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
+    if unfinished and _stands(case):
+        return _closing(case, distro, cluster, agents, tokens, rancher)
+    if not case.survivor or case.kind not in ("member_lost", "quorum_recoverable", *RESETS):
         return empty(case, cluster)
     reset = "plain" if method == "plain" else "restore"
-    source = None if closing else find_source(case, distro)
+    source = find_source(case, distro)
     if source is None and renew and case.kind == "quorum_recoverable":  # all are stopped anyway: copy one first
         source = Source(case.base[0].name, True, stop=True)
     refused = [name for name in case.having("rejoin") if name in refused]
-    recovery = _Recovery(case, source, agents, reset, chosen, bare, renew, restore, tokens, refused, rancher, machines)
+    recovery = Recovery(case, source, agents, reset, chosen, bare, renew, restore, tokens, refused, rancher, machines)
     words = {**tokens.words, "refused": ", ".join(refused)}
-    steps = recovery.closing if closing else recovery.steps
-    actions = number(steps, case, distro, source, chosen, more=words)
-    if not closing and not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
+    actions = number(recovery.steps, case, distro, source, chosen, more=words)
+    if not any(action.verb in ("reset", "start", "rejoin", "promote") for action in actions):
         return empty(case, cluster)
+    return replace(
+        _made(case, cluster, actions, chosen, tokens, refused),
+        method=reset if case.kind in RESETS else "none",
+        saver=source.node if source else "",
+        offline=bool(source and source.offline),
+    )
+
+
+def _stands(case: Case) -> bool:
+    """Whether all servers that are on are voters, and nothing is wrong with them."""
+    whole = case.kind in ("healthy", "api_down") or (
+        case.kind == "member_lost" and {need for _name, need in case.needs} == {"nothing", "stays_off"}
+    )
+    return whole and not any(server.alarms for server in case.servers)
+
+
+def _closing(case: Case, distro: Distro, cluster: str, agents: t.Sequence[str], tokens: Need, rancher: bool) -> Plan:
+    """Only the end of a recovery: nobody can join any more; an API that is not there yet is one that comes up."""
+    ours = (ABOVE, _messages.refusal("hosts-gone", hosts=", ".join(case.having("stays_off"))).what)
+    others = tuple(refusal for refusal in case.refusals if refusal.what not in ours)
+    case = replace(case, reason=f"{case.reason} {UNFINISHED}", refusals=others)
+    late = [server.name for server in case.servers if server.reachable and not server.api]
+    return _made(case, cluster, number(end(case, agents, late, rancher), case, distro, None), None, tokens, [])
+
+
+def _made(
+    case: Case, cluster: str, actions: tuple[Action, ...], chosen: Row | None, tokens: Need, refused: list[str]
+) -> Plan:
     lost, loss = _loss(case, chosen)
     return replace(
         empty(case, cluster),
-        method=reset if case.kind in RESETS else "none",
         actions=actions,
         loss=loss,
         lost=lost,
-        saver=source.node if source else "",
-        offline=bool(source and source.offline),
         tokens={**tokens.document, "refused": refused},
         snapshot={**asdict(chosen.stored), "name": chosen.stored.name, "why": chosen.why} if chosen else None,
     )
@@ -251,141 +250,6 @@ def saving(case: Case, source: Source) -> t.Iterator[Todo]:
     yield from (Todo("keep", server.name) for server in case.servers if server.reachable)
 
 
-@dataclass(frozen=True)
-class _Recovery:
-    """The steps of `make_plan`, phase by phase; its arguments say what each of them is."""
-
-    case: Case
-    source: Source | None
-    agents: t.Sequence[str]
-    reset: str
-    chosen: Row | None
-    bare: t.Collection[str]
-    renew: t.Collection[str]
-    restore: t.Collection[str]
-    tokens: Need
-    refused: t.Sequence[str]
-    rancher: bool
-    machines: t.Sequence[str]
-
-    @property
-    def steps(self) -> t.Iterator[Todo]:
-        """In the one right order; after each phase it is seen that virtual machines run on."""
-        for phase, steps in itertools.groupby(self._steps, key=lambda todo: STEPS[todo.key].phase):
-            yield from steps
-            if phase in WATCHED:
-                yield from (Todo(f"watch {phase}", name) for name in self.machines)
-
-    @property
-    def _steps(self) -> t.Iterator[Todo]:
-        yield from self._backup()
-        yield from self._fence()
-        if self._lost:
-            yield from self._reset()
-        yield from self._start()
-        yield from self._rejoin()
-        yield from self._close(self.case.having("rejoin", "start", "promote"))
-
-    @property
-    def _survivor(self) -> str:
-        return self.case.base[0].name
-
-    @property
-    def _lost(self) -> bool:
-        return self.case.kind in RESETS
-
-    @property
-    def _stopped(self) -> str:
-        """The server that is stopped before anything else, so that it can be copied."""
-        return self.source.node if self.source and self.source.stop else ""
-
-    @property
-    def _old(self) -> list[str]:
-        """Servers that run with the datastore from before a reset, and of which the present cluster knows nothing."""
-        listed, joiners = {member.id for member in self.case.members}, self.case.having("rejoin")
-        mine = [s for s in self.case.servers if s.name in joiners and s.store == "intact" and s.etcd != "stopped"]
-        return [server.name for server in mine if server.member_id not in listed]
-
-    def _backup(self) -> t.Iterator[Todo]:
-        yield from (Todo("stop the old", name) for name in self._old)
-        if self._stopped:
-            yield Todo("stop to copy", self._stopped)
-        if self.source:  # without one, intact members run without a leader: starting the others changes nothing on disk
-            yield Todo("snapshot", self.source.node)
-        yield from (Todo("keep", server.name) for server in self.case.servers if server.reachable)
-        yield from (Todo("keep token", name) for name in self.tokens.keep)
-        if self.chosen:
-            if self.chosen.stored.place == "node":
-                yield Todo("fetch", self.chosen.stored.host)
-            yield Todo("deliver", self._survivor)
-        if self.rancher and (self.source or self.chosen):
-            yield Todo("export", self.source.node if self.source else self._survivor)
-
-    def _fence(self) -> t.Iterator[Todo]:
-        joiners = self.case.having("rejoin")
-        yield from (Todo("fence", name) for name in joiners if name not in self._old)
-        broken = [name for name in self.case.having("start") if name in self.renew or name in self.restore]
-        yield from (Todo("stop to renew", name) for name in broken if name != self._stopped)
-        if not self._lost:
-            off = (*broken, self._stopped)
-            yield from (Todo("stop for token", name) for name in self.tokens.put if name not in off)
-        yield from (Todo("furnish", name) for name in (*joiners, self._survivor) if name in self.bare)
-
-    def _reset(self) -> t.Iterator[Todo]:
-        """RESET, and the start of the only member."""
-        survivor = self._survivor
-        if not self._stopped:
-            yield Todo("stop to reset", survivor)
-        yield Todo("prove", survivor)
-        if survivor in self.renew:
-            yield Todo("renew to reset", survivor)
-        yield Todo(self.reset, survivor)
-        yield from self._put_tokens()
-        yield Todo("start alone", survivor)
-        if self.rancher:
-            yield Todo("brake", survivor)
-        if self.tokens.back:
-            yield Todo("rotate back", survivor)
-
-    def _start(self) -> t.Iterator[Todo]:
-        idle = self.case.having("start")
-        yield from (Todo("put back to start", name) for name in idle if name in self.restore)
-        yield from (Todo("renew to start", name) for name in idle if name in self.renew)
-        if not self._lost:
-            yield from self._put_tokens()
-        yield from (Todo("start", name) for name in idle)
-
-    def _put_tokens(self) -> t.Iterator[Todo]:
-        yield from (Todo(step, name) for name, step in self.tokens.put.items())
-
-    def _rejoin(self) -> t.Iterator[Todo]:
-        joiners = self.case.having("rejoin")
-        if joiners and not self._lost:
-            if self.refused:
-                yield Todo("drop passwords", self._survivor)
-            yield Todo("remove", self._survivor)
-        yield from (Todo("renew to join", name) for name in joiners if name in self.renew)
-        yield from (Todo("rejoin", name) for name in joiners)
-        if self.case.having("rejoin", "start", "promote"):
-            yield Todo("promote", self._survivor)
-
-    @property
-    def closing(self) -> t.Iterator[Todo]:
-        """Only the end of a recovery: all servers that are on are voters."""
-        return self._close([server.name for server in self.case.servers if server.reachable and not server.api])
-
-    def _close(self, late: t.Iterable[str]) -> t.Iterator[Todo]:
-        """RESYNC and VERIFY. late: servers whose API is waited for."""
-        yield from (Todo("agent", name) for name in self.agents)
-        yield from (Todo("serve", name) for name in late)
-        yield Todo("settle", self._survivor)
-        if self.rancher:
-            yield Todo("unbrake", self._survivor)
-        yield from (Todo("release", name) for name, need in self.case.needs if need != "stays_off")
-        yield Todo("save", self._survivor)
-        yield Todo("verify", self._survivor)
-
-
 def number(
     todo: t.Iterable[Todo],
     case: Case,
@@ -406,7 +270,7 @@ def number(
         "program": distro.name,
         "survivor": survivor,
         "joiners": ", ".join(case.having("rejoin")),
-        "peers": ", ".join(name for name, _need in case.needs if name != survivor),
+        "peers": ", ".join(name for name, _need in case.needs if name != survivor) or "another server",
         "voters": ", ".join(name for name, need in case.needs if need != "stays_off"),
         "snapshot": chosen.stored.name if chosen else "",
         "source": "the file member/snap/db, with its sha256 appended"

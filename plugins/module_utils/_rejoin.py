@@ -16,8 +16,9 @@ from . import _look, _turns, _verify
 from ._classify import Case, Refusal, strangers
 from ._distro import Distro
 from ._margin import Margin
-from ._plan import Plan, Todo
+from ._plan import Plan
 from ._server import Member, Server
+from ._step import Todo
 
 JSON = t.Mapping[str, t.Any]
 

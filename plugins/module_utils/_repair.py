@@ -14,7 +14,8 @@ from dataclasses import dataclass, replace
 from . import _harvester, _plan, _turns, _verify
 from ._classify import Case, Refusal
 from ._distro import Distro
-from ._plan import Plan, Todo
+from ._plan import Plan
+from ._step import Todo
 
 JSON = t.Mapping[str, t.Any]
 NAMES = ("nospace", "defragment", "leftovers", "crashed")

@@ -181,7 +181,9 @@ def tiles(report: Mapping[str, Any]) -> list[tuple[str, str, str]]:
         made.append(("Would take", f"about {duration(expected(report['plan']))}", small))
     else:
         trips = sum(phase.get("trips") or 0 for phase in report.get("phases") or ())
-        made.append(("Took", duration(run.get("seconds")), f"{trips} round trips" if trips else ""))
+        waited = sum(phase.get("waited") or 0.0 for phase in report.get("phases") or ())
+        spent = [f"{trips} round trips"] * bool(trips) + [f"{duration(waited)} waiting"] * bool(waited)
+        made.append(("Took", duration(run.get("seconds")), ", ".join(spent)))
     if loss.get("revisions") is not None and (report.get("actions") or report.get("plan")):
         span = duration(loss["seconds"]) if loss.get("seconds") else ""
         made.append(("Data lost" if settled(report) else "Would lose", lost(report), span))

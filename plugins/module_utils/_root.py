@@ -22,6 +22,7 @@ MISSING = "sudo is not installed"
 FORBIDDEN = "sudo does not let this user become root"
 TERMINAL = "sudo wants a terminal (requiretty)"
 TIMEOUT = "the program timeout is not installed"
+LATE = "no answer before the deadline"
 _SAID: t.Final = (
     (r"incorrect \w+ password|sorry, try again", REFUSED),
     (r"missing \w+ password|a password is required|no password was provided|duplicate become password", PASSWORD),
@@ -46,5 +47,6 @@ def refusal(host: str, reason: str) -> Refusal:
         MISSING: _messages.refusal("sudo-missing", host=host),
         TERMINAL: _messages.refusal("sudo-terminal", host=host),
         TIMEOUT: _messages.refusal("timeout-missing", host=host),
+        LATE: _messages.refusal("host-late", host=host),
     }
     return known.get(reason) or _messages.refusal("host-unread", host=host, reason=reason)

@@ -15,7 +15,8 @@ from dataclasses import asdict, dataclass, replace
 from . import _clocks, _tls, _tls_files, _turns
 from ._classify import UNLED, Case, Refusal
 from ._distro import Distro
-from ._plan import Plan, Todo
+from ._plan import Plan
+from ._step import Todo
 from ._tls import Judgement
 
 JSON = t.Mapping[str, t.Any]

@@ -15,7 +15,8 @@ from dataclasses import asdict, replace
 from . import _cas, _rotate, _tls, _tls_files, _turns, _x509
 from ._classify import Case, Refusal
 from ._distro import Distro
-from ._plan import Plan, Todo
+from ._plan import Plan
+from ._step import Todo
 
 SERVER_CA = f"{_tls_files.TLS}server-ca.crt"
 """Full tokens hold its hash."""

@@ -73,7 +73,7 @@ class Server:
     """Alarms that its etcd knows of: NOSPACE, CORRUPT. They are the cluster's, not this server's own."""
     api: bool = False
     unit: bool = True
-    """The server's unit is active or activating; etcd of RKE2 goes on when it is not."""
+    """The server's unit is active or activating, or was not read; etcd of RKE2 goes on when it is not."""
     replaced: frozenset[str] = field(default_factory=frozenset)
     """Cluster IDs that a recovery has replaced, from this node's journal."""
     resetting: bool = False
@@ -115,7 +115,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
     identity = status or store or {}
     wal = (store or {}).get("wal") or {} if at is summary else {}
     health = etcd.get("health") or {}
-    running = _etcd(entry, status, health)
+    running = _etcd(entry, status, {**health, "ok": True} if _elected(status, members, health) else health)
     lacking = _lacking(entry.get("journal") or (), at.get("revision"), members)
     listed = next((m.address for m in members if m.id == identity.get("member_id")), "")
     own = str(program.get("node_ip") or "").split(",")[0]
@@ -144,7 +144,7 @@ def view(entry: JSON, powered_off: t.Collection[str] = ()) -> Server:
         healthy=bool(health.get("ok")),
         alarms=frozenset(etcd.get("alarms") or ()),
         api=bool((entry.get("api") or {}).get("ready")),
-        unit=runs(entry.get("unit")),
+        unit=entry.get("unit") is None or runs(entry["unit"]),
         replaced=frozenset(
             line.split("=", 1)[1] for line in entry.get("journal") or () if line.startswith("replaced=")
         ),
@@ -182,6 +182,13 @@ def member(entry: JSON) -> Member:
 def _address(urls: t.Sequence[str]) -> str:
     """Host of a peer URL, IPv6 brackets taken off."""
     return urls[0].split("://", 1)[-1].rsplit(":", 1)[0].strip("[]") if urls else ""
+
+
+def _elected(status: JSON | None, members: t.Sequence[Member], health: JSON) -> bool:
+    """/health is asked before the status: the only voter may come to lead between the two, and it needs nobody."""
+    voters = [member.id for member in members if not member.learner]
+    late = "NO LEADER" in (health.get("reason") or "")
+    return bool(late and status and voters == [status["member_id"]] == [status["leader"]])
 
 
 def _etcd(entry: JSON, status: JSON | None, health: JSON) -> Etcd:

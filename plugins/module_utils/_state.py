@@ -16,42 +16,14 @@ from dataclasses import asdict
 
 import yaml
 
-from . import _aside, _bbolt, _certificates, _datastore, _harvester, _timeline, _wal
+from . import _answers, _aside, _bbolt, _certificates, _datastore, _harvester, _timeline, _wal
+from ._blocks import Blocks, loads
 
 JSON = dict[str, t.Any]
 SCHEMA = 1
-PORTS = {2379, 2380, 2381, 2382, 6443, 9345, 10250}
-
-
-class Blocks:
-    """The blocks of one answer: `text(name)` is None for one that failed, hung or is not there; its reason is kept."""
-
-    def __init__(self, out: str) -> None:
-        self.blocks: dict[str, tuple[int, str]] = {}
-        self.unread: dict[str, str] = {}
-        name, lines = "", list[str]()
-        for line in out.split("\n"):
-            if line.startswith("@@ ") and line.count(" ") == 2 and line.split(" ")[2].isdigit():
-                _mark, name, rc = line.split(" ")
-                lines = []
-                self.blocks[name] = (int(rc), "")
-            elif name and line.startswith(" "):
-                lines.append(line[1:])
-                self.blocks[name] = (self.blocks[name][0], "\n".join(lines))
-
-    def text(self, name: str) -> str | None:
-        rc, text = self.blocks.get(name, (-1, "was not asked"))
-        if rc == 0:
-            return text
-        if rc == 124 or "timed out" in text:
-            self.unread[name] = "no answer before the deadline"
-        else:
-            self.unread[name] = text.strip().split("\n")[-1][:200] or f"exit code {rc}"
-        return None
-
-    def pairs(self, name: str) -> dict[str, str]:
-        lines = (self.text(name) or "").split("\n")
-        return dict(line.split("=", 1) for line in lines if "=" in line)
+METRICS = 2381
+"""Port that etcd opens when it has opened its datastore; those for members and clients are open before."""
+PORTS = {2379, 2380, METRICS, 2382, 6443, 9345, 10250}
 
 
 def unreachable(name: str, host: str, error: str) -> JSON:
@@ -115,8 +87,8 @@ def _readings(blocks: Blocks) -> JSON:
         "snapshots": _files(blocks.text("snapshots")),
         "balancers": _balancers(blocks.text("balancers")) if "balancers" in blocks.blocks else {},
         "datastore": _datastore_on_disk(blocks, files),
-        "etcd": _etcd(blocks),
-        "api": _api(blocks),
+        "etcd": _answers.etcd(blocks),
+        "api": _answers.api(blocks),
         "certificates": [
             *_certificates.dates(blocks.text("certificates") or ""),
             *(_certificates.served(blocks.text("served") or "") if "served" in blocks.blocks else ()),
@@ -325,7 +297,9 @@ def read_datastore(entry: JSON, read: _bbolt.Answers) -> None:
         entry["unread"]["datastore"] = str(error)
         return
     if isinstance(summary, _bbolt.BadFile):
-        if (entry["etcd"] or {}).get("health"):  # it answers, so it has opened its db, and writes to it meanwhile
+        # An etcd that answers, or that serves its metrics, has opened its db, and writes to it meanwhile.
+        ports = entry["listeners"]
+        if (entry["etcd"] or {}).get("health") or ports is None or METRICS in ports:
             entry["unread"]["datastore"] = f"{summary}; etcd wrote to it while it was read"
         else:
             store["fault"] = str(summary)
@@ -338,118 +312,12 @@ def read_datastore(entry: JSON, read: _bbolt.Answers) -> None:
         store["wal"] = facts | {"newer": wal.newer(summary.index)}
 
 
-def _etcd(blocks: Blocks) -> JSON:
-    """Answers of the running etcd; each is null when it did not answer."""
-    health = loads(blocks.text("health"))
-    # Without a leader the alarms do not answer, and an etcd before 3.6 has no 2382: what did answer still counts.
-    blocks.text("gateway")
-    said = blocks.blocks.get("gateway", (-1, ""))[1].split("\n")
-    port = next((line for line in said if line.isdigit()), None)
-    answers = [loads(line) for line in said[said.index(port) + 1 :]] if port else []
-    status, members, alarms = (answers + [None] * 3)[:3]
-    head = (status or {}).get("header") or {}
-    if status is not None and "cluster_id" not in head:
-        blocks.unread["gateway"] = str(status.get("message") or status)[:200]
-        status = None
-    return {
-        "health": None
-        if health is None
-        else {"ok": health.get("health") == "true", "reason": health.get("reason") or None},
-        "port": int(port) if port else None,
-        "status": None
-        if status is None
-        else {
-            "cluster_id": f"{int(head['cluster_id']):x}",
-            "member_id": f"{int(head['member_id']):x}",
-            "revision": int(head.get("revision", 0)),
-            "term": int(status.get("raftTerm", 0)),
-            "index": int(status.get("raftAppliedIndex", 0)),
-            "leader": f"{int(status['leader']):x}" if int(status.get("leader") or 0) else None,
-            "learner": bool(status.get("isLearner", False)),
-            "version": status.get("version"),
-            **sizes(status),
-            "errors": status.get("errors") or [],
-        },
-        "members": None
-        if members is None or "members" not in members
-        else [member(entry) for entry in members["members"]],
-        "alarms": None
-        if alarms is None or "header" not in alarms
-        else [str(a.get("alarm")) for a in alarms.get("alarms", [])],
-        "alarmed": {f"{int(a['memberID']):x}": str(a.get("alarm")) for a in (alarms or {}).get("alarms", [])},
-    }
-
-
-def sizes(status: JSON) -> dict[str, int | None]:
-    """What the gateway's status says of the file; the quota only since etcd 3.6."""
-    return {
-        "bytes": int(status.get("dbSize", 0)),
-        "in_use": int(status.get("dbSizeInUse", 0)),
-        "quota": int(status.get("dbSizeQuota", 0)) or None,
-    }
-
-
-def member(entry: JSON) -> JSON:
-    """One member as the JSON gateway lists it (64-bit IDs are decimal strings there)."""
-    return {
-        "id": f"{int(entry['ID']):x}",
-        "name": entry.get("name", ""),
-        "peer_urls": entry.get("peerURLs") or [],
-        "learner": bool(entry.get("isLearner", False)),
-    }
-
-
-def _api(blocks: Blocks) -> JSON:
-    ready = blocks.text("readyz")
-    nodes = loads(blocks.text("nodes"))
-    slices = loads(blocks.text("endpoints"))
-    system = loads(blocks.text("system"))
-    return {
-        "ping": blocks.blocks.get("ping", (-1, ""))[1].strip() == "pong",
-        "ready": (ready or "").strip() == "ok",
-        "nodes": None if nodes is None else [kubernetes_node(item) for item in nodes.get("items", [])],
-        "endpoints": None if slices is None else addresses(slices),
-        "system_uid": ((system or {}).get("metadata") or {}).get("uid"),
-        "capi": _harvester.capi(loads(blocks.text("capi"))) if "capi" in blocks.blocks else None,
-    }
-
-
-def addresses(slices: JSON) -> list[str]:
-    """Addresses of an EndpointSlice."""
-    return sorted(address for point in slices.get("endpoints") or [] for address in point.get("addresses", []))
-
-
-def kubernetes_node(item: JSON) -> JSON:
-    """The part of a Node object that decisions need."""
-    meta, status = item["metadata"], item.get("status", {})
-    conditions = {entry["type"]: entry["status"] for entry in status.get("conditions", [])}
-    return {
-        "name": meta["name"],
-        "ready": conditions.get("Ready") == "True",
-        "voter": conditions.get("EtcdIsVoter"),
-        "control_plane": "node-role.kubernetes.io/control-plane" in meta.get("labels", {}),
-        "conditions": conditions,
-        "addresses": [entry["address"] for entry in status.get("addresses", []) if entry.get("type") == "InternalIP"],
-        "os_image": (status.get("nodeInfo") or {}).get("osImage"),
-        "kubelet_version": (status.get("nodeInfo") or {}).get("kubeletVersion"),
-    }
-
-
 def _of_node(entry: JSON, nodes: t.Mapping[str, JSON]) -> JSON:
     """What its Node tells of a host; the Node may have another name than the inventory has."""
     names = (str((entry.get("program") or {}).get("node_name")), str(entry.get("hostname")), entry["name"])
     node = next((nodes[name] for name in names if name in nodes), {})
     ready = (node.get("conditions") or {}).get("Ready")
     return {"kubelet_version": node.get("kubelet_version"), "node_ready": ready}
-
-
-def loads(text: str | None) -> JSON | None:
-    """A JSON object, or None for anything else."""
-    try:
-        found = json.loads(text) if text else None
-    except ValueError:
-        return None
-    return found if isinstance(found, dict) else None
 
 
 def cluster(name: str, entries: t.Sequence[JSON]) -> JSON:

@@ -46,15 +46,15 @@ STEPS = {
     "fetch": Step(
         3,
         "fetch",
-        "Copy {snapshot} to the controller",
-        "it is proved there and kept off the node",
+        "Copy {snapshot} to the controller and prove it there",
+        "nothing is touched before it is proved",
         5,
     ),
     "deliver": Step(
         3,
         "deliver",
         "Prove {snapshot} on the controller and put it on {node}",
-        "nothing is touched before it is proved",
+        "nothing is reset before it is proved",
         5,
     ),
     "export": Step(

@@ -12,7 +12,8 @@ from . import _tokens, _turns
 from ._bootstrap import advice
 from ._classify import Case, Refusal
 from ._distro import Distro
-from ._plan import Plan, Todo
+from ._plan import Plan
+from ._step import Todo
 
 TRIES = "activating"
 """State of an agent's unit that waits to be let in."""

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field, replace
 from . import _plan
 from ._classify import Case, Refusal
 from ._distro import Distro
-from ._plan import Plan, Todo
+from ._plan import Plan
+from ._step import Todo
 
 JSON = t.Mapping[str, t.Any]
 

@@ -18,8 +18,6 @@ description:
   - Verb V(keep). Copies C(server/tls), C(server/cred), the token, the member's name, the configuration and the node
     password to C(backup/<node>/files.tar); of a Harvester also C(/oem), the files of C(/etc/rancher), and what
     C(lsblk), C(ip) and C(efibootmgr) say. The result begins with C(warning:) where some of the latter cannot be read.
-  - Verb V(fetch). Copies a snapshot that lies on this node to C(backup/restore) in O(run_dir), where
-    M(requorum.cluster.snapshot_deliver) proves it.
   - Verb V(save). Saves a snapshot named C(requorum-after) with the distribution's own program.
   - The proof is what makes the later phases possible. The snapshot must end with the right SHA-256, open as an etcd
     datastore, hold objects below C(/registry/), name a member of this cluster, and hold the bootstrap key of the token

@@ -19,7 +19,9 @@ extends_documentation_fragment:
   - requorum.cluster._attributes
 options:
   patience:
-    description: So many seconds a server whose unit is active is read again while its API does not say C(ok).
+    description:
+      - So many seconds a server whose unit is active is read again while its API does not say C(ok).
+      - A host of which nothing could be read in time is read once more, where this is not 0.
     type: float
     default: 0
   parts:
@@ -44,8 +46,8 @@ attributes:
 notes:
   - The settings C(requorum_distro) and C(requorum_data_dir) of the inventory are taken into account; see
     P(requorum.cluster.inspect#role).
-  - Deadlines are 2 to 6 seconds for a question to etcd or to the API server, 45 seconds for the whole call, of
-    an agent 55, with O(parts) 70.
+  - Deadlines are 2 to 6 seconds for a question to etcd or to the API server, 60 seconds for the whole call, of
+    an agent or with O(parts) 70.
   - A node without C(base64), or that has not answered before the deadline of the whole call, is asked for each part
     alone. A part of which the answer alone is missing is unknown.
   - Values of tokens, of S3 keys and of C(datastore-endpoint) in the configuration and on the unit's command line are

@@ -9,8 +9,8 @@ short_description: Prove the chosen snapshot and put it on the server that resto
 version_added: 0.1.0
 author: Requorum contributors
 description:
-  - Verb V(deliver). Takes the snapshot that the plan names from the controller, from S3, or from where
-    M(requorum.cluster.etcd_snapshot) has copied it to, and proves it as a whole. The SHA-256 at its end must be right,
+  - Verb V(deliver). Takes the snapshot that the plan names from the controller, or from where
+    M(requorum.cluster.snapshot_fetch) has copied it to, and proves it as a whole. The SHA-256 at its end must be right,
     every page in order, the token must open it, and no newer version may have written it.
   - Then it goes to C(/var/lib/rancher/requorum) on the node, where its hash is computed again. A snapshot that lies on
     this very node is restored from where it is.
@@ -22,8 +22,9 @@ notes:
   - The node needs three times the size of the snapshot free.
   - C(restore.json) in O(run_dir) has the paths on both sides, size, hash, revision and the checks with what was
     observed.
-  - Deadlines are 600 seconds for the hash on the node, an hour for S3.
+  - The deadline is 600 seconds for the hash on the node.
 seealso:
+  - module: requorum.cluster.snapshot_fetch
   - module: requorum.cluster.etcd_snapshot
   - module: requorum.cluster.cluster_reset
 """

@@ -110,7 +110,7 @@ def expired(
     if not any(policy.values()):
         return []
     staying = {_real(name) for name in spared if name}
-    gone = _retention.keep((backup for backup in backups if backup.may_go), **policy)[1]
+    gone = _retention.keep((backup for backup in backups if backup.may_go), **dict[str, t.Any](policy))[1]
     return [b for b in gone if _real(b.name) not in staying and (b.proved or now - b.time > MAY_GO_ON)]
 
 
@@ -138,7 +138,7 @@ def s3_name(plan: JSON) -> str:
 
 def s3_metadata(plan: JSON, record: JSON) -> dict[str, str]:
     """What the table of snapshots reads of an object (`_catalog.from_s3`). record: `snapshot.db.json`."""
-    server = next((each for each in plan["servers"] if each["name"] == plan["saver"]), {})
+    server: JSON = next((each for each in plan["servers"] if each["name"] == plan["saver"]), {})
     keys = list(record.get("bootstrap") or ())
     opened = [key for key in keys if key in (server.get("tokens") or ())]
     values = {

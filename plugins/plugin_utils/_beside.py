@@ -14,19 +14,17 @@ from ansible.module_utils.parsing.convert_bool import boolean
 from ansible.plugins.loader import become_loader, connection_loader
 
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_action
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, Other
 
 
-def beside(action: NodeAction, host: str) -> NodeAction | None:
+def beside(action: Other, host: str) -> Other | None:
     """The action as it would be on another host, for its `script`; None for one that the inventory does not know."""
     known: t.Mapping[str, t.Any] = action.vars.get("hostvars") or {}
     if host not in known:
         return None
-    other = copy.copy(action)
+    other = action.another(type(action), action._task.args)
     other.turn = other.host = host
-    other.ahead = other.files = None
     other.vars = known[host]  # it templates what is taken out of it, as the variables of that host
-    other._task = copy.copy(action._task)
     other._task.delegate_to = None
     other._play_context = copy.copy(action._play_context)
     other._connection = _connection(other)

@@ -9,7 +9,7 @@ import os
 import time
 
 from ansible_collections.requorum.cluster.plugins.module_utils._api import JSON, Api, Kind
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_action
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_action, _run_folder
 
 
 class Changes:
@@ -17,7 +17,7 @@ class Changes:
 
     def __init__(self, output: str, cluster: str) -> None:
         stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
-        self.folder = os.path.join(os.path.abspath(os.path.expanduser(output)), cluster, stamp)
+        self.folder = os.path.join(_run_folder.shelf(os.path.abspath(os.path.expanduser(output)), cluster), stamp)
         self.done: list[JSON] = []
         self.saved: list[str] = []
 
@@ -29,7 +29,7 @@ class Changes:
         if path not in self.saved:
             os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
             os.chmod(self.folder, 0o700)
-            _node_action.write(path, item)
+            _run_folder.write(path, item)
             self.saved.append(path)
         return path
 
@@ -37,7 +37,7 @@ class Changes:
         """After it was made."""
         self.done.append(document)
         os.makedirs(self.folder, mode=0o700, exist_ok=True)
-        _node_action.append(os.path.join(self.folder, "changes.jsonl"), {**document, "time": _node_action.now()})
+        _run_folder.append(os.path.join(self.folder, "changes.jsonl"), {**document, "time": _node_action.now()})
 
 
 def let_go(api: Api, kind: Kind, name: str, path: str, namespace: str = "") -> bool:
@@ -46,6 +46,6 @@ def let_go(api: Api, kind: Kind, name: str, path: str, namespace: str = "") -> b
     if item is None:
         return False
     os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
-    _node_action.write(path, item)
+    _run_folder.write(path, item)
     api.delete(kind, name, namespace, uid=item["metadata"]["uid"])
     return True

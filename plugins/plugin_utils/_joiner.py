@@ -11,10 +11,10 @@ import typing as t
 
 from ansible.errors import AnsibleError
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _why_joining
+from ansible_collections.requorum.cluster.plugins.module_utils import _node, _why_joining
 from ansible_collections.requorum.cluster.plugins.module_utils._joining import Host
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction, pairs
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import NodeAction
 
 SSH_PORT = 22
 STRANGER = re.compile(r"host key|HOST IDENTIFICATION|permission denied|too many authentication|sudo", re.IGNORECASE)
@@ -51,7 +51,7 @@ def _over_ssh(other: NodeAction) -> Host:
     if done.rc != 0:
         return Host(True, f"it answers over SSH, but cannot be read: {done.why}")
     head, _mark, logs = done.out.partition("@@")
-    given = pairs(head)
+    given = _node.pairs(head)
     symptoms = _why_joining.symptoms(logs)
     return Host(True, "it answers over SSH", given.get("release", ""), given.get("machine", ""), symptoms)
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from ansible_collections.requorum.cluster.plugins.module_utils import _retention, _s3
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import recorded, write
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import recorded, write
 
 JSON = dict[str, t.Any]
 

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import copy
 import dataclasses
 import datetime
-import errno
 import hashlib
-import json
 import os
 import shlex
-import tempfile
 import textwrap
 import time
 import types
@@ -27,11 +25,8 @@ from ansible.utils.display import Display
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _bbolt,
     _events,
-    _files,
     _lock,
-    _look,
     _machines,
-    _messages,
     _names,
     _node,
     _s3,
@@ -39,17 +34,11 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
     _wait,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _peers, _stream
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _run_folder, _stream
 
 JSON = dict[str, t.Any]
 DISTROS = ("auto", "k3s", "rke2", "harvester")
 CHUNK, SMALL = 4 << 20, 1 << 16
-ANSWERS = "See its power and its network; when it answers, run the same command again: it goes on from what it finds."
-FULL = (errno.ENOSPC, errno.EDQUOT)
-RECORD = 1 << 16
-"""Bytes that the controller must have for what is written of one action."""
-PEERS_EVERY = 15.0
-"""Seconds of a wait after which it is seen that servers that are off stay off."""
 SETTINGS = (
     "requorum_distro",
     "requorum_data_dir",
@@ -63,6 +52,7 @@ SETTINGS = (
     _machines.OPTION,
     *(f"requorum_{limit.name}" for limit in dataclasses.fields(_upkeep_judge.Thresholds)),
 )
+Other = t.TypeVar("Other", bound="NodeAction")
 display = Display()
 
 
@@ -111,7 +101,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
     """What the run has left of its lock in its folder."""
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> JSON:
-        self.vars = task_vars or {}
+        self.vars: t.Mapping[str, t.Any] = task_vars or {}
         self.turn = str(self.vars.get("inventory_hostname", ""))
         self.host = str(self._task.delegate_to or self.turn)
         self.node: _node.Node = ConnectionNode(self)
@@ -130,6 +120,13 @@ class NodeAction(ActionBase):  # type: ignore[misc]
 
     def act(self) -> JSON:
         raise NotImplementedError
+
+    def another(self, kind: type[Other], args: JSON) -> Other:
+        """An action of this kind as it would be here; what this one knows of its node is not handed on."""
+        made = kind.__new__(kind)
+        made.__dict__ = {**self.__dict__, "ahead": None, "files": None, "streams": 0, "_task": copy.copy(self._task)}
+        made._task.args = args
+        return made
 
     @property
     def lock(self) -> str:
@@ -188,7 +185,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
             if asked == question:
                 del t.cast("list[t.Any]", self.ahead)[number]
                 return answer
-        return self.script(question.name, timeout=question.timeout, **question.variables)
+        return self.script(question.name, timeout=question.timeout, **dict[str, t.Any](question.variables))
 
     def ask_ahead(self, questions: t.Sequence[_node.Question]) -> None:
         """Ask all of them in one call, for `ask`."""
@@ -203,7 +200,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         done = self.script(name, **options)
         if done.rc != 0:
             raise RequorumError(f"{self.host}: {what}: {done.why}.", hint)
-        return pairs(done.out)
+        return _node.pairs(done.out)
 
     def typed(self, value: t.Any) -> t.Any:
         """Text, or a document, with the inventory that this run was given in place of INV."""
@@ -281,7 +278,7 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         except OSError as error:
             with contextlib.suppress(OSError):
                 os.unlink(part)  # the disk is full, and the record of this action needs room
-            raise unwritten(target, error) from error
+            raise _run_folder.unwritten(target, error) from error
         if done != size:
             raise RequorumError(
                 f"{self.host}: {path} gave {done} of {size} bytes.", "Look at the disk of the node, then run it again."
@@ -309,141 +306,32 @@ class NodeAction(ActionBase):  # type: ignore[misc]
         except _stream.Unavailable as reason:
             display.v(f"{self.host}: {path} is written in chunks: {reason}")
         except OSError as error:
-            raise RequorumError(f"{self.host}: {error}.", "Look at the disk of the node, then run it again.") from error
+            raise self._not_arrived(path, str(error)) from error
         for number, block in enumerate(_read_blocks(source)):
             redirect = ">" if number == 0 else ">>"
             done = self.node.run(f"umask 077; base64 -d {redirect} {shlex.quote(path)}", stdin=base64.b64encode(block))
             if done.rc != 0:
-                raise RequorumError(f"{self.host}: {path} cannot be written: {done.why}.", "Look at its disk.")
+                raise self._not_arrived(path, f"{path} cannot be written: {done.why}")
+
+    def _not_arrived(self, path: str, why: str) -> RequorumError:
+        """A file did not arrive as a whole: what there is of it is taken away."""
+        full = self.script("room", timeout=30, PART=path).out.strip()
+        return RequorumError(f"{self.host}: {why}{full}.", "Look at the disk of the node, then run it again.")
 
     def blocks(self, path: str, size: int) -> t.Iterator[bytes]:
         """A channel of its own where the connection is ssh, else chunks through the connection."""
         try:
-            yield from _stream.read(self._connection, path, self.lock)
-            self.streams += 1
-            return
-        except _stream.Unavailable as reason:
-            display.v(f"{self.host}: {path} is read in chunks: {reason}")
+            try:
+                yield from _stream.read(self._connection, path, self.lock)
+                self.streams += 1
+                return
+            except _stream.Unavailable as reason:
+                display.v(f"{self.host}: {path} is read in chunks: {reason}")
+            read = _node.read_many(self.node, path)
+            for offset in range(0, size, CHUNK):
+                yield from read([_bbolt.Range(offset, min(CHUNK, size - offset))])
         except OSError as error:
             raise RequorumError(f"{self.host}: {error}.", "Look at the node, then run it again.") from error
-        read = _node.read_many(self.node, path)
-        for offset in range(0, size, CHUNK):
-            try:
-                (block,) = read([_bbolt.Range(offset, min(CHUNK, size - offset))])
-            except OSError as error:
-                raise RequorumError(f"{self.host}: {error}.", "Look at the node, then run it again.") from error
-            yield block
-
-
-class PlanAction(NodeAction):
-    """An action plugin that executes what the plan has for its host: methods are named after verbs.
-
-    Where hosts take turns, the play's host is the one whose turn it is, and the host that acts may be another one, by
-    `delegate_to`.
-
-    In check mode the very same actions are returned, and none is done. The first action that fails on any host stops
-    all later ones on every host: it stands in actions.jsonl, where each action looks before it begins. The task itself
-    does not fail, so that the report is always written; the report fails the run.
-    """
-
-    VALID = ("plan", "phase", "run_dir")
-    VERBS: t.ClassVar[tuple[str, ...]] = ()
-    action: JSON
-    """The one that is being done."""
-
-    def act(self) -> JSON:
-        self.plan: JSON = self._task.args["plan"]
-        self.run_dir = str(self._task.args["run_dir"])
-        self.locked = load(self.run_dir, _lock.FILE, {})
-        self.results: JSON = {}
-        at = (self.host, int(self._task.args["phase"]))
-        mine = [
-            a
-            for a in self.plan["actions"]
-            if (a["node"], a["phase"]) == at and a["verb"] in self.VERBS and a["turn"] in ("", self.turn)
-        ]
-        if self._task.check_mode:
-            done = [{**a, "started": None, "ended": None, "seconds": None, "result": "would be done"} for a in mine]
-        else:
-            done = list(self._execute(mine))
-        return {"changed": bool(done), "requorum_actions": done, **self.results}
-
-    def _execute(self, actions: t.Iterable[JSON]) -> t.Iterator[JSON]:
-        for action in actions:
-            if self.orphaned or has_failed(self.run_dir):
-                return
-            self.action, started, clock = action, now(), time.monotonic()
-            try:
-                must_take_record(self.run_dir)
-                self.begin(action, f"({action['phase']}/{len(self.plan['phases'])}) {action['id']} {action['what']}")
-                outcome = getattr(self, f"do_{action['verb']}")()
-            except RequorumError as error:
-                outcome = f"failed: {error}"
-            except AnsibleConnectionFailure as error:
-                why = str(error).strip().splitlines()[-1][:200].rstrip(":. ")
-                outcome = f"failed: {self.host} does not answer any more: {why}. {ANSWERS}"
-            except Exception as error:  # a fault of ours must brake the run too, not only end this task
-                full = isinstance(error, OSError) and error.errno in FULL
-                outcome = f"failed: {unwritten(self.run_dir, error) if full else f'{type(error).__name__}: {error}'}"
-            if outcome.startswith("failed"):
-                display.error(f"{self.host}: {outcome}")
-            if outcome.startswith("warning"):  # it is told, and the run goes on
-                display.warning(f"{self.host}: {outcome.removeprefix('warning: ')}")
-            times: JSON = {"started": started, "ended": now(), "seconds": round(time.monotonic() - clock, 2)}
-            self.end(action, outcome, times["seconds"])
-            entry = {**action, **times, "result": outcome}
-            append(os.path.join(self.run_dir, "actions.jsonl"), entry)
-            yield entry
-
-    def wait(
-        self, what: str, probe: t.Callable[[], tuple[bool, str]], *, seconds: float, hint: str | t.Callable[[], str]
-    ) -> str:
-        """The same, and given up at once where a server that was off comes back with its old datastore meanwhile."""
-        looked = time.monotonic()
-
-        def watched() -> tuple[bool, str]:
-            nonlocal looked
-            if time.monotonic() - looked >= PEERS_EVERY and self.host == self.plan["survivor"]:
-                _peers.must_stay_off(self)
-                looked = time.monotonic()
-            return probe()
-
-        return super().wait(what, watched, seconds=seconds, hint=hint)
-
-    def until_ping(self, hint: str) -> str:
-        """Wait until the supervisor of this server, which was just started, answers."""
-
-        def probe() -> tuple[bool, str]:
-            done = self.script("look", timeout=20)
-            look = _look.parse(done.out)
-            return done.rc == 0 and look.ping, look.seen if done.rc == 0 else done.why
-
-        what = "its supervisor to answer /ping"
-        return self.wait(what, probe, seconds=self.timeout("start", 600), hint=hint)
-
-    def spare(self, snapshot: str, name: str) -> None:
-        """Refuse to go on where this proved snapshot shall be restored and would end virtual machines that run."""
-        machines = self.plan["machines"]
-        wrong = _machines.refusal(machines, _machines.known(snapshot), name) if machines else None
-        if wrong:
-            raise RequorumError(f"{wrong.what} Nothing was reset.", wrong.next)
-
-    @property
-    def anchor(self) -> JSON:
-        """The server that acts for the one whose turn it is, else the survivor: its entry in the plan."""
-        name = self.plan["anchors"].get(self.turn) or self.plan["survivor"]
-        return next(server for server in self.plan["servers"] if server["name"] == name)
-
-    @property
-    def in_turn(self) -> list[JSON]:
-        """The server whose turn it is, where hosts take turns; else nothing."""
-        turn = self.turn if self.turn in self.plan["anchors"] else ""
-        return [server for server in self.plan["servers"] if server["name"] == turn]
-
-    @property
-    def stamp(self) -> str:
-        """Name of this run, also of its folder on the nodes."""
-        return str(self.plan["stamp"])
 
 
 def _read_blocks(path: str) -> t.Iterator[bytes]:
@@ -457,21 +345,6 @@ def _told(action: JSON) -> JSON:
     return {name: action.get(name) for name in ("id", "phase", "node", "verb", "what", "expect_s")}
 
 
-def pairs(text: str) -> dict[str, str]:
-    """`key=value` lines; the last one of a key wins."""
-    return dict(line.split("=", 1) for line in text.split("\n") if "=" in line)
-
-
-def moved_to(text: str) -> list[str]:
-    """Where a script moved things: the second halves of its `moved=FROM|TO` lines."""
-    return [entry.split("|")[1] for entry in many(text, "moved")]
-
-
-def many(text: str, key: str) -> list[str]:
-    """All values of a repeated key."""
-    return [line.split("=", 1)[1] for line in text.split("\n") if line.startswith(f"{key}=")]
-
-
 def now() -> str:
     """UTC, to the millisecond."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
@@ -480,111 +353,3 @@ def now() -> str:
 def seconds_since(moment: str) -> float:
     """Seconds since a moment of `now()`, by the controller's clock."""
     return (datetime.datetime.now(datetime.UTC) - datetime.datetime.fromisoformat(moment)).total_seconds()
-
-
-def new_folder(output: str, cluster: str) -> str:
-    """The folder of a run that begins now, by UTC; RequorumError where it cannot be made."""
-    end = time.monotonic() + 5
-    while True:
-        folder = os.path.join(output, cluster, time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()))
-        try:
-            os.makedirs(folder, mode=0o700)
-            return folder
-        except OSError as error:
-            if isinstance(error, FileExistsError) and time.monotonic() < end:
-                time.sleep(0.1)  # another run has begun in this second
-                continue
-            hint = "Set requorum_output to a folder that you may write to."
-            raise RequorumError(f"{folder} cannot be made: {error.strerror}.", hint) from error
-
-
-def append(path: str, entry: JSON) -> None:
-    """One JSON line at the end of a file, in one write; RequorumError where it cannot be written."""
-    with (
-        _writing(path),
-        open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), "w", encoding="utf-8") as file,
-    ):
-        file.write(json.dumps(entry) + "\n")
-
-
-def must_take_record(run_dir: str) -> None:
-    """RequorumError where the folder of the run has no room for the record of an action.
-
-    A failure that cannot be recorded would stop no other host; so nothing is begun by any of them, and what is left of
-    the room takes the record of that.
-    """
-    with _writing(run_dir), tempfile.TemporaryFile(dir=run_dir) as file:
-        file.write(bytes(RECORD))
-
-
-def recorded(run_dir: str) -> list[JSON]:
-    """The actions of this run so far, on all hosts."""
-    return lines(os.path.join(run_dir, "actions.jsonl"))
-
-
-def has_failed(run_dir: str) -> bool:
-    """Whether an action of this run has: then no later one is done, on any host."""
-    return any(entry["result"].startswith("failed") for entry in recorded(run_dir))
-
-
-def lines(path: str) -> list[JSON]:
-    """What `append` has written into a file, without a last line that was cut off; nothing where there is none.
-
-    RequorumError where it cannot be read.
-    """
-    with _reading(path), open(path, encoding="utf-8") as file:
-        return [_of_kind(json.loads(line), dict) for line in file if line.endswith("\n")]
-    return []
-
-
-def unwritten(path: str, error: OSError) -> RequorumError:
-    """A file of the controller cannot be written."""
-    return _messages.error("run-unwritten", path=path, reason=error.strerror or str(error))
-
-
-@contextlib.contextmanager
-def _writing(path: str) -> t.Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise unwritten(path, error) from error
-
-
-@contextlib.contextmanager
-def _reading(path: str) -> t.Iterator[None]:
-    """A file of a run, which may not be there; one that cannot be read is never taken for one that is not there."""
-    try:
-        yield
-    except (FileNotFoundError, NotADirectoryError):
-        return
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or "its content is none that was written there"
-        raise _messages.error("run-unread", path=path, reason=reason) from error
-
-
-def _of_kind(found: t.Any, kind: type) -> t.Any:
-    if not isinstance(found, kind):
-        raise ValueError("it is of another kind")
-    return found
-
-
-def write(path: str, content: t.Any) -> None:
-    """A JSON file that only its owner reads; a text is written as it is. RequorumError where it cannot be written."""
-    with _writing(path):
-        _files.put(path, content if isinstance(content, str) else json.dumps(content, indent=1) + "\n")
-
-
-def load(run_dir: str, name: str, missing: t.Any) -> t.Any:
-    """A JSON file of a run's folder; `missing` where it did not get as far, RequorumError where it is unreadable."""
-    path = os.path.join(run_dir, name)
-    with _reading(path), open(path, encoding="utf-8") as file:
-        return _of_kind(json.load(file), object if missing is None else type(missing))
-    return missing
-
-
-def earlier(shelf: str) -> list[str]:
-    """Folders of the runs of a cluster, the newest first; other files that lie there are none of ours."""
-    with _reading(shelf):
-        found = sorted(os.listdir(shelf), reverse=True)
-        return [path for name in found if os.path.isdir(path := os.path.join(shelf, name))]
-    return []

@@ -9,7 +9,6 @@ Ansible keeps what a task returns, of every host, until its end. Here all that w
 from __future__ import annotations
 
 import contextlib
-import copy
 import itertools
 import queue
 import threading
@@ -22,7 +21,7 @@ from ansible.vars.hostvars import HostVarsVars
 from ansible_collections.requorum.cluster.plugins.action import cluster_diagnose, node_info
 from ansible_collections.requorum.cluster.plugins.module_utils import _clusters, _rules
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, Other
 
 SIDE_BY_SIDE = 20
 """Members that are read at one time."""
@@ -141,19 +140,16 @@ def _member(action: NodeAction, cluster: _clusters.Cluster, hosts: Members, name
     try:
         return {"requorum_read": _at(node_info.ActionModule, action, cluster, hosts, name, {"parts": ["logs"]}).act()}
     except Exception as error:  # whatever a strange host brings about is a result of this host, as in INSPECT
-        return {"requorum_read": {"msg": str(error) or type(error).__name__, "unreachable": True}}
+        return {"requorum_read": {"msg": str(error) or type(error).__name__}}
 
 
 def _at(
-    kind: type[NodeAction], action: NodeAction, cluster: _clusters.Cluster, hosts: Members, name: str, args: JSON
-) -> t.Any:
+    kind: type[Other], action: NodeAction, cluster: _clusters.Cluster, hosts: Members, name: str, args: JSON
+) -> Other:
     """Another action as it would be on a member of the cluster, which is all that it can see."""
-    made = kind.__new__(kind)
-    made.__dict__ = dict(action.__dict__)
-    made._task = copy.copy(action._task)
-    made._task.args = args
+    made = action.another(kind, args)
     made.vars = {**action.vars, "hostvars": hosts}
-    other = t.cast("NodeAction", _beside.beside(made, name))
+    other = t.cast("Other", _beside.beside(made, name))
     own = {
         "hostvars": hosts,
         "groups": {"servers": list(cluster.servers), "agents": list(cluster.agents)},

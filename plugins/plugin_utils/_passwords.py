@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _changes, _node_api
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 
 def _secret(action: PlanAction, node: str) -> str:

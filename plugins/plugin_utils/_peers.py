@@ -18,7 +18,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 
 if t.TYPE_CHECKING:
-    from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+    from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 Peers = t.Sequence[t.Mapping[str, t.Any]]
 STOP = (
@@ -31,8 +31,9 @@ def prove(action: PlanAction, peers: Peers) -> str:
     """RequorumError where one of them answers, or nobody could look."""
     asked = _fence.targets(peers, action.plan["distro"])
     done = _knock(action, asked) if asked else _node.Done(0, "", "")
-    if done.rc != 0:
-        raise _messages.error("fence-unseen", host=action.host, reason=done.why)
+    if done.rc != 0 or not _fence.seen(asked, done.out):
+        reason = done.why if done.rc else "its tool gave no answer about any port"
+        raise _messages.error("fence-unseen", host=action.host, reason=reason)
     named = action.plan["powered_off"]
     if found := _fence.judge(peers, named, asked, done.out):
         raise _messages.error("fence-unproved", faults=" ".join(found).removesuffix("."), host=action.host)

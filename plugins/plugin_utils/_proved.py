@@ -10,13 +10,15 @@ import typing as t
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _contents,
     _image,
+    _node,
     _shared,
     _structure,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._bbolt import BadFile
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, load, many
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import load
 
 HINT = "Nothing was changed. Find the token that belongs to this datastore (server/token of another server, backups)."
 
@@ -54,5 +56,5 @@ def put(action: PlanAction, *, empty: bool) -> str:
             f"{action.host}: the datastore's files could not be put in their places: {done.why}.",
             "Do not start this server yet: it could make new CAs. Run the same command again.",
         )
-    kept = ", ".join(entry.split("|")[1] for entry in many(done.out, "moved"))
-    return f"placed: {', '.join(many(done.out, 'placed')) or 'nothing differed'}; kept: {kept or 'nothing was there'}"
+    placed, kept = ", ".join(_node.many(done.out, "placed")), ", ".join(_node.moved_to(done.out))
+    return f"placed: {placed or 'nothing differed'}; kept: {kept or 'nothing was there'}"

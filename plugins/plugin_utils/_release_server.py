@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import base64
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _target
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, pairs
+from ansible_collections.requorum.cluster.plugins.module_utils import _node, _target
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction
 
 TEXT_S, HASH_S = 12, 3600
 """Deadlines of a question, and of reading the whole ISO (`requorum_timeouts.iso`)."""
@@ -69,4 +69,4 @@ class _Look:
         done = self._action.script(
             "fetch", stdin=self._proxies, timeout=seconds + 5, URL=url, HOW=how, WITHIN=str(seconds)
         )
-        return (pairs(done.out), "") if done.rc == 0 else (None, done.why)
+        return (_node.pairs(done.out), "") if done.rc == 0 else (None, done.why)

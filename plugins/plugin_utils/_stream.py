@@ -26,6 +26,10 @@ from ansible_collections.requorum.cluster.plugins.module_utils import _node
 BLOCK = 1 << 20
 CIPHER = "aes128-gcm@openssh.com"
 """Twice as fast as paramiko's first choice; it stands last in its list."""
+ONE_KEY = 1 << 36
+"""Bytes for which one key is good, as OpenSSH has it for AES. Paramiko wants a new one after 512 MiB, in the midst of a
+large file, and now and then never gets it: `Key-exchange timed out waiting for key negotiation`.
+"""
 
 
 class Unavailable(Exception):
@@ -59,7 +63,7 @@ def read(connection: t.Any, path: str, lock: str = "") -> t.Iterator[bytes]:
     lock: id of the one that the run holds on this node, if any: it gives signs of life as long as this takes.
     """
     with _command(connection, _cat(shlex.quote(path), lock)) as (_stdin, out):
-        while block := out.read(BLOCK):
+        while block := out.channel.recv(BLOCK):  # what is there; a file object would put it together first
             yield block
         if out.channel.recv_exit_status() != 0:
             raise OSError(f"{path} could not be read to its end")
@@ -134,6 +138,7 @@ def _connect(client: t.Any, settings: dict[str, list[str]]) -> None:
 
 def _transport(*arguments: t.Any, **options: t.Any) -> t.Any:
     transport = paramiko.Transport(*arguments, **options)
+    transport.packetizer.REKEY_BYTES = ONE_KEY
     chosen = transport.get_security_options()
     if CIPHER in chosen.ciphers:
         chosen.ciphers = (CIPHER, *(cipher for cipher in chosen.ciphers if cipher != CIPHER))

@@ -33,7 +33,8 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _beside, _survey
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction, append
+from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import JSON, NodeAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._run_folder import append
 
 PACE, SAY_EVERY = 10.0, 60.0
 """Seconds between looks, of ten requests each in one round trip; and between lines while nothing changes."""

@@ -10,8 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.action.recovery_plan import ActionModule
-from ansible_collections.requorum.cluster.plugins.module_utils import _classify, _distro, _plan, _server, _state
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _classify,
+    _distro,
+    _plan,
+    _plan_document,
+    _server,
+    _state,
+)
 
 JSON = dict[str, Any]
 DATA = Path(__file__).parent / "data"
@@ -58,7 +64,7 @@ def plan(before: JSON, *, powered_off: tuple[str, ...] = (), survivor: str = "",
         "version": "v1.34.3+rke2r1",
         "powered_off": list(powered_off),
         "servers": [
-            ActionModule._server(s, needs.get(s.name, "unknown"), e) for s, e in zip(servers, entries, strict=True)
+            _plan_document.of_server(s, needs.get(s.name, "unknown"), e) for s, e in zip(servers, entries, strict=True)
         ],
         "members": [asdict(member) for member in case.members],
         "ranking": [s.name for s in case.base],

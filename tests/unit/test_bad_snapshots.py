@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.requorum.cluster.plugins.action import snapshot_deliver
+from ansible_collections.requorum.cluster.plugins.action import snapshot_deliver, snapshot_fetch
 from ansible_collections.requorum.cluster.plugins.module_utils import _catalog, _snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import Refusal, RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
@@ -154,7 +154,8 @@ class Deliver(snapshot_deliver.ActionModule):
         Path(self.run_dir, "backup.json").write_text(json.dumps({"system_uid": uid}))
         stored = {**asdict(_catalog.Stored("controller", "", str(path), 1, 1)), "name": str(path)}
         servers = [{"name": "r1", "tokens": [key]}]
-        self.plan = {"snapshot": stored, "servers": servers, "tokens": {}, "system_uid": None, "version": version}
+        self.plan = {"snapshot": stored, "servers": servers, "survivor": "r1", "tokens": {}, "system_uid": None}
+        self.plan["version"] = version
 
     @property
     def settings(self) -> JSON:
@@ -176,6 +177,49 @@ def test_the_proof_in_backup_says_the_same(tmp_path: Path, given: JSON, words: s
     with pytest.raises(RequorumError, match="cannot be used") as raised:
         Deliver(tmp_path, unpacked() / "snapshot.db", **given).do_deliver()
     assert words in str(raised.value) and "Nothing was reset." in str(raised.value)
+
+
+class Fetch(snapshot_fetch.ActionModule):
+    """The first action of BACKUP: a snapshot on r2 comes to the controller; no script may run on a node."""
+
+    def __init__(self, folder: Path, content: bytes, *, key: str = KEY) -> None:
+        self.host, self.run_dir, self.content = "r2", str(folder / "run"), content
+        Path(self.run_dir).mkdir()
+        stored = {**asdict(_catalog.Stored("node", "r2", "/srv/s.db", len(content), 1)), "name": "r2:/srv/s.db"}
+        servers = [{"name": "r1", "tokens": [key]}, {"name": "r2", "tokens": []}]
+        self.plan = {"snapshot": stored, "servers": servers, "survivor": "r1", "tokens": {}, "system_uid": None}
+        self.plan["version"] = VERSION
+
+    @property
+    def settings(self) -> JSON:
+        return {}
+
+    def pull(self, path: str, size: int, target: str) -> str:
+        assert (path, size) == ("/srv/s.db", len(self.content))
+        Path(target).write_bytes(self.content)
+        return ""
+
+
+def test_one_of_a_server_is_proved_before_any_node_is_touched(tmp_path: Path) -> None:
+    assert Fetch(tmp_path, snapshot()).do_fetch() == f"{len(snapshot())} bytes, revision 2484, proved"
+    (copy,) = (tmp_path / "run/backup/restore").iterdir()
+    assert copy.read_bytes() == snapshot()
+
+
+@pytest.mark.parametrize(
+    ("content", "key", "words"),
+    [
+        (snapshot()[:-32], KEY, "it has no sha256"),
+        (b"x" * 9000, KEY, "r2:/srv/s.db"),
+        (snapshot(), "aaaaaaaaaaaa", "no token at hand opens it"),
+    ],
+)
+def test_one_of_a_server_that_cannot_be_restored_touches_nothing(
+    tmp_path: Path, content: bytes, key: str, words: str
+) -> None:
+    with pytest.raises(RequorumError) as raised:
+        Fetch(tmp_path, content, key=key).do_fetch()
+    assert words in str(raised.value) and "Nothing was touched." in str(raised.value)
 
 
 def test_a_cluster_that_never_worked(tmp_path: Path) -> None:

@@ -518,3 +518,10 @@ def test_a_cluster_that_was_made_anew_is_not_started_beside_one_that_may_vote(pe
     case = classify((alone, peer, off("r3")))
     assert case.kind == "quorum_recoverable"
     assert [refusal.where for refusal in case.refusals] == (["r2"] if refused else [])
+
+
+def test_a_member_that_is_alone_and_does_not_lead_yet_is_looked_at_again() -> None:
+    (refusal,) = classify([leaderless("r1", members=ONE), wiped("r2"), wiped("r3")]).refusals
+    assert "run the same command again" in refusal.next and "network" not in refusal.next
+    (refusal,) = classify([leaderless(name) for name in ("r1", "r2", "r3")]).refusals
+    assert "the network between them" in refusal.next

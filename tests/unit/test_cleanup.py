@@ -9,23 +9,22 @@ import json
 import shutil
 from dataclasses import asdict
 from pathlib import Path
-from types import SimpleNamespace
 
 import pytest
 
-from ansible_collections.requorum.cluster.plugins.action import node_clean, recovery_plan
+from ansible_collections.requorum.cluster.plugins.action import node_clean
 from ansible_collections.requorum.cluster.plugins.module_utils import (
     _aside,
     _cleanup,
     _distro,
     _node,
     _plan,
-    _rollback,
+    _rollback_parts,
     _turns,
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._cleanup import Proof
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _upkept
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _earlier_runs, _upkept
 from requorum import cli, output, turns
 from tests.unit.runs import JSON, dead
 from tests.unit.test_repair import healthy, judged
@@ -196,7 +195,7 @@ def test_what_a_node_says_of_it() -> None:
 
 def test_a_rollback_knows_nothing_of_what_is_being_removed() -> None:
     """The name of a datastore that a killed cleanup has half removed is none that a reset gives."""
-    assert _rollback.RESET_KEPT.fullmatch(RESET) and not _rollback.RESET_KEPT.fullmatch(f"{RESET}.cleaning")
+    assert _rollback_parts.RESET_KEPT.fullmatch(RESET) and not _rollback_parts.RESET_KEPT.fullmatch(f"{RESET}.cleaning")
 
 
 # --- the newest snapshot off the nodes
@@ -216,10 +215,8 @@ def shelf(tmp_path: Path, stamp: str = "20261126T000000Z", *, uid: str = "u1", p
 
 
 def newest(tmp_path: Path) -> Proof | None:
-    action = object.__new__(recovery_plan.ActionModule)
-    action._task = SimpleNamespace(args={"output": str(tmp_path), "cluster": "prod"})
-    action.vars, action.host, action.turn = {}, "localhost", "localhost"
-    return action._proof({"cluster": "prod", "nodes": [], "kubernetes": {"system_uid": "u1"}})
+    state = {"cluster": "prod", "nodes": [], "kubernetes": {"system_uid": "u1"}}
+    return _earlier_runs.proof(str(tmp_path / "prod"), state)
 
 
 def test_the_newest_snapshot_off_the_nodes_is_hashed_again(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ import pytest
 from ansible_collections.requorum.cluster.plugins.action import cluster_check, recovery_plan
 from ansible_collections.requorum.cluster.plugins.module_utils import _distro, _lock, _turns
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _node_action
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _backups, _earlier_runs, _run_folder
 from tests.unit.runs import entry
 
 JSON = dict[str, Any]
@@ -70,9 +70,9 @@ def shelf(tmp_path: Path) -> Path:
     return tmp_path / "prod"
 
 
-def planning(shelf: Path, **options: Any) -> recovery_plan.ActionModule:
+def planning(shelf: Path) -> recovery_plan.ActionModule:
     action = object.__new__(recovery_plan.ActionModule)
-    action._task = SimpleNamespace(args={"output": str(shelf.parent), "cluster": "prod", "options": options})
+    action._task = SimpleNamespace(args={"output": str(shelf.parent), "cluster": "prod"})
     return action
 
 
@@ -81,11 +81,11 @@ def planning(shelf: Path, **options: Any) -> recovery_plan.ActionModule:
 def test_a_rollback_names_the_file_and_takes_no_older_run(
     name: str, spoil: Spoil, shelf: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    found = planning(shelf)._record()
+    found = _earlier_runs.record(str(shelf))
     assert found and found.stamp == NEW
     spoil(shelf / NEW / name, monkeypatch)
     with pytest.raises(RequorumError) as error:
-        planning(shelf)._record()
+        _earlier_runs.record(str(shelf))
     assert f"{shelf / NEW / name} cannot be read: " in str(error.value) and "move the folder" in str(error.value)
 
 
@@ -110,39 +110,39 @@ def test_a_plan_that_was_seen_is_found_beside_one_that_cannot_be_read(
 ) -> None:
     spoil(shelf / NEW / "plan.json", monkeypatch)
     now = {"plan_id": "cccccccccccc", "purpose": "recover", "case": "quorum_lost", "survivor": "r2"}
-    assert "the survivor was none, now r2" in planning(shelf)._since("aaaaaaaaaaaa", now)
-    said = planning(shelf)._since("bbbbbbbbbbbb", now)
+    assert "the survivor was none, now r2" in _earlier_runs.since(str(shelf), "aaaaaaaaaaaa", now)
+    said = _earlier_runs.since(str(shelf), "bbbbbbbbbbbb", now)
     assert f"no plan with that id lies in {shelf}" in said
-    assert planning(shelf)._since("cccccccccccc", now) == planning(shelf)._since("", now) == ""
+    assert _earlier_runs.since(str(shelf), "cccccccccccc", now) == _earlier_runs.since(str(shelf), "", now) == ""
 
 
 def test_a_folder_that_may_not_be_listed_is_named(shelf: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def listed(_path: str) -> list[str]:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(_node_action.os, "listdir", listed)
-    for read in (_backups.of_runs, _node_action.earlier):
+    monkeypatch.setattr(_run_folder.os, "listdir", listed)
+    for read in (_backups.of_runs, _run_folder.earlier):
         with pytest.raises(RequorumError, match=f"{shelf} cannot be read: Permission denied"):
             cast("Any", read)(str(shelf))
 
 
 def test_what_is_not_there_is_no_fault(shelf: Path) -> None:
-    assert _node_action.earlier(str(shelf / "nowhere")) == []
-    assert _node_action.earlier(str(shelf / "zz-note.txt")) == []
-    assert _node_action.earlier(str(shelf)) == [str(shelf / NEW), str(shelf / OLD)]
+    assert _run_folder.earlier(str(shelf / "nowhere")) == []
+    assert _run_folder.earlier(str(shelf / "zz-note.txt")) == []
+    assert _run_folder.earlier(str(shelf)) == [str(shelf / NEW), str(shelf / OLD)]
     for where in (shelf / "nowhere", shelf / "zz-note.txt"):
-        assert _node_action.load(str(where), "plan.json", {}) == {}
-        assert _node_action.lines(str(where / "actions.jsonl")) == []
+        assert _run_folder.load(str(where), "plan.json", {}) == {}
+        assert _run_folder.lines(str(where / "actions.jsonl")) == []
     assert _backups.of_runs(str(shelf / "zz-note.txt")) == []
 
 
 def test_a_run_that_was_killed_in_its_first_action_is_the_last_one(shelf: Path) -> None:
     """Only its lock tells that it has touched a host."""
     (shelf / NEW / "actions.jsonl").write_text("")
-    found = planning(shelf)._record()
+    found = _earlier_runs.record(str(shelf))
     assert found and found.stamp == OLD
     (shelf / NEW / _lock.FILE).write_text('{"id": "abc", "nodes": [], "tried": ["r1"]}')
-    found = planning(shelf)._record()
+    found = _earlier_runs.record(str(shelf))
     assert found and found.stamp == NEW
 
 

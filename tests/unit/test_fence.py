@@ -4,9 +4,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
+from ansible_collections.requorum.cluster.plugins.action.node_fence import ActionModule
 from ansible_collections.requorum.cluster.plugins.module_utils import _fence
+from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
+from ansible_collections.requorum.cluster.plugins.module_utils._node import Done
 
 PEERS = [{"name": "r2", "address": "10.0.0.12"}, {"name": "r3", "address": "10.0.0.13"}]
 ASKED = _fence.targets(PEERS, "rke2")
@@ -59,3 +64,53 @@ def test_judge(powered_off: tuple[str, ...], out: str, fault: str) -> None:
 @pytest.mark.parametrize("out", ["", "sh: curl: not found", "10.0.0.12 2379"])
 def test_no_answer_is_no_proof(out: str) -> None:
     assert len(_fence.judge(PEERS, (), ASKED, out)) == 2
+
+
+class Fencing(ActionModule):
+    """A host whose etcd sees this leader (0: none)."""
+
+    stamp = "20261129T181400Z"
+
+    def __init__(self, case: str, need: str, leader: int) -> None:
+        self.host, self.leader, self.called = "r3", leader, list[str]()
+        self.plan = {"case": case, "servers": [{"name": "r3", "need": need, "etcd": "stopped"}]}
+
+    def script(self, name: str, **_options: Any) -> Done:
+        self.called.append(name)
+        return Done(0, f'@@ status 0\n {{"leader": "{self.leader}"}}\n' if name == "look" else "", "")
+
+
+def test_a_host_that_has_begun_to_take_part_since_it_was_looked_at_is_not_stopped() -> None:
+    host = Fencing("member_lost", "rejoin", leader=7)
+    with pytest.raises(RequorumError, match="etcd on r3 may run, and the quorum may stand by it"):
+        host.do_fence()
+    assert host.called == ["look"]
+
+
+@pytest.mark.parametrize(
+    ("case", "need", "leader", "called"),
+    [
+        ("member_lost", "rejoin", 0, ["look", "fence"]),
+        ("quorum_lost", "rejoin", 7, ["fence"]),
+        ("member_lost", "nothing", 7, ["fence"]),
+    ],
+)
+def test_others_are_stopped(case: str, need: str, leader: int, called: list[str]) -> None:
+    host = Fencing(case, need, leader)
+    assert host.do_fence().startswith("etcd and kube-apiserver are gone")
+    assert host.called == called
+
+
+@pytest.mark.parametrize(
+    ("out", "seen"),
+    [
+        (answers(), True),
+        (answers(r2="unknown", r3="unknown", r3_22="silent"), True),
+        (answers(r2="unknown", r3="unknown"), False),
+        ("sh: curl: not found", False),
+        ("", False),
+    ],
+)
+def test_a_tool_that_answers_nothing_has_seen_nobody(out: str, seen: bool) -> None:
+    assert _fence.seen(ASKED, out) is seen
+    assert _fence.seen([], "")

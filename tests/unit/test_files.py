@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _files
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_action
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _run_folder
 
 
 @pytest.mark.parametrize(("given", "mode"), [((), 0o600), ((0o644,), 0o644)])
@@ -37,7 +37,7 @@ def test_what_was_there_stays_when_the_disk_is_full(tmp_path: Path, monkeypatch:
 
 def test_a_record_that_was_cut_off_is_none(tmp_path: Path) -> None:
     path = str(tmp_path / "actions.jsonl")
-    _node_action.append(path, {"verb": "fence", "result": "done"})
+    _run_folder.append(path, {"verb": "fence", "result": "done"})
     with open(path, "a", encoding="utf-8") as file:
         file.write('{"verb": "rese')
-    assert _node_action.recorded(str(tmp_path)) == [{"verb": "fence", "result": "done"}]
+    assert _run_folder.recorded(str(tmp_path)) == [{"verb": "fence", "result": "done"}]

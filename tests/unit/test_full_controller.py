@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_action
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_action, _run_folder
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 ACTION = {"id": "4.1", "phase": 4, "node": "r1", "verb": "fence", "what": "Take it away", "turn": ""}
 SAID = r"{} on the controller cannot be written: No space left on device\. Make room there.*run the same command again"
@@ -65,7 +65,7 @@ def test_nothing_is_begun_that_could_not_be_recorded(tmp_path: Path, monkeypatch
 def test_an_action_that_finds_no_room_fails_with_what_to_do(tmp_path: Path) -> None:
     failed = Acting(tmp_path, no_room()).execute()[0]["result"]
     assert failed.startswith(f"failed: {tmp_path} on the controller cannot be written: No space left on device. Make")
-    assert _node_action.has_failed(str(tmp_path))
+    assert _run_folder.has_failed(str(tmp_path))
     failed = Acting(tmp_path / "other", OSError(errno.ECONNRESET, "reset"))
     (tmp_path / "other").mkdir()
     assert failed.execute()[0]["result"].startswith("failed: ConnectionResetError: ")
@@ -108,6 +108,6 @@ def test_what_did_not_arrive_as_a_whole_makes_room_again(tmp_path: Path, monkeyp
 
 def test_a_file_that_is_full_is_said(tmp_path: Path) -> None:
     with pytest.raises(RequorumError, match=SAID.format("/dev/full")):
-        _node_action.append("/dev/full", {"a": 1})
+        _run_folder.append("/dev/full", {"a": 1})
     with pytest.raises(RequorumError, match="on the controller cannot be written: No such file or directory"):
-        _node_action.write(str(tmp_path / "none" / "plan.json"), {})
+        _run_folder.write(str(tmp_path / "none" / "plan.json"), {})

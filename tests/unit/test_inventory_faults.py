@@ -10,6 +10,7 @@ import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _diagnose, _inventory, _root, _server, _state
 from ansible_collections.requorum.cluster.plugins.module_utils._classify import classify, may_still_run
+from ansible_collections.requorum.cluster.plugins.module_utils._node import Done
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _inspected
 from tests.unit import runs
 from tests.unit.cases import leaderless, off, server, stopped, voting, wiped
@@ -134,6 +135,12 @@ def test_a_host_that_cannot_be_read_is_never_taken_for_one_that_is_off(named: bo
         assert "-K" in str(next(refusal for refusal in case.refusals if refusal.what == said))
     assert [refusal.what for refusal in may_still_run(mine)] == [said]
     assert classify([stopped("r1"), stopped("r3"), mine]).refusals == ()  # a quorum is started without it
+
+
+def test_a_host_under_load_is_read_again_and_not_tried_by_hand() -> None:
+    [refusal] = classify([barred("r2", Done(124, "", "").why)]).refusals
+    assert refusal.what == "r2 answers over SSH, but nothing can be read there: no answer before the deadline."
+    assert "Run this again" in refusal.next and "uptime" in refusal.next and "-a id" not in refusal.next
 
 
 def test_why_it_cannot_be_read_is_kept_apart_from_silence() -> None:

@@ -121,15 +121,6 @@ def test_what_others_may_read_is_written_anew(tmp_path: Path, file: bool) -> Non
     assert path.stat().st_mode & 0o777 == 0o600 and path.parent.stat().st_mode & 0o777 == 0o700
 
 
-def test_a_run_that_was_killed_leaves_nothing_in_the_way(tmp_path: Path) -> None:
-    (tmp_path / "n4").mkdir()
-    part = tmp_path / "n4" / "config.yaml.part"
-    part.write_text("half")
-    part.chmod(0o644)
-    act(tmp_path)
-    assert not part.exists() and (tmp_path / "n4" / "config.yaml").stat().st_mode & 0o777 == 0o600
-
-
 def test_a_folder_that_cannot_be_written(tmp_path: Path) -> None:
     (tmp_path / "join").touch()
     with pytest.raises(RequorumError, match=r"config\.yaml cannot be written.*requorum_output"):

@@ -14,7 +14,6 @@ import pytest
 from ansible_collections.requorum.cluster.plugins.action import etcd_snapshot
 from ansible_collections.requorum.cluster.plugins.module_utils import _node
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _shelf
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import pairs
 from tests.unit.test_scripts import shells
 from tests.unit.test_tokens import NEW, Disk
 
@@ -74,11 +73,11 @@ def test_of_a_harvester(shell: str, disk: Disk) -> None:
 def test_a_file_that_cannot_be_read_costs_no_token(shell: str, disk: Disk) -> None:
     harvester(disk)
     tar = 'tar() { case "$*" in *oem*) echo "oem: Input/output error" >&2; return 2 ;; esac; command tar "$@"; }\n'
-    said = pairs(disk.run(shell, "keep", more=TIMEOUT + tar))
+    said = _node.pairs(disk.run(shell, "keep", more=TIMEOUT + tar))
     assert any(word.endswith("/oem") for word in said["without"].split())
     assert not [name for name in names(disk) if "oem" in name]
     assert NEW in "".join(_shelf.kept_tokens(said["path"]))
-    assert "tar could not read everything" in disk.run(shell, "keep", more=TIMEOUT + "tar() { return 2; }\n", rc=1)
+    assert "tar could not pack everything" in disk.run(shell, "keep", more=TIMEOUT + "tar() { return 2; }\n", rc=1)
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _lock, _node, _state
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _holder, _node_action, _stream
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _holder, _node_action, _run_folder, _stream
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 from lab.progress import wait_for
 
 JSON = dict[str, Any]
@@ -111,7 +112,7 @@ class Place:
     def call(self, do: str, ident: str, **more: str) -> str:
         done = subprocess.run(self.words(do, ident, **more), input=text(ident), capture_output=True, check=False)
         assert done.returncode == 0, done.stderr
-        return _node_action.pairs(done.stdout.decode())["lock"]
+        return _node.pairs(done.stdout.decode())["lock"]
 
     def silent_for(self, seconds: float) -> None:
         os.utime(self.file, (time.time() - seconds,) * 2)
@@ -133,9 +134,9 @@ def test_a_lock_is_taken_refused_and_let_go(shell: str, tmp_path: Path) -> None:
     assert place.file.read_bytes() == text("a") and place.file.stat().st_mode & 0o777 == 0o600
     assert place.call("take", "a") == "taken"
     done = subprocess.run(place.words("take", "b"), input=text("b"), capture_output=True, check=True)
-    told = _lock.held("s1", _node_action.pairs(done.stdout.decode()))
+    told = _lock.held("s1", _node.pairs(done.stdout.decode()))
     assert (told.id, told.owner, told.host, told.started) == ("a", "anna", "desk", "now") and 0 <= told.age < 60
-    assert _node_action.pairs(done.stdout.decode())["lock"] == "other"
+    assert _node.pairs(done.stdout.decode())["lock"] == "other"
     assert place.call("free", "b") == "freed" and place.file.read_bytes() == text("a")
     assert place.call("back", "b") == "freed" and place.file.read_bytes() == text("a")
     assert place.call("free", "a") == "freed" and place.names == []
@@ -210,12 +211,12 @@ def test_of_two_at_the_same_instant_exactly_one_wins(shell: str, tmp_path: Path)
         gate.touch()
         said = {ident: run.stdout.read().decode() for ident, run in runs.items() if run.stdout}
         assert [run.wait(20) for run in runs.values()] == [0, 0]
-        states = {ident: _node_action.pairs(out)["lock"] for ident, out in said.items()}
+        states = {ident: _node.pairs(out)["lock"] for ident, out in said.items()}
         assert sorted(states.values()) == ["other", "taken"], states
         [winner] = [ident for ident, state in states.items() if state == "taken"]
         assert place.file.read_bytes() == text(winner)
         loser = "b" if winner == "a" else "a"
-        assert _node_action.pairs(said[loser])["id"] == winner
+        assert _node.pairs(said[loser])["id"] == winner
         assert place.names == (sorted(["lock", f"{winner}/lock"]) if stale else ["lock"])
 
 
@@ -298,11 +299,11 @@ def test_a_stream_of_bytes_needs_the_lock_too(shell: str, tmp_path: Path) -> Non
 def test_two_runs_of_one_second_have_folders_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     stamps = iter(["first", "first", "first", "second"])
     monkeypatch.setattr(_node_action.time, "strftime", lambda *_now: next(stamps))
-    made = [_node_action.new_folder(str(tmp_path), "prod") for _run in range(2)]
+    made = [_run_folder.new_folder(str(tmp_path), "prod") for _run in range(2)]
     assert made == [str(tmp_path / "prod" / "first"), str(tmp_path / "prod" / "second")]
 
 
-class Action(_node_action.PlanAction):
+class Action(PlanAction):
     """On s1, with a connection that answers what a test says."""
 
     VERBS = ("work",)
@@ -343,7 +344,7 @@ def test_a_lost_lock_fails_an_action_at_once_and_not_a_script_of_a_run_without()
 
 
 def test_an_action_of_a_plan_works_under_the_lock_of_its_run(tmp_path: Path) -> None:
-    _node_action.write(str(tmp_path / _lock.FILE), {"id": "abc", "nodes": ["s1"], "tried": ["s1"]})
+    _run_folder.write(str(tmp_path / _lock.FILE), {"id": "abc", "nodes": ["s1"], "tried": ["s1"]})
     todo = {"id": "4.1", "phase": 4, "node": "s1", "verb": "work", "what": "it works", "turn": "", "expect_s": 1}
     for answer, result in (("0", "worked"), (str(_node.LOST), "failed: s1: this run no longer has the lock")):
         action = Action(answer)

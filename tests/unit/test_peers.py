@@ -14,8 +14,8 @@ import pytest
 from ansible_collections.requorum.cluster.plugins.action import cluster_reset, fence_proof, member_promote, server_start
 from ansible_collections.requorum.cluster.plugins.module_utils import _datastore, _node, _silence
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
-from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_action, _peers
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_action, _peers, _run_folder
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 JSON = dict[str, Any]
 SERVERS = [
@@ -112,10 +112,18 @@ def test_a_peer_that_answers_forbids_the_start(powered_off: list[str], said: dic
     assert [name for name, _given in action.calls] == ["prove"]
 
 
-def test_nobody_could_look(tmp_path: Any) -> None:
-    action = acting(server_start.ActionModule, lambda *_: _node.Done(124, "", ""))
-    with pytest.raises(RequorumError, match=r"could not look at its peers: no answer before the deadline\. Run "):
+@pytest.mark.parametrize(
+    ("done", "why"),
+    [
+        (_node.Done(124, "", ""), "no answer before the deadline"),
+        (_node.Done(0, "10.0.0.12 2379 unknown\n10.0.0.13 22 unknown\n", ""), "its tool gave no answer about any port"),
+    ],
+)
+def test_nobody_could_look(done: _node.Done, why: str) -> None:
+    action = acting(server_start.ActionModule, lambda *_: done)
+    with pytest.raises(RequorumError) as error:
         action.do_start()
+    assert f"r1 could not look at its peers: {why}. See that curl works on r1" in str(error.value)
 
 
 OLD = "old=/d/db/etcd-old-1\n"
@@ -131,6 +139,12 @@ ENDED = "SubState=exited\nResult=success\nExecMainStatus=0\nflag=present\nsaid=y
         ("store=present\n" + OLD, ENDED + OLD, 700, "it has not replaced the datastore"),
         ("store=present\n", ENDED + OLD, 7, "it has made an empty cluster"),
         ("store=present\n", ENDED.replace("said=yes", "") + OLD, 700, r"failed .*x\. Its old datastore lies beside"),
+        (
+            "store=present\n",
+            ENDED.replace("success", "exit-code") + OLD,
+            700,
+            r"failed .*x; /var is full\. Its",
+        ),
         ("store=present\n", ENDED.replace("success", "timeout"), 700, r"timeout.*x\. The old datastore is where"),
     ],
 )
@@ -138,7 +152,7 @@ def test_a_reset_is_not_believed(
     first: str, last: str, revision: int, said: str, tmp_path: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     source = {"checks": [{"ok": True}], "node_path": "/snapshot.db", "revision": 690, "bootstrap": ["k"]}
-    _node_action.write(str(tmp_path / "backup.json"), source)
+    _run_folder.write(str(tmp_path / "backup.json"), source)
     states = iter([first, last, last])
     new = SimpleNamespace(members=[SimpleNamespace(name="r1-new")], revision=revision)
     monkeypatch.setattr(cluster_reset._bbolt, "drive", lambda *_: new)
@@ -147,7 +161,8 @@ def test_a_reset_is_not_believed(
     def answer(name: str, given: JSON) -> _node.Done:
         if name == "prove":
             return knocked(given)
-        return _node.Done(0, next(states) if name == "reset_state" else "path=/db\nbytes=1\n", "")
+        full = "; /var is full" if name == "reset_end" and "exit-code" in last else ""
+        return _node.Done(0, next(states) if name == "reset_state" else f"path=/db\nbytes=1\nfull={full}\n", "")
 
     action = acting(cluster_reset.ActionModule, answer, tmp_path)
     action.node = None
@@ -164,7 +179,7 @@ def test_a_reset_is_not_believed(
 def test_a_second_look_that_fails_takes_nothing_back(tmp_path: Any) -> None:
     """The unit had ended, and the datastore had been moved: that is what is said and kept."""
     source = {"checks": [{"ok": True}], "node_path": "/snapshot.db", "revision": 690, "bootstrap": ["k"]}
-    _node_action.write(str(tmp_path / "backup.json"), source)
+    _run_folder.write(str(tmp_path / "backup.json"), source)
     ended = ENDED.replace("said=yes\n", "").replace("said=yes", "") + "old=/db/etcd-old-1\n"
     states = iter([_node.Done(0, "", ""), _node.Done(0, ended, ""), _node.Done(124, "", "")])
 
@@ -177,12 +192,12 @@ def test_a_second_look_that_fails_takes_nothing_back(tmp_path: Any) -> None:
     action.node = None
     with pytest.raises(RequorumError, match="lies beside the new one"):
         action.do_reset()
-    assert _node_action.load(str(tmp_path), "reset.json", {})["moved"] == ["/db/etcd-old-1"]
+    assert _run_folder.load(str(tmp_path), "reset.json", {})["moved"] == ["/db/etcd-old-1"]
 
 
 def test_no_reset_beside_a_peer(tmp_path: Any) -> None:
     source = {"checks": [{"ok": True}], "node_path": "/snapshot.db", "revision": 690}
-    _node_action.write(str(tmp_path / "backup.json"), source)
+    _run_folder.write(str(tmp_path / "backup.json"), source)
 
     def answer(name: str, given: JSON) -> _node.Done:
         return knocked(given, r3_2379="open") if name == "prove" else _node.Done(0, ENDED, "")
@@ -213,6 +228,10 @@ def test_a_server_that_was_off_ends_a_wait(monkeypatch: pytest.MonkeyPatch) -> N
     said["r2_2380"] = "open"
     with pytest.raises(RequorumError, match=r"r2 \(10.0.0.12\) is on again and answers on port 2380\. Stop its unit"):
         action.wait("it", lambda: (False, "seen"), seconds=99, hint="")
+    assert [(wait["what"], wait["node"], wait["last"], wait["result"]) for wait in action.waits] == [
+        ("it", "r1", "seen", "done"), ("it", "r1", "", "failed"),
+    ]  # fmt: skip
+    assert all(wait["started"] <= wait["ended"] and wait["seconds"] > 0 for wait in action.waits)
 
 
 def test_a_member_that_is_off_is_no_stranger() -> None:

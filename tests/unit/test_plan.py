@@ -10,6 +10,7 @@ from dataclasses import replace
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.module_utils import _turns
+from ansible_collections.requorum.cluster.plugins.module_utils._catalog import Row, Stored
 from ansible_collections.requorum.cluster.plugins.module_utils._classify import classify
 from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
 from ansible_collections.requorum.cluster.plugins.module_utils._plan import UNFINISHED, Plan, make_plan
@@ -147,6 +148,9 @@ def test_what_a_killed_run_has_left_is_brought_to_its_end(last: Server, actions:
     assert bool(made.refusals) == (not actions)
     assert (UNFINISHED in made.reason, made.saver) == (bool(actions), "")
     assert not make_plan(case, DISTROS["rke2"], cluster="prod", agents=("a1",)).actions
+    row = Row(Stored("controller", "", "/kept.db", 1 << 20, 1_764_000_000, 90), "usable", "the token opens it")
+    needless = make_plan(case, DISTROS["rke2"], cluster="prod", agents=("a1",), unfinished=True, chosen=row)
+    assert needless == made
 
 
 def test_a_killed_run_is_ended_without_a_server_that_is_dead() -> None:

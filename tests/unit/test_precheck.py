@@ -39,7 +39,6 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._found import Found, Unknown
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _release_server
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import pairs
 from requorum import cli, precheck, remote
 from tests.unit import runs
 from tests.unit.harvesters import VERSIONS, Harvester
@@ -498,7 +497,7 @@ def test_a_proxy_with_its_password_goes_through_stdin(monkeypatch: pytest.Monkey
 
 def test_pairs_of_the_script(url: str) -> None:
     done = Asking().script("fetch", stdin=b"\n\n\n", timeout=9, URL=f"{url}/a.iso", HOW="size", WITHIN="5")
-    assert pairs(done.out) == {"bytes": "3000"}
+    assert _node.pairs(done.out) == {"bytes": "3000"}
 
 
 # --- action

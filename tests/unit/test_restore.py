@@ -16,6 +16,7 @@ from tests.unit.cases import damaged, leaderless, off, silent, unread, voting, w
 
 KEPT = Row(Stored("controller", "", "/kept.db", 100, 1_764_000_000, 90), "usable", "the token opens it")
 ON_R2 = Row(Stored("node", "r2", "/snap", 100, 1_764_000_000, 90), "usable", "the token opens it")
+IN_S3 = Row(Stored("s3", "backups", "prod/snap", 100, 1_764_000_000, 90), "usable", "the token opens it")
 EMPTY = (wiped("r1"), damaged("r2"), wiped("r3"))
 
 
@@ -39,12 +40,23 @@ def test_three_empty_servers_are_made_anew_from_a_snapshot(distro: str) -> None:
     ]  # fmt: skip
 
 
+def test_a_server_that_is_alone_has_no_names_of_peers() -> None:
+    (prove,) = (action for action in made((wiped("r1"),)).actions if action.verb == "prove")
+    assert prove.what == "See from r1 that no etcd and no supervisor of another server answers"
+
+
 def test_the_server_that_holds_it_restores_it_unless_another_one_is_named() -> None:
     assert made(EMPTY, ON_R2).survivor == "r2"
-    assert "3.4 r2 fetch" in short(made(EMPTY, ON_R2))
+    assert short(made(EMPTY, ON_R2))[0] == "3.1 r2 fetch"
     other = made(EMPTY, ON_R2, survivor="r3")
     assert other.survivor == "r3"
-    assert short(other)[3:5] == ["3.4 r2 fetch", "3.5 r3 deliver"]
+    assert short(other)[:5] == ["3.1 r2 fetch", "3.2 r1 keep", "3.3 r2 keep", "3.4 r3 keep", "3.5 r3 deliver"]
+
+
+@pytest.mark.parametrize(("row", "node"), [(ON_R2, "r2"), (IN_S3, "r1")])
+def test_one_that_is_not_here_is_proved_before_anything_is_stopped_or_written(row: Row, node: str) -> None:
+    plan = made((leaderless("r1"), wiped("r2"), damaged("r3")), row, survivor="r1", distro="k3s")
+    assert short(plan)[:3] == [f"3.1 {node} fetch", "3.2 r1 fence", "3.3 r1 snapshot"]
 
 
 def test_a_server_without_configuration_gets_the_one_that_was_kept_before_anything_is_reset() -> None:

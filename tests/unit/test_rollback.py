@@ -14,7 +14,16 @@ from pathlib import Path
 import pytest
 
 from ansible_collections.requorum.cluster.plugins.action import node_revert
-from ansible_collections.requorum.cluster.plugins.module_utils import _distro, _names, _node, _plan, _rollback, _turns
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _distro,
+    _names,
+    _node,
+    _plan,
+    _rollback,
+    _rollback_beyond,
+    _turns,
+)
+from ansible_collections.requorum.cluster.plugins.module_utils._rollback_parts import Record, backs
 from tests.unit.runs import JSON, dead
 from tests.unit.test_repair import FILE, healthy, judged, stopped
 from tests.unit.test_scripts import COMMON, run, shells
@@ -28,18 +37,18 @@ LATER = f"moved={DATA}/server/db/etcd|{DATA}/server/db/etcd-requorum-20261124T21
 OLD = f"{DATA}/server/db/etcd-old-1795511600"
 
 
-def record(case: str = "healthy", *verbs: str, before: list[JSON] | None = None) -> _rollback.Record:
+def record(case: str = "healthy", *verbs: str, before: list[JSON] | None = None) -> Record:
     said = {"reset": "one member (r1-1), revision 5; kept: x"}
     actions = [
         {"verb": verb, "node": "r1", "phase": 4, "started": "2026-11-24T20:15:01.000Z", "result": said.get(verb, "ok")}
         for verb in verbs
     ]
     plan = {"case": case, "survivor": "r1"}
-    return _rollback.Record(STAMP, plan, actions, {"nodes": healthy() if before is None else before})
+    return Record(STAMP, plan, actions, {"nodes": healthy() if before is None else before})
 
 
 def plan(
-    entries: list[JSON], of: _rollback.Record | None, *, only: tuple[str, ...] = (), accept: str = "", now: float = 0.0,
+    entries: list[JSON], of: Record | None, *, only: tuple[str, ...] = (), accept: str = "", now: float = 0.0,
     off: tuple[str, ...] = (),
 ) -> _plan.Plan:  # fmt: skip
     ask = _turns.Ask("prod", entries, (), only, {"record": of, "accept_loss": accept}, now)
@@ -60,7 +69,7 @@ def journaled(*lines: str, name: str = "r2") -> list[JSON]:
 
 def test_certificates_are_put_back_newest_first_while_the_quorum_stands() -> None:
     entries = journaled(LEAF, CRED)
-    [back] = _rollback.backs(record(), entries)
+    [back] = backs(record(), entries)
     assert [item.origin.rsplit("/", 1)[1] for item in back.moved] == ["admin.kubeconfig", "client-admin.crt"]
     assert back.start and not back.datastore
     made = plan(entries, record())
@@ -120,7 +129,7 @@ def test_a_rollback_that_was_killed_is_finished(lines: tuple[str, ...], later: l
 def test_a_unit_that_a_killed_rollback_has_not_started_yet_is_started() -> None:
     entries = journaled(LEAF, LEAF.replace("moved=", "undone="), "enabled=enabled")
     entries[1]["unit"]["ActiveState"] = "inactive"
-    [back] = _rollback.backs(record(), entries)
+    [back] = backs(record(), entries)
     assert back.start and not back.done
 
 
@@ -135,7 +144,7 @@ def killed_after_the_reset(**state: object) -> list[JSON]:
 def test_a_reset_is_undone_before_the_new_cluster_has_written() -> None:
     entries = killed_after_the_reset()
     of = record("quorum_lost", "fence", "reset")
-    [back] = _rollback.backs(of, entries)
+    [back] = backs(of, entries)
     assert [item.origin for item in back.moved] == [f"{DATA}/server/tls", f"{DATA}/server/db/etcd"]
     made = plan(entries, of)
     assert not made.refusals
@@ -145,7 +154,7 @@ def test_a_reset_is_undone_before_the_new_cluster_has_written() -> None:
 def test_after_resets_that_were_killed_the_first_kept_datastore_comes_last() -> None:
     entries = killed_after_the_reset()
     entries[0]["files"][f"{DATA}/server/db/etcd-old-1795511700"] = FILE
-    [back] = _rollback.backs(record("quorum_lost", "fence"), entries)
+    [back] = backs(record("quorum_lost", "fence"), entries)
     assert [item.kept for item in back.moved if item.datastore][-1] == OLD
 
 
@@ -166,7 +175,7 @@ def test_a_datastore_that_has_gone_on_since_the_reset_stays() -> None:
 def test_servers_that_were_only_fenced_are_started_again() -> None:
     entries, of = [stopped("r1"), dead("r2"), dead("r3")], record("quorum_lost", "fence")
     assert steps(plan(entries, of), 4) == ["r1 revert"]
-    assert copy.deepcopy(_rollback.backs(of, entries))[0].start
+    assert copy.deepcopy(backs(of, entries))[0].start
 
 
 # --- behind the point of no return
@@ -176,7 +185,7 @@ NOW = 1795551300.0
 REACHED = "81734"
 
 
-def recovered(*, lost: tuple[str, ...] = ()) -> tuple[list[JSON], _rollback.Record]:
+def recovered(*, lost: tuple[str, ...] = ()) -> tuple[list[JSON], Record]:
     """r1 was the survivor, r2 had a damaged datastore, r3 none. lost: servers that do not answer by now."""
     entries = [dead(entry["name"]) if entry["name"] in lost else entry for entry in healthy()]
     for entry in entries:
@@ -232,7 +241,7 @@ def test_by_that_number_all_servers_are_fenced_before_any_datastore_comes_back()
     assert steps(made, 5) == ["r1 release", "r2 release", "r3 release"]
     assert "without a quorum: Quorum is lost." in made.aim and "given up" in made.loss
     assert "There is none" not in made.document()["point_of_no_return"]
-    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    back = {one.node: one for one in backs(of, entries, judged(entries).servers)}
     store = f"{DATA}/server/db/etcd"
     assert [(item.origin, item.kept) for item in back["r3"].moved] == [(store, "")]  # only aside: it had none
     assert [item.kept for item in back["r1"].moved] == [OLD] and back["r2"].store == "a" * 64
@@ -266,7 +275,7 @@ def test_a_datastore_that_a_killed_rollback_has_just_put_back_is_not_gone() -> N
 def test_a_host_without_the_program_is_passed_over() -> None:
     entries, of = recovered()
     entries[2] |= {"program": None, "datastore": None, "etcd": None}
-    assert "r3" not in {one.node for one in _rollback.backs(of, entries, judged(entries).servers) if one.moved}
+    assert "r3" not in {one.node for one in backs(of, entries, judged(entries).servers) if one.moved}
 
 
 @pytest.mark.parametrize(("left", "wanted"), [(["enabled=enabled"], ["r2 revert"]), ([], [])])
@@ -276,7 +285,7 @@ def test_a_fence_in_which_the_run_was_killed_is_undone(left: list[str], wanted: 
     entries[1]["unit"] = {"ActiveState": "inactive", "UnitFileState": "disabled"}
     of = record()
     of = replace(of, plan={**of.plan, "actions": [{"verb": "fence", "node": "r2"}]})
-    assert [f"{one.node} revert" for one in _rollback.backs(of, entries) if one.start] == wanted
+    assert [f"{one.node} revert" for one in backs(of, entries) if one.start] == wanted
 
 
 def test_an_empty_host_becomes_one_again() -> None:
@@ -285,7 +294,7 @@ def test_an_empty_host_becomes_one_again() -> None:
     for files, more in (({}, ["tls", "cred", "token"]), ({f"{DATA}/server/tls": FILE}, [])):
         bare = {**stopped("r3"), "files": files, "unit": {"UnitFileState": "disabled"}}
         of = replace(of, before={"nodes": [*of.before["nodes"][:2], bare]})
-        back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+        back = {one.node: one for one in backs(of, entries, judged(entries).servers)}
         assert back["r3"].off
         assert [(item.origin, item.kept) for item in back["r3"].moved] == [
             (f"{DATA}/server/{name}", "") for name in ("db/etcd", *more)
@@ -295,7 +304,7 @@ def test_an_empty_host_becomes_one_again() -> None:
 def test_the_path_of_a_datastore_that_is_not_told() -> None:
     entries, of = recovered()
     entries[2]["datastore"]["path"] = None
-    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    back = {one.node: one for one in backs(of, entries, judged(entries).servers)}
     assert [item.origin for item in back["r3"].moved] == [f"{DATA}/server/db/etcd"]
 
 
@@ -303,7 +312,7 @@ def test_a_unit_that_a_run_has_disabled_is_enabled_again() -> None:
     entries, of = recovered()
     cut = {**stopped("r1"), "unit": {"UnitFileState": "disabled"}, "journal": ["enabled=enabled"]}
     of = replace(of, before={"nodes": [cut, *of.before["nodes"][1:]]})
-    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    back = {one.node: one for one in backs(of, entries, judged(entries).servers)}
     assert not back["r1"].off
 
 
@@ -334,8 +343,8 @@ def test_only_a_number_that_was_shown(accept: str, rollbacks: list[JSON], allowe
 @pytest.mark.parametrize("given", ["81734", [81734], ["81734"]])
 def test_a_number_as_variables_come(given: object) -> None:
     options = _names.read({"options": {"accept_loss": given}})["options"]
-    assert _rollback.accepted(options) == "81734"
-    assert _rollback.accepted({}) == _rollback.accepted({"accept_loss": []}) == ""
+    assert _rollback_beyond.accepted(options) == "81734"
+    assert _rollback_beyond.accepted({}) == _rollback_beyond.accepted({"accept_loss": []}) == ""
 
 
 def test_no_number_allows_what_cannot_be_read() -> None:
@@ -380,7 +389,7 @@ def test_a_rollback_that_was_killed_behind_the_point_goes_on_with_all_servers() 
     made = plan(entries, of, accept=REACHED, now=NOW + 90000)
     assert steps(made, 4)[:4] == ["r1 fence", "r2 fence", "r3 fence", "r1 prove"]
     assert steps(made, 3) == []  # the first one has saved it
-    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    back = {one.node: one for one in backs(of, entries, judged(entries).servers)}
     assert not back["r1"].moved and not back["r3"].moved and back["r2"].datastore
 
 
@@ -392,10 +401,10 @@ def test_a_server_that_gets_nothing_back_is_not_forgotten_by_a_killed_rollback()
     of = replace(of, rollbacks=[offer(REACHED, "20261124T210000Z", acted=True, accepted=REACHED)])
     made = plan(entries, of, accept=REACHED)
     assert steps(made, 4)[:4] == ["r1 fence", "r2 fence", "r3 fence", "r1 prove"]
-    back = {one.node: one for one in _rollback.backs(of, entries, judged(entries).servers)}
+    back = {one.node: one for one in backs(of, entries, judged(entries).servers)}
     assert [item.kept for item in back["r3"].moved] == [""] and not back["r1"].moved and not back["r2"].moved
     anew = replace(of, later=[{"verb": "reset", "node": "r1", "started": "2026-11-24T22:00:00.000Z"}])
-    assert not any(one.datastore for one in _rollback.backs(anew, entries, judged(entries).servers))
+    assert not any(one.datastore for one in backs(anew, entries, judged(entries).servers))
 
 
 def test_what_has_changed_since_the_backup_is_told() -> None:

@@ -35,7 +35,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils._classify import 
 from ansible_collections.requorum.cluster.plugins.module_utils._distro import DISTROS
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._server import Server
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 from lab.supervisor import pki
 from tests.unit import cases, certs
 from tests.unit.certs import NOW, Node

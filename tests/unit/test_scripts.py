@@ -21,6 +21,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _blocks,
     _bootstrap,
     _certificates,
     _node,
@@ -122,7 +123,7 @@ def test_what_no_script_may_do(path: Path) -> None:
             continue
         assert not re.search(rf"\b{word}", code), word
     for line in re.findall(r"(?m)^.*\brm -f .*$", code):
-        assert re.search(r"zz-requorum|/run/requorum|\$conf|crictl|\$HOME_DIR/lock\"", line), line
+        assert re.search(r"zz-requorum|/run/requorum|\$conf|\$part\"|crictl|\$HOME_DIR/lock\"", line), line
 
 
 @pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.stem)
@@ -389,7 +390,7 @@ def test_blocks_as_the_controller_reads_them(shell: str) -> None:
             "echo '@@ done 0'",
         ]
     )
-    blocks = _state.Blocks(run(shell, text))
+    blocks = _blocks.Blocks(run(shell, text))
     assert blocks.text("two") == "one\n\n@@ fake 0"
     assert blocks.text("none") == ""
     assert blocks.text("bad") is None and blocks.unread == {"bad": "why"}
@@ -403,13 +404,14 @@ def test_what_hangs_without_a_quorum_is_asked_side_by_side(shell: str) -> None:
       health() { sleep 1; seq 1 2000; }
       gateway() { sleep 1; echo members; return 1; }
       get() { echo pong; }
-      kube() { if [ "$3" = /readyz ]; then sleep 1; else seq 1 30000; fi; }
+      ready() { sleep 1; }
+      api() { seq 1 30000; }
       served() { :; }
       PORT=1
     """
-    functions = "".join(part("info", name) for name in ("block", "api", "beside")) + bodies
+    functions = "".join(part("info", name) for name in ("block", "kubernetes", "beside")) + bodies
     begun = time.monotonic()
-    ask = """beside 'block health health' "beside 'block gateway gateway' api"; printf '@@ done 0\\n'"""
+    ask = """beside 'block health health' "beside 'block gateway gateway' kubernetes"; printf '@@ done 0\\n'"""
     lines = run(shell, functions + ask).splitlines()
     assert time.monotonic() - begun < 2.5  # one after the other it is more than three
     blocks = [line for line in lines if line.startswith("@@")]
@@ -417,6 +419,87 @@ def test_what_hangs_without_a_quorum_is_asked_side_by_side(shell: str) -> None:
     assert blocks == [f"@@ {name}" for name in names.split(", ")]
     assert len(lines) == len(blocks) + 2000 + 1 + 1 + 3 * 30000
     assert lines[-2] == "@@ served 0" and lines[-3] == " 30000"
+
+
+@shells
+@pytest.mark.parametrize(
+    ("curl", "said", "rc"),
+    [
+        ("printf ok", "ok\n", 0),
+        (
+            r"printf '[+]ping ok\n[-]etcd failed: reason withheld\nreadyz check failed\n'",
+            "[-]etcd failed: reason withheld\n",
+            1,
+        ),
+        ("echo 'curl: (7) Failed to connect' >&2; exit 7", "curl: (7) Failed to connect\n", 1),
+        (":", "\n", 1),
+        ("", "kubectl get --raw /readyz\n", 0),
+    ],
+)
+def test_the_api_is_asked_by_curl_as_its_administrator(
+    shell: str, curl: str, said: str, rc: int, config: Config, tmp_path: Path
+) -> None:
+    """The failing check is what is told; without curl it is asked by kubectl."""
+    server = "https://127.0.0.1:6444"
+    for name in ("tls/client-admin.key", "cred/admin.kubeconfig"):
+        (config.server / name).parent.mkdir(parents=True)
+        (config.server / name).write_text(f"clusters:\n- cluster:\n    server: {server}\n")
+    asked = f"printf '%s\\n' \"$*\" >>{tmp_path}/asked\n"
+    bodies = {"curl": asked + curl} if curl else {}
+    path = commands(tmp_path / "bin", "sed", "head", "grep", **bodies)
+    node = f"kube() {{ echo kubectl $*; }}\nSERVER={config.server} TLS={config.server}/tls\n{path}"
+    assert run(shell, COMMON + node + "readyz", rc=rc) == said
+    if curl:
+        assert (tmp_path / "asked").read_text().endswith(f"client-admin.key {server}/readyz\n")
+
+
+@shells
+def test_a_wait_on_the_node_ends_when_it_holds_or_at_its_deadline(shell: str, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    begun = time.monotonic()
+    run(shell, f"{COMMON}(sleep 0.3; : >{there}) & wait_for 20 test -e {there}; test -e {there}")
+    run(shell, f"{COMMON}wait_for 1 test -e /nowhere")
+    assert time.monotonic() - begun < 5
+
+
+@shells
+@pytest.mark.parametrize(
+    ("status", "leaderless"),
+    [
+        ('{"header":{"cluster_id":"1", "member_id":"2"}, "version":"3.6.6", "leader":"13432", "raftIndex":"9"}', False),
+        ('{"header":{"cluster_id":"1"},"version":"3.5.21","leader":"0"}', True),
+        ('{"header":{"cluster_id":"1"},"version":"3.6.6"}', True),
+        ('{"code":14,"message":"etcdserver: no leader"}', False),
+        ("curl: (28) Operation timed out", False),
+        ("", False),
+    ],
+)
+def test_an_etcd_that_says_that_it_has_no_leader(shell: str, status: str, leaderless: bool) -> None:
+    """What it does not say is not known, and the API is asked."""
+    run(shell, f"{COMMON}leaderless {shlex.quote(status)}", rc=0 if leaderless else 1)
+    tls = 'TLS=/nowhere\nPORT=1\netcd_runs() { true; }\nno_leader() { leaderless "$S"; }\nreadyz() { echo ok; }\n'
+    text = part("info", "ready") + f"S={shlex.quote(status)}\nLEADERLESS=none\nready"
+    assert run(shell, f"{COMMON}{tls}{text}", rc=int(leaderless)) == ("none\n" if leaderless else "ok\n")
+
+
+@shells
+def test_a_fence_waits_for_the_ports_of_what_it_has_killed(shell: str, tmp_path: Path) -> None:
+    text = (_node.SCRIPTS / "fence.sh").read_text()
+    wait = text[text.index("left() {") : text.index("# By this a rollback")]
+    node = f"pids_of() {{ :; }}\nlistens() {{ [ ! -e {tmp_path}/closed ]; }}\nPORT=6443\n"
+    assert run(shell, f"{COMMON}{node}(sleep 0.5; : >{tmp_path}/closed) &\n{wait}left\n:") == ""
+    still = "listens() { [ $1 = 2380 ]; }\n"
+    assert run(shell, f"{COMMON}{node}{still}{wait.replace('wait_for 3', 'wait_for 1')}left\n:") == "port=2380\n"
+
+
+@shells
+@pytest.mark.parametrize(
+    ("addresses", "listed"), [("10.0.0.1", 0), ("10.0.0.1 10.0.0.11", 0), ("10.0.0.1 10.0.0.2", 1)]
+)
+def test_endpoints_of_which_all_are_listed(shell: str, addresses: str, listed: int) -> None:
+    slices = json.dumps({"endpoints": [{"addresses": ["10.0.0.11"]}, {"addresses": ["10.0.0.1"]}]})
+    asks = f"endpoints() {{ echo {shlex.quote(slices)}; }}\nAWAIT={shlex.quote(addresses)}\n"
+    run(shell, part("nodes", "listed") + asks + "listed", rc=listed)
 
 
 @shells
@@ -439,7 +522,7 @@ def test_config_is_masked_on_the_node(shell: str, line: str, config: Config) -> 
     config.write(f"node-ip: 10.0.0.1\n{line}\nserver: https://10.0.0.2:9345\n", **{"50_x__yaml": f"{line}\ncni: none"})
     out = config.call(shell, "config", extra=part("info", "config"))
     assert "sekret" not in out
-    blocks = _state.Blocks("@@ config 0\n" + "".join(f" {row}\n" for row in out.split("\n")))
+    blocks = _blocks.Blocks("@@ config 0\n" + "".join(f" {row}\n" for row in out.split("\n")))
     merged = _state._config(blocks)
     assert merged is not None and "hidden" in str(merged)
     assert merged | {"server": "https://10.0.0.2:9345", "node-ip": "10.0.0.1", "cni": "none"} == merged
@@ -461,18 +544,21 @@ def test_token_hashes_and_no_token(shell: str, config: Config, tmp_path: Path) -
 
 @shells
 @pytest.mark.parametrize(
-    ("etcd", "code", "live", "asked"),
+    ("leader", "etcd", "code", "live", "asked"),
     [
-        ('{"header":{"revision":"7"},"kvs":[]}', 0, True, True),
-        ("", 28, False, False),  # without a quorum
-        ("", 124, False, False),  # the same, asked by kubectl
-        ("", 58, False, True),  # its client certificate has ended, which the API's connection outlives
+        ("7", '{"header":{"revision":"7"},"kvs":[]}', 0, True, True),
+        ("", "asked all the same", 0, False, False),
+        ("7", "", 28, False, False),  # the quorum is lost in this moment
+        ("7", "", 124, False, False),  # the same, asked by kubectl
+        (None, "", 58, False, True),  # its client certificate has ended, which the API's connection outlives
     ],
 )
 def test_an_api_whose_etcd_hangs_is_not_asked_for_passwords(
-    shell: str, etcd: str, code: int, live: bool, asked: bool, config: Config
+    shell: str, leader: str | None, etcd: str, code: int, live: bool, asked: bool, config: Config
 ) -> None:
     tls = config.server / "tls"
+    status = "" if leader is None else json.dumps({"header": {}, **({"leader": leader} if leader else {})})
+    status = status.replace(": ", ":")  # as etcd writes it
     for name in ("tls/etcd/client.crt", "cred/admin.kubeconfig"):
         (config.server / name).parent.mkdir(parents=True)
         (config.server / name).touch()
@@ -482,7 +568,12 @@ etcd_runs() {{ true; }}
 gate() {{ echo 2382; }}
 systemctl() {{ echo active; }}
 journalctl() {{ true; }}
-post() {{ printf '%s' {shlex.quote(etcd)}; return {code}; }}
+post() {{
+  case $2 in
+    */status) printf '%s' {shlex.quote(status)} ;;
+    *) printf '%s' {shlex.quote(etcd)}; return {code} ;;
+  esac
+}}
 kube() {{ echo "r1.node-password.rke2 aGFzaA=="; }}
 TLS={shlex.quote(str(tls))} NAMED=
 """

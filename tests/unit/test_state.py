@@ -406,7 +406,7 @@ def test_damaged_datastores(old: str, new: str, fault: str) -> None:
 def test_datastore_that_is_no_database_is_damaged_and_one_that_is_gone_is_unknown(tmp_path: Path) -> None:
     (tmp_path / "db").write_bytes(b"\0" * 100_000)
     entry = read(text("rebooted"))
-    entry["etcd"]["health"] = None
+    entry["etcd"]["health"], entry["listeners"] = None, [2379, 2380]  # an etcd that soon fails to open it
     _state.read_datastore(entry, _node.read_many(LocalNode(), str(tmp_path / "db")))
     assert "meta page" in entry["datastore"]["fault"] and _server.view(entry).store == "damaged"
     entry = read(text("rebooted"))
@@ -414,14 +414,35 @@ def test_datastore_that_is_no_database_is_damaged_and_one_that_is_gone_is_unknow
     assert "cannot be read" in entry["unread"]["datastore"] and _server.view(entry).store == "unknown"
 
 
-def test_a_datastore_to_which_etcd_writes_while_it_is_read_is_unread_and_not_damaged(tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("health", "ports"), [({"ok": False, "reason": "RAFT NO LEADER"}, []), (None, [2379, 2380, 2381]), (None, None)]
+)
+def test_a_datastore_to_which_etcd_writes_while_it_is_read_is_unread_and_not_damaged(
+    health: dict[str, Any] | None, ports: list[int] | None, tmp_path: Path
+) -> None:
+    """Without a tool that works nobody hears its health; its ports say that it runs, or nobody knows."""
     (tmp_path / "db").write_bytes(b"\0" * 100_000)
     entry = read(text("rebooted"))
-    entry["etcd"]["health"] = {"ok": False, "reason": "RAFT NO LEADER"}
+    entry["etcd"]["health"], entry["listeners"] = health, ports
     _state.read_datastore(entry, _node.read_many(LocalNode(), str(tmp_path / "db")))
     assert "etcd wrote to it" in entry["unread"]["datastore"] and _server.view(entry).store == "unknown"
     (refusal,) = classify([_server.view(entry)]).refusals
     assert "could not be read" in refusal.what and "the same command again" in refusal.next
+
+
+@pytest.mark.parametrize(("alone", "reason", "etcd"), [
+    (True, "RAFT NO LEADER", "voting"),
+    (True, "QGET ERROR:etcdserver: request timed out", "unknown"),
+    (False, "RAFT NO LEADER", "unknown"),
+])
+def test_the_only_voter_may_come_to_lead_while_it_is_looked_at(alone: bool, reason: str, etcd: str) -> None:
+    """Where there are others, they may have died since they made it the leader."""
+    entry = read(text("healthy"))
+    entry["etcd"]["health"] = {"ok": False, "reason": reason}
+    if alone:
+        own = [one for one in entry["etcd"]["members"] if one["id"] == R1]
+        entry["etcd"] |= {"members": own, "status": entry["etcd"]["status"] | {"leader": R1}}
+    assert _server.view(entry).etcd == etcd
 
 
 def test_etcd_that_is_healthy_and_hides_its_status_may_be_a_learner() -> None:

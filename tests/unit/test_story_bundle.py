@@ -218,6 +218,7 @@ def test_an_encrypted_bundle_is_called_so(tmp_path: Path) -> None:
         bundles.read([tmp_path / "x.zip"])
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_small_files(tmp_path: Path) -> None:
     path = support.write(story(), tmp_path / "many.zip")
     with zipfile.ZipFile(path, "a") as made:

@@ -124,15 +124,33 @@ def test_phases_last_until_the_next_play_and_add_up() -> None:
     events = [_timeline.make("run_start", at(0)), _timeline.make("play", at(1), 1), _timeline.make("play", at(3), 2),
               _timeline.make("play", at(4), 1), _timeline.make("play", at(4.5)), _timeline.make("stats", at(6))]
     assert _timeline.phases(events) == [
-        {"number": 1, "name": "INSPECT", "started": at(1), "ended": at(4.5), "seconds": 2.5, "trips": 0},
-        {"number": 2, "name": "PLAN", "started": at(3), "ended": at(4), "seconds": 1.0, "trips": 0}]
+        {"number": 1, "name": "INSPECT", "started": at(1), "ended": at(4.5), "seconds": 2.5, "trips": 0,
+         "waited": 0.0},
+        {"number": 2, "name": "PLAN", "started": at(3), "ended": at(4), "seconds": 1.0, "trips": 0, "waited": 0.0}]
+
+
+def test_the_schema_of_the_report_knows_what_is_told_of_a_phase() -> None:
+    schema = json.loads((ROOT / "docs/report.schema.json").read_text("utf-8"))
+    [phase] = _timeline.phases([_timeline.make("play", at(1), 5), _timeline.make("stats", at(2))])
+    assert set(phase) <= set(schema["properties"]["phases"]["items"]["properties"])
 
 
 def test_phase_of_a_run_that_was_killed_ends_with_its_last_event() -> None:
     ended = [result(seconds, "r1", "reset", 1.0, phase=5) | {"trips": number} for seconds, number in ((5, 2), (9, 3))]
     assert _timeline.phases([_timeline.make("play", at(1), 5), *ended]) == [
-        {"number": 5, "name": "RESET", "started": at(1), "ended": at(9), "seconds": 8.0, "trips": 5}]
+        {"number": 5, "name": "RESET", "started": at(1), "ended": at(9), "seconds": 8.0, "trips": 5, "waited": 0.0}]
     assert _timeline.phases([]) == []
+
+
+def test_what_hosts_wait_for_side_by_side_counts_once() -> None:
+    def wait(began: float, ended: float, phase: int = 7) -> _timeline.Event:
+        span = {"started": at(began), "ended": at(ended)}
+        return _timeline.make("wait", at(ended), phase, node="r1", status="changed", **span)
+
+    waits = [wait(2, 4), wait(2.5, 3), wait(3.5, 6), wait(7, 8), wait(8, 8.5, phase=8)]
+    events = [_timeline.make("play", at(1), 7), *waits[:4], _timeline.make("play", at(8), 8), waits[4],
+              _timeline.make("stats", at(9))]
+    assert [(phase["number"], phase["waited"]) for phase in _timeline.phases(events)] == [(7, 5.0), (8, 0.5)]
 
 
 def test_spans_are_actions_waits_and_long_or_failed_tasks() -> None:

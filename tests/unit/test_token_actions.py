@@ -22,7 +22,7 @@ from ansible_collections.requorum.cluster.plugins.action import (
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 from tests.unit.fake_api import FakeApi
 from tests.unit.test_tokens import CA, NEW, NEW_KEY, OLD, OLD_KEY, archive
 
@@ -182,6 +182,15 @@ def test_where_it_is_refused_the_old_one_stays_everywhere_and_that_is_said(tmp_p
     assert said.startswith("not rotated (") and f"keeps the token of key {OLD_KEY}" in said
     assert not [call for call in action.calls if call["GO"] == "back"]
     assert not (run / "token.json").exists()
+
+
+def test_a_token_that_is_not_at_hand_any_more_is_said_and_the_run_goes_on(tmp_path: Path) -> None:
+    run = tmp_path / "prod" / "20261128T062920Z"
+    action = rotating(run, [])
+    (run / "backup" / "r1" / "files.tar").unlink()
+    said = action.do_rotate()
+    assert said.startswith("not rotated (a token is not at hand any more): ") and f"token of key {OLD_KEY}" in said
+    assert action.calls == [] and not (run / "token.json").exists()
 
 
 def test_who_joins_takes_the_token_that_start_has_left(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from ansible_collections.requorum.cluster.plugins.action import member_remove, n
 from ansible_collections.requorum.cluster.plugins.module_utils import _api, _node
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.plugin_utils import _node_api
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 
 JSON = dict[str, Any]
 

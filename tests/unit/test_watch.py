@@ -30,7 +30,7 @@ from ansible_collections.requorum.cluster.plugins.module_utils import (
 )
 from ansible_collections.requorum.cluster.plugins.module_utils._errors import RequorumError
 from ansible_collections.requorum.cluster.plugins.module_utils._steps import STEPS
-from ansible_collections.requorum.cluster.plugins.plugin_utils._node_action import PlanAction, many
+from ansible_collections.requorum.cluster.plugins.plugin_utils._plan_action import PlanAction
 from tests.unit.datastores import unpacked
 from tests.unit.runs import DATA, DRILL, HEALTHY
 from tests.unit.test_scripts import shells
@@ -141,7 +141,7 @@ def test_the_very_same_process(shell: str) -> None:
         same, zombie = f"{run.pid}/{starts[run.pid]}", f"{dead.pid}/{starts[dead.pid]}"
         script = _node.script("still", SEEN=f"{same} {run.pid}/1 4194999/1 {zombie}", DISTRO="auto", DATA="")
         done = subprocess.run([*shell.split(), "-c", script], capture_output=True, text=True, check=True)
-        assert many(done.stdout, "runs") == [same] and done.stderr == ""
+        assert _node.many(done.stdout, "runs") == [same] and done.stderr == ""
     finally:
         run.kill()
         run.wait()

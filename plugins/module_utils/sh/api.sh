@@ -9,10 +9,8 @@ ADMIN=$SERVER/cred/admin.kubeconfig
 # curl has one process and one connection for all of them; it would get its answers indented under its own name. Where its files
 # are not those of kubectl's kubeconfig it gets no answer, and the caller asks again for each of them.
 read_all() {
-  if [ "${MANY:-no}" = yes ] && command -v curl >/dev/null 2>&1 && [ -f "$TLS/client-admin.key" ]; then
-    server=$(sed -n 's/^ *server: *//p' "$ADMIN" | head -n 1)
-    sed "s|.*|url = \"$server&\"|" | curl -q -s -S --noproxy '*' -A requorum -m "$WAIT" --cacert "$TLS/server-ca.crt" \
-      --cert "$TLS/client-admin.crt" --key "$TLS/client-admin.key" -w "\n$MARK %{http_code} %{errormsg}\n" -K - 2>/dev/null
+  if [ "${MANY:-no}" = yes ] && has_admin; then
+    sed "s|.*|url = \"$(admin_url)&\"|" | admin -w "\n$MARK %{http_code} %{errormsg}\n" -K - 2>/dev/null
   else
     while IFS= read -r path; do
       { why=$(kube get --raw "$path" 2>&1 >&3 </dev/null); code=$?; } 3>&1

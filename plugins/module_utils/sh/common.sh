@@ -5,7 +5,33 @@ export LC_ALL
 PATH=$PATH:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 HOME_DIR=/var/lib/rancher/requorum
 
-die() { printf '%s\n' "$*" >&2; exit 1; }
+# Also which disks are full, whatever was said of it: a program that finds no room often fails without a word.
+die() { printf '%s%s\n' "$*" "$(full)" >&2; exit 1; }
+
+# "; MOUNT is full ..." of those to which is written here; nothing where each has a MiB.
+full() {
+  for d in "$HOME_DIR" "${DB:-/var/lib/rancher}" /etc/rancher /run; do room "$d"; done |
+    awk '$1 ~ /^[0-9]+$/ && $1 < 1024 && !told[$2]++ { printf "; %s is full (%s kB are free): make room there", $2, $1 }'
+}
+
+# there PATH: the folder that is there of it.
+there() {
+  d=$1
+  while [ ! -d "$d" ]; do d=${d%/*}; d=${d:-/}; done
+  printf '%s\n' "$d"
+}
+
+# Kilobytes that are free where a path is or will be, and the mount point.
+room() { timeout 5 df -Pk "$(there "$1")" 2>/dev/null | awk 'END { print $4, $6 }'; }
+
+# undone FILE WORDS: the end where a file of ours did not become whole; what there is of it must not keep the disk full.
+undone() {
+  part=$1 said=$2$(full)
+  rm -f "$part"
+  printf '%s\n' "$said" >&2
+  exit 1
+}
+
 # told JOURNAL LINE: printed only when it stands in the journal, which counts when nobody listens any more.
 told() { printf '%s\n' "$2" >>"$HOME_DIR/$1" && printf '%s\n' "$2"; }
 
@@ -194,6 +220,21 @@ post() {
   fi
 }
 
+# status: what the etcd of this host says of itself, which takes no quorum.
+status() { post "$(gate)" /v3/maintenance/status '{}'; }
+
+# leaderless STATUS: whether it says that there is no leader. Then what needs the quorum, the API before all, hangs until its
+# deadline, and is not asked.
+leaderless() {
+  case $1 in
+    *'"leader":"'[1-9]*) false ;;
+    *'"header":'*) true ;;
+    *) false ;;
+  esac
+}
+# Whether the etcd that runs here says so.
+no_leader() { [ -f "$TLS/etcd/client.crt" ] && etcd_runs && leaderless "$(WAIT=3 status 2>/dev/null)"; }
+
 # get URL: without client certificate (health, ping).
 get() {
   if command -v curl >/dev/null 2>&1; then
@@ -202,6 +243,28 @@ get() {
     p=${1#*://*/}
     kubectl "${WAIT:-4}" get --raw "/$p" --server "${1%/"$p"}" --insecure-skip-tls-verify --kubeconfig /dev/null
   fi
+}
+
+# admin ARGUMENTS: curl to the API server of this node as its administrator, by the files that kubectl's kubeconfig names too. It
+# costs a tenth of the processor time of kubectl, which counts while API servers start.
+admin() {
+  curl -q -s -S --noproxy '*' -A requorum -m "${WAIT:-6}" --cacert "$TLS/server-ca.crt" --cert "$TLS/client-admin.crt" \
+    --key "$TLS/client-admin.key" "$@"
+}
+admin_url() { sed -n 's/^ *server: *//p' "$SERVER/cred/admin.kubeconfig" | head -n 1; }
+has_admin() { command -v curl >/dev/null 2>&1 && [ -f "$TLS/client-admin.key" ] && [ -f "$SERVER/cred/admin.kubeconfig" ]; }
+
+# api PATH: what it answers. kubectl where there is no curl.
+api() {
+  if has_admin; then admin -f "$(admin_url)$1"; else kube get --raw "$1"; fi
+}
+
+# readyz: ok, or a check that fails, as a failure.
+readyz() {
+  has_admin || { kube get --raw /readyz; return; }
+  r=$(admin "$(admin_url)/readyz" 2>&1)
+  [ "$r" = ok ] || { printf '%s\n' "$r" | grep '^\[-\]' || printf '%s\n' "$r"; return 1; }
+  echo ok
 }
 
 # kube ARGS: kubectl as administrator, never longer than its deadline.
@@ -252,6 +315,14 @@ opened_by() {
   found=$(find -L /proc/[0-9]*/fd -maxdepth 1 -samefile "$1" 2>/dev/null | cut -d / -f 3 | sort -u)
   for p in $found; do [ -e "/proc/$p" ] && printf '%s ' "$p"; done
   true
+}
+
+# wait_for SECONDS COMMAND...: until it succeeds, at most so long. One look from the controller costs as much as ten of these, on
+# hosts that have other things to do.
+wait_for() {
+  end=$(($(date +%s) + $1))
+  shift
+  until "$@" >/dev/null 2>&1 || [ "$(date +%s)" -ge "$end" ]; do sleep 0.2; done
 }
 
 # Whether a file system is mounted at a path or below it.

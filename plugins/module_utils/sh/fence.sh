@@ -36,8 +36,8 @@ if [ -x "$DATA/bin/crictl" ]; then
   done
 fi
 
-# A stop can hang for minutes while the program floods its log; its main process is killed then.
-timeout 30 systemctl stop "$UNIT" >/dev/null 2>&1 || {
+# Without a quorum a stop hangs, 7 s or minutes, and nothing that counts is written any more: the main process is killed then.
+timeout 2 systemctl stop "$UNIT" >/dev/null 2>&1 || {
   systemctl kill -s KILL --kill-who=main "$UNIT" >/dev/null 2>&1
   timeout 10 systemctl stop "$UNIT" >/dev/null 2>&1
 }
@@ -66,19 +66,19 @@ for p in $(pids_of etcd kube-apiserver); do
   kill -KILL "$p" 2>/dev/null
 done
 
-n=0
-while [ -n "$(pids_of etcd kube-apiserver)" ] && [ $n -lt 20 ]; do
-  sleep 0.1
-  n=$((n + 1))
-done
+left() {
+  for c in etcd kube-apiserver kubelet; do
+    for p in $(pids_of $c); do printf 'left=%s %s\n' "$p" "$c"; done
+  done
+  for port in 2379 2380 2381 "$PORT"; do
+    listens "$port" && printf 'port=%s\n' "$port"
+  done
+}
+gone() { [ -z "$(left)" ]; }
+wait_for 3 gone # what was killed may hold its ports for a moment
 # By this a rollback knows the datastore again.
 if [ -d "$DB/etcd/member" ] && ! etcd_runs && ! grep -q "^store=$STAMP " "$HOME_DIR/journal"; then
   sum=$(store_sum "$DB/etcd") && note "store=$STAMP $sum"
 fi
-for c in etcd kube-apiserver kubelet; do
-  for p in $(pids_of $c); do printf 'left=%s %s\n' "$p" "$c"; done
-done
-for port in 2379 2380 2381 "$PORT"; do
-  listens "$port" && printf 'port=%s\n' "$port"
-done
+left
 printf 'unit=%s\n' "$(systemctl show "$UNIT" -p ActiveState --value)"

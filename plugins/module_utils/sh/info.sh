@@ -99,18 +99,13 @@ mounts() {
 }
 
 # With -k the file system of the data directory in kilobytes, with -i in inodes.
-disk() {
-  d=$DATA
-  while [ ! -d "$d" ]; do d=${d%/*}; d=${d:-/}; done
-  df -P "$1" "$d" | tail -n 1
-}
+disk() { df -P "$1" "$(there "$DATA")" | tail -n 1; }
 
 # Where a recovery writes, or what is there of its path: "PATH<tab>free kilobytes<tab>mount point<tab>yes where it is that
 # mount point<tab>options of the mount and of its file system".
 places() {
   for d in "$DB/etcd" "$DB" "$HOME_DIR" "$CONFIG.d"; do
-    p=$d
-    while [ ! -d "$p" ]; do p=${p%/*}; p=${p:-/}; done
+    p=$(there "$d")
     at=$(cd "$p" && pwd -P)
     m=$(df -P "$at" | awk 'END { print $6 }')
     if [ "$p" = "$d" ] && [ "$at" = "$m" ]; then own=yes; else own=no; fi
@@ -211,12 +206,14 @@ balancers() {
   true
 }
 
+LEADERLESS='its etcd has no leader, so it was not asked'
 gateway() {
   g=$(gate)
   WAIT=3
-  s=$(post "$g" /v3/maintenance/status '{}' 2>&1) || { printf '%s\n' "$s"; return 1; }
+  s=$(status 2>&1) || { printf '%s\n' "$s"; return 1; }
   printf '%s\n' "$g" "$s"
   post "$g" /v3/cluster/member/list '{}' && echo
+  ! leaderless "$s" || { echo "$LEADERLESS"; return 1; }
   post "$g" /v3/maintenance/alarm '{"action":"GET"}' && echo
 }
 
@@ -270,15 +267,20 @@ aside() {
     done
 }
 
-api() {
+ready() {
+  ! no_leader || { echo "$LEADERLESS"; return 1; }
+  readyz
+}
+
+kubernetes() {
   block ping get "https://127.0.0.1:$PORT/ping"
-  WAIT=5  # an API server that is down refuses at once; a busy one needs time
-  block readyz kube get --raw /readyz
+  WAIT=3  # an API server that is down refuses at once
+  block readyz ready
   WAIT=6
   [ "$rc" = 0 ] || return 0
-  block nodes kube get --raw /api/v1/nodes
-  block endpoints kube get --raw /apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes
-  block system kube get --raw /api/v1/namespaces/kube-system
+  block nodes api /api/v1/nodes
+  block endpoints api /apis/discovery.k8s.io/v1/namespaces/default/endpointslices/kubernetes
+  block system api /api/v1/namespaces/kube-system
   block served served
   [ ! -f /etc/harvester-release.yaml ] ||
     block capi kube get clusters.cluster.x-k8s.io local -n fleet-local --ignore-not-found -o json
@@ -330,6 +332,6 @@ fi
 [ -d "$TLS" ] || [ -d "$DATA/agent" ] && block certificates certificates
 block logs logs
 if [ -n "$(pids_of etcd k3s k3s-server)" ] && [ -f "$TLS/etcd/client.crt" ]; then
-  beside 'block health health' "beside 'block gateway gateway' api"
+  beside 'block health health' "beside 'block gateway gateway' kubernetes"
 fi
 printf '@@ done 0\n'

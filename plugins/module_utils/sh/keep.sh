@@ -42,7 +42,7 @@ fi
 # shellcheck disable=SC2086  # one word for each path
 if ! tar -cf "$to/files.part" "$@" $more; then
   [ -n "$more" ] && printf 'without=%s\n' "$more"
-  [ -n "$more" ] && tar -cf "$to/files.part" "$@" || die "tar could not read everything"
+  [ -n "$more" ] && tar -cf "$to/files.part" "$@" || undone "$to/files.part" "tar could not pack everything"
 fi
 mv "$to/files.part" "$to/files.tar"
 printf 'path=%s\nbytes=%s\n' "$to/files.tar" "$(stat -c %s "$to/files.tar")"

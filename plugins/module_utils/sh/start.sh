@@ -26,6 +26,8 @@ case $ROLE in
     ;;
   join)
     etcd_runs && die "etcd still runs here"
+    free=$(room "$DB")
+    [ "${free% *}" -ge 131072 ] || die "${free#* } has only ${free% *} kB free, and a new etcd takes 131072 for its log alone: make room there"
     aside "$DB/etcd" "$DB/etcd-requorum-$STAMP"
     aside "$DB/reset-flag" "$HOME_DIR/$STAMP/reset-flag"
     if [ "$TLS_ASIDE" = yes ]; then

@@ -69,7 +69,9 @@ timeout 5 journalctl -u "$UNIT" -n 400 -o cat --no-pager 2>/dev/null |
   grep -E 'encrypted with different token|newer than datastore' | tail -n 1 | cut -c 1-300 | sed 's/^/said=/'
 # From "/bootstrap/" to the first key behind all of its kind.
 keys='' code=0
-if [ -f "$TLS/etcd/client.crt" ] && etcd_runs; then
+if no_leader; then
+  code=28
+elif [ -f "$TLS/etcd/client.crt" ] && etcd_runs; then
   keys=$(WAIT=4 post "$(gate)" /v3/kv/range '{"key":"L2Jvb3RzdHJhcC8=","range_end":"L2Jvb3RzdHJhcDA=","keys_only":true}' 2>/dev/null)
   code=$?
 fi
@@ -83,7 +85,7 @@ case $keys in
     ;;
 esac
 # One question tells whether the API answers at all; where it hangs, nothing more is asked, and nothing at all where its own
-# etcd hung over a key until its deadline (28: curl's, 124: timeout's): the API would hang over it for longer.
+# etcd has no leader or hung over a key until its deadline (28: curl's, 124: timeout's): the API would hang for longer.
 if [ "$code" -ne 28 ] && [ "$code" -ne 124 ] && [ -f "$SERVER/cred/admin.kubeconfig" ] && etcd_runs &&
   p=$(WAIT=6 kube -n kube-system get secrets --field-selector "type=$DISTRO.cattle.io/node-password" \
     -o 'jsonpath={range .items[*]}{.metadata.name}{" "}{.data.hash}{"\n"}{end}' 2>/dev/null); then

@@ -14,7 +14,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _harvester_checks, _seen, _state
+from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _answers,
+    _blocks,
+    _harvester_checks,
+    _seen,
+    _state,
+)
 
 from .. import archive
 from . import collector_etcd, collector_host, lists, sources
@@ -79,7 +85,7 @@ def read(
     }
     order = sorted(hosts, key=lambda top: clocks[top].time or "", reverse=True)
     listed = next((items for top in order if (items := _node_objects(hosts[top].files)) is not None), None)
-    nodes = [_state.kubernetes_node(item) for item in listed] if listed else None
+    nodes = [_answers.kubernetes_node(item) for item in listed] if listed else None
     nodes = nodes or next(filter(None, (_node_table(hosts[top].files) for top in order)), None)
     entries = {top: _entry(hosts[top].files, nodes or (), clocks[top]) for top in sorted(hosts)}
     mine = {entry["name"] for entry in entries.values()}
@@ -222,9 +228,9 @@ def _api(files: dict[str, str]) -> JSON | None:
 
 def _node_objects(files: dict[str, str]) -> list[JSON] | None:
     for distro in ("rke2", "k3s"):
-        items = (_state.loads(files.get(f"{distro}/kubectl/nodes.json")) or {}).get("items")
+        items = (_blocks.loads(files.get(f"{distro}/kubectl/nodes.json")) or {}).get("items")
         try:
-            if isinstance(items, list) and all(lists.is_object(i) and _state.kubernetes_node(i) for i in items):
+            if isinstance(items, list) and all(lists.is_object(i) and _answers.kubernetes_node(i) for i in items):
                 return items
         except lists.STRANGE:
             continue

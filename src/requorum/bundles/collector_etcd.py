@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see LICENSE or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""etcd of one server, out of what the log collector has asked of it: as `_state` has what a live one says.
+"""etcd of one server, out of what the log collector has asked of it: as `_answers` has what a live one says.
 
 RKE2: tables and lines of etcdctl (etcdctl/ctlv3/command/printer*.go; more columns since etcd 3.6), of all endpoints.
 K3s: the list of members as JSON. Both: metrics, in which the leader stands by whether a server is it. What no part
@@ -14,7 +14,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ansible_collections.requorum.cluster.plugins.module_utils import _state
+from ansible_collections.requorum.cluster.plugins.module_utils import _answers, _blocks
 
 JSON = dict[str, Any]
 _MEMBER = re.compile(r"(?m)^([0-9a-f]+), (?:started|unstarted), (.*?), (\S*), (\S*)(?:, (true|false))?$")
@@ -43,7 +43,7 @@ def read(files: Mapping[str, str], addresses: Collection[str]) -> Etcd:
     own = LOCAL | set(addresses)
     rows = {_host(row.get("endpoint", "")): row for row in table(files.get("etcd/endpointstatus", ""))}
     metrics = {_host(found[1]): _metrics(text) for path, text in files.items() if (found := _METRICS.match(path))}
-    listed = _state.loads(files.get("etcd/memberlist.json")) or {}
+    listed = _blocks.loads(files.get("etcd/memberlist.json")) or {}
     mine = next((each for host, each in metrics.items() if host in own and each), {})
     row = next((row for host, row in rows.items() if host in own), {})
     unread: dict[str, str] = {}
@@ -114,7 +114,7 @@ def _leader(row: JSON, mine: JSON, rows: Iterable[JSON], metrics: Iterable[JSON]
 
 
 def _status(row: JSON, mine: JSON, header: JSON, leader: tuple[bool, str | None]) -> JSON | None:
-    """As `_state` has it, as far as it is known; without a term or an index nothing of it is told."""
+    """As `_answers` has it, as far as it is known; without a term or an index nothing of it is told."""
     ident = row.get("id") or mine.get("etcd_server_id") or _hex(header, "member_id")
     term = row.get("raft term") or header.get("raft_term")
     index = row.get("raft applied index") or mine.get("etcd_server_proposals_applied_total")
@@ -153,7 +153,7 @@ def _bytes(exact: float | None, told: str | None) -> int | None:
 def _members(text: str, listed: JSON) -> list[JSON] | None:
     if isinstance(listed.get("members"), list):
         try:
-            return [_state.member(entry) for entry in listed["members"]]
+            return [_answers.member(entry) for entry in listed["members"]]
         except (KeyError, TypeError, ValueError, AttributeError):
             return None
     found = [

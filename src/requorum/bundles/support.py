@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ansible_collections.requorum.cluster.plugins.module_utils import (
+    _answers,
     _harvester,
     _harvester_checks,
     _seen,
@@ -43,7 +44,7 @@ _ROLES = ("control-plane", "etcd", "master")
 
 
 def _node_shape(item: JSON) -> None:
-    _state.kubernetes_node(item)
+    _answers.kubernetes_node(item)
     _entry("", item, {}, True, None)
 
 
@@ -130,7 +131,7 @@ def _take_objects(found: _Found, member: archive.Member, space: str | None, grou
             for name in wanted:
                 SHAPES.get(name, dict)(item)
             if slices and (meta.get("labels") or {}).get("kubernetes.io/service-name", meta["name"]) == "kubernetes":
-                found.endpoints = sorted({*(found.endpoints or ()), *_state.addresses(item)})
+                found.endpoints = sorted({*(found.endpoints or ()), *_answers.addresses(item)})
         except lists.STRANGE as error:
             member.notes.add(member.path, f"{meta['name']} has another form than it has in Kubernetes: {error}")
             continue
@@ -193,7 +194,7 @@ def _state_of(
             objects[name] = []
     created = _created(found.about, first)
     listed = objects["nodes"] or []
-    nodes = [_state.kubernetes_node(item) for item in listed]
+    nodes = [_answers.kubernetes_node(item) for item in listed]
     names = list(dict.fromkeys([node["name"] for node in nodes] + sorted(hosts)))
     items = {item["metadata"]["name"]: item for item in listed}
     broken = {zipped[1]: why for path, why in notes.unread.items() if (zipped := _ZIP.search(path))}
