@@ -14,12 +14,9 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 pytest = $(if $(shell find $(1) -name 'test_*.py' 2>/dev/null | head -1),$(PYTHON) -m pytest $(1) $(2))
 # Lab tests take minutes and say what they wait for.
 LIVE := --verbose --capture=no --durations=25 --durations-min=10
-# $(call lanes,folder,options,lanes): a lab waits most of its time, so some go side by side.
-lanes = $(foreach lane,$(3),$(call pytest,$(1),$(LIVE) $(2) -k $(lane)) & pids="$$pids $$!";) \
+# $(call lanes,folder,options): a lab waits most of its time, so two go side by side.
+lanes = $(foreach lane,"rke2" "not(rke2)",$(call pytest,$(1),$(LIVE) $(2) -k $(lane)) & pids="$$pids $$!";) \
 	for pid in $$pids; do wait $$pid || failed=1; done; test -z "$$failed"
-BOTH := "rke2" "not(rke2)"
-# Those with a lab of their own, most of them a Harvester, go beside those that share one.
-THREE := "rke2" "(k3s)and(not(rke2))" "not(rke2)and(not(k3s))"
 
 .DEFAULT_GOAL := help
 .PHONY: help drill test test-lab test-unit test-conformance test-recovery test-faults test-slow test-kills test-molecule test-oracle test-promtool bench \
@@ -41,17 +38,17 @@ test-unit: setup-test ## unit tests only
 	$(call pytest,tests/unit,-m "not slow" --numprocesses 2 --dist loadfile)
 
 test-conformance: lab-parts ## does the stand-in behave like the real programs?
-	$(call lanes,tests/conformance,,$(BOTH))
+	$(call lanes,tests/conformance)
 
 test-recovery: lab-parts ## one whole recovery of each distribution in the lab
-	$(call lanes,tests/lab,-m recovery,$(BOTH))
+	$(call lanes,tests/lab,-m recovery)
 
 test-faults: lab-parts ## every other ending of a recovery: as many tests as there is time for, others first with each commit
-	$(call lanes,tests/lab,-m "not recovery and not slow" --minutes $(MINUTES),$(BOTH))
+	$(call lanes,tests/lab,-m "not recovery and not slow" --minutes $(MINUTES))
 
 test-slow: lab-parts ## all lab tests but the two of test-recovery, and unit tests of minutes: some hours
 	$(call pytest,tests/unit,-m slow)
-	$(call lanes,tests/lab,-m "not recovery",$(THREE))
+	$(call lanes,tests/lab,-m "not recovery")
 
 test-kills: lab-parts ## a recovery whose controller is killed at each action, before it and after it: some hours
 	for distro in rke2 k3s; do $(PYTHON) -m tests.lab.kills --distro $$distro & pids="$$pids $$!"; done; \

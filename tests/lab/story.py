@@ -109,6 +109,14 @@ def touched(lab: Lab, before: fingerprint.Marks, *, quiet: list[str] | None = No
     return [line for line in lines if line.split()[0] in still or line.split()[2].startswith(ours)]
 
 
+@contextmanager
+def untouched(lab: Lab) -> Iterator[None]:
+    """Whatever is done, every host is bit by bit what it was."""
+    before = fingerprint.read(lab)
+    yield
+    assert touched(lab, before) == []
+
+
 def stretch(seconds: float = 0.5) -> float:
     """How many times longer than alone a program takes on this machine now, beside whatever else runs here."""
     wall, worked = time.monotonic(), time.process_time()

@@ -9,7 +9,6 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from lab import fingerprint
 from lab.drill import Run, confirm, playbook
 from lab.labs import Lab
 from tests.lab import story
@@ -75,23 +74,9 @@ def moved(name: str, group: str) -> Callable[[str], str]:
     return change
 
 
-def test_an_inventory_or_a_host_that_is_wrong_is_refused_and_then_it_works(k3s: Lab) -> None:
-    lab = k3s
-    first, second, third = lab.servers
-    (agent,) = lab.agents
-    address = lab.spec.host(second).ip
-    for host in lab.servers:
-        story.stop(lab, host)
-    for host in (second, third):
-        lab.sh(host, f"mv {lab.data_dir}/server/db/etcd /var/lib/rancher/gone-{host}").ok("datastore away")
-    lab.sh(first, "echo 'echo Welcome; printf \"today is a good day \"' >/tmp/rc; cat /home/rancher/.bashrc >>/tmp/rc; "
-           "cat /tmp/rc >/home/rancher/.bashrc; rm /tmp/rc").ok("a shell that greets")  # fmt: skip
-    before = fingerprint.read(lab)
-
-    # --- names that are others than those of the Nodes, one the beginning of another: it is the same plan
-    check = playbook(lab, "recover.yml", "--check")
-    assert check.rc == 0, check.out
-    names = {first: "node1", second: "node10", third: "node11"}
+def same_plan_for_other_names(lab: Lab, check: Run) -> None:
+    """Names that are others than those of the Nodes, one of them the beginning of another."""
+    names = dict(zip(lab.servers, ("node1", "node10", "node11"), strict=True))
 
     def renamed(text: str) -> str:
         for old, new in names.items():
@@ -105,36 +90,51 @@ def test_an_inventory_or_a_host_that_is_wrong_is_refused_and_then_it_works(k3s: 
         (a["node"], a["verb"]) for a in story.plan(other)["actions"]
     ]
 
-    # --- a plan that is not the one that was seen
-    seen = ("-e", f"requorum_plan_id={story.plan(check)['plan_id']}")
-    run = playbook(lab, "recover.yml", *confirm(lab), *seen, "-e", "requorum_method=plain")
-    is_refused(run, f"requorum_plan_id is {seen[1][-12:]}", "the method was restore, now plain", "Read the plan above")
+
+def another_plan(lab: Lab, seen: str) -> None:
+    """A plan that is not the one that was seen, and one that nobody has seen."""
+    chosen = ("-e", f"requorum_plan_id={seen}", "-e", "requorum_method=plain")
+    run = playbook(lab, "recover.yml", *confirm(lab), *chosen)
+    is_refused(run, f"requorum_plan_id is {seen}", "the method was restore, now plain", "Read the plan above")
     run = playbook(lab, "recover.yml", *confirm(lab), "-e", "requorum_plan_id=0123456789ab")
     is_refused(run, "no plan with that id lies in")
 
-    # --- inventories
-    again = f"old: {{ansible_host: {address}}}\n        {third}: {{"
-    with inventory(lab, lambda text: text.replace(f"{third}: {{", again)):
-        run = playbook(lab, "recover.yml", *confirm(lab))
-        is_refused(run, f"{second}, old are names of one and the same host. Leave one of them in the inventory")
-    with inventory(lab, lambda text: re.sub(rf"(?m)^ +{third}: .*\n", "", text)):
-        run = playbook(lab, "recover.yml", *confirm(lab))
-        is_refused(run, f"Member {third}-", "is not in the inventory. Add it to the group servers")
-    with inventory(lab, lambda text: moved(agent, "servers")(moved(first, "agents")(text))):
-        run = playbook(lab, "recover.yml", *confirm(lab))
-        is_refused(run, f"{agent} is an agent, and the inventory has it in the group servers",
-                   f"{first} is a server, and the inventory has it in the group agents")  # fmt: skip
-    assert story.touched(lab, before) == []
 
-    # --- hosts on which nothing of ours can run; the greeting of the first one harms nothing
+def wrong_inventories(lab: Lab) -> None:
+    """A host with two names, a server that is missing, an agent among the servers and the other way round."""
+    first, second, third = lab.servers
+    (agent,) = lab.agents
+    again = f"old: {{ansible_host: {lab.spec.host(second).ip}}}\n        {third}: {{"
+    for change, words in (
+        (
+            lambda text: text.replace(f"{third}: {{", again),
+            (f"{second}, old are names of one and the same host. Leave one of them in the inventory",),
+        ),
+        (
+            lambda text: re.sub(rf"(?m)^ +{third}: .*\n", "", text),
+            (f"Member {third}-", "is not in the inventory. Add it to the group servers"),
+        ),
+        (
+            lambda text: moved(agent, "servers")(moved(first, "agents")(text)),
+            (
+                f"{agent} is an agent, and the inventory has it in the group servers",
+                f"{first} is a server, and the inventory has it in the group agents",
+            ),
+        ),
+    ):
+        with inventory(lab, change):
+            is_refused(playbook(lab, "recover.yml", *confirm(lab)), *words)
+
+
+def unusable_hosts(lab: Lab) -> None:
+    """Hosts on which nothing of ours can run; the greeting of the first one harms nothing."""
+    _first, second, third = lab.servers
     few = "Defaults:rancher secure_path=/opt/few\nrancher ALL=(ALL) NOPASSWD:ALL"
     lab.sh(third, "mkdir /opt/few && ln -s /usr/bin/* /opt/few && rm /opt/few/timeout").ok("a PATH without timeout")
-    with sudoers(lab, second, "rancher ALL=(ALL) ALL"), sudoers(lab, third, few):
-        before = fingerprint.read(lab)
+    with sudoers(lab, second, "rancher ALL=(ALL) ALL"), sudoers(lab, third, few), story.untouched(lab):
         run = playbook(lab, "recover.yml", *confirm(lab), "-e", json.dumps({"requorum_powered_off": [second]}))
         is_refused(run, f"{second} {UNREAD} sudo asks for a password. Give it by -K (--ask-become-pass)",
                    f"{third} {UNREAD} the program timeout is not installed")  # fmt: skip
-        assert story.touched(lab, before) == []
     with without(lab, second, "sudo"), without(lab, third, "systemd-run", "sha256sum"):
         run = playbook(lab, "recover.yml", *confirm(lab))
         is_refused(run, f"{second} {UNREAD} sudo is not installed. Install it there",
@@ -142,7 +142,10 @@ def test_an_inventory_or_a_host_that_is_wrong_is_refused_and_then_it_works(k3s: 
     assert run.folder
     assert json.loads((run.folder / "state-before.json").read_text())["nodes"][0]["reachable"]
 
-    # --- a peer that answers and cannot be fenced: what still listens there is no etcd of ours
+
+def a_peer_that_cannot_be_fenced(lab: Lab) -> None:
+    """It answers, and what still listens there is no etcd of ours."""
+    first, _second, third = lab.servers
     lab.sh(third, "systemd-run --quiet --unit=squatter /usr/sbin/sshd -D -p 2380").ok("port 2380 is taken")
     store = f"ls {lab.data_dir}/server/db; cat {lab.data_dir}/server/db/etcd/name"
     held = lab.sh(first, store).ok("datastore").out
@@ -153,7 +156,10 @@ def test_an_inventory_or_a_host_that_is_wrong_is_refused_and_then_it_works(k3s: 
     assert lab.sh(first, store).ok("datastore").out == held
     lab.sh(third, "systemctl stop squatter").ok("port 2380 is free")
 
-    # --- the survivor's own configuration names a server, in a file and in the environment of its unit, and S3
+
+def a_survivor_that_is_told_to_join(lab: Lab) -> None:
+    """A server named in a file of its own and in the environment of its unit, and S3: it recovers, and they stay."""
+    first, _second, third = lab.servers
     config = lab.spec.supervisor.config
     dropin = f"/etc/systemd/system/{lab.spec.unit(first)}.service.d"
     variable = f"{lab.spec.distro.upper()}_URL"
@@ -167,4 +173,24 @@ def test_an_inventory_or_a_host_that_is_wrong_is_refused_and_then_it_works(k3s: 
     assert story.count(lab) == 40
     assert "server:" in lab.sh(first, f"cat {config}.d/50-join.yml").ok("his own file stays").out
     lab.sh(first, f"rm {config}.d/50-join.yml {config}.d/60-s3.yaml {dropin}/join.conf; systemctl daemon-reload")
+
+
+def test_an_inventory_or_a_host_that_is_wrong_is_refused_and_then_it_works(k3s: Lab) -> None:
+    lab = k3s
+    first, *others = lab.servers
+    for host in lab.servers:
+        story.stop(lab, host)
+    for host in others:
+        lab.sh(host, f"mv {lab.data_dir}/server/db/etcd /var/lib/rancher/gone-{host}").ok("datastore away")
+    lab.sh(first, "echo 'echo Welcome; printf \"today is a good day \"' >/tmp/rc; cat /home/rancher/.bashrc >>/tmp/rc; "
+           "cat /tmp/rc >/home/rancher/.bashrc; rm /tmp/rc").ok("a shell that greets")  # fmt: skip
+    with story.untouched(lab):
+        check = playbook(lab, "recover.yml", "--check")
+        assert check.rc == 0, check.out
+        same_plan_for_other_names(lab, check)
+        another_plan(lab, story.plan(check)["plan_id"])
+        wrong_inventories(lab)
+    unusable_hosts(lab)
+    a_peer_that_cannot_be_fenced(lab)
+    a_survivor_that_is_told_to_join(lab)
     lab.sh(first, "sed -i 1d /home/rancher/.bashrc").ok("no greeting")
