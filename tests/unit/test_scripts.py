@@ -60,6 +60,26 @@ def part(script: str, name: str) -> str:
 
 @shells
 @pytest.mark.parametrize(
+    ("active", "tracking", "said"),
+    [
+        ("chronyd", "Leap status     : Normal", "NTP=yes NTPSynchronized=yes"),
+        ("chrony", "Leap status     : Not synchronised", "NTP=yes NTPSynchronized=no"),
+        ("systemd-timesyncd", None, "NTP=yes NTPSynchronized=no"),
+        ("openntpd", None, "NTP=yes"),
+        ("ssh", None, "NTP=no NTPSynchronized=no"),
+    ],
+)
+def test_who_sets_the_clock(shell: str, active: str, tracking: str | None, said: str) -> None:
+    """Of a daemon that tells nobody whether it is in step, nothing is said."""
+    here = f"""timeout() {{ shift; "$@"; }}
+systemctl() {{ for u do case $u in {active}) echo active ;; show | -* | Active*) ;; *) echo inactive ;; esac; done; }}
+chronyc() {{ {f"echo '{tracking}'" if tracking else "return 1"}; }}
+"""
+    assert run(shell, COMMON + here + part("info", "clock") + "clock").split() == said.split()
+
+
+@shells
+@pytest.mark.parametrize(
     ("text", "network"),
     [
         (None, "missing"),

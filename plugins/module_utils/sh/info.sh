@@ -116,13 +116,11 @@ places() {
 
 memory() { grep -E '^Mem(Total|Available):' /proc/meminfo; }
 
-# The kernel's word for whether somebody sets this clock.
 # Who sets the clock, and whether it is set. Not by timedatectl, which starts a unit of systemd.
 clock() {
   n=no
-  for u in chronyd chrony systemd-timesyncd ntpd ntp ntpsec openntpd; do
-    [ "$(timeout 2 systemctl show "$u" -p ActiveState --value 2>/dev/null)" = active ] && n=yes
-  done
+  timeout 2 systemctl show chronyd chrony systemd-timesyncd ntpd ntp ntpsec openntpd -p ActiveState --value 2>/dev/null |
+    grep -qx active && n=yes
   printf 'NTP=%s\n' $n
   if c=$(timeout 2 chronyc -n tracking 2>/dev/null); then
     case $c in *'Leap status'*Normal*) echo NTPSynchronized=yes ;; *) echo NTPSynchronized=no ;; esac
