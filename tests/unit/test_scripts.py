@@ -503,6 +503,21 @@ def test_an_etcd_that_says_that_it_has_no_leader(shell: str, status: str, leader
 
 
 @shells
+@pytest.mark.parametrize(
+    ("leaderless", "hangs", "asked"),
+    [(False, False, "stop"), (False, True, "stop kill stop"), (True, True, "kill stop"), (True, False, "kill stop")],
+)
+def test_a_fence_does_not_wait_for_what_hangs(shell: str, leaderless: bool, hangs: bool, asked: str) -> None:
+    text = (_node.SCRIPTS / "fence.sh").read_text()
+    stop = text[text.index("{ ! no_leader") : text.index("for p in $(pids_of kubelet); do kill -KILL")]
+    node = f"""no_leader() {{ {str(leaderless).lower()}; }}
+timeout() {{ echo $3 >&3; [ $1 != 2 ] || {str(not hangs).lower()}; }}
+systemctl() {{ echo $1 >&3; }}
+"""
+    assert run(shell, f"exec 3>&1\n{node}{stop}").split() == asked.split()
+
+
+@shells
 def test_a_fence_waits_for_the_ports_of_what_it_has_killed(shell: str, tmp_path: Path) -> None:
     text = (_node.SCRIPTS / "fence.sh").read_text()
     wait = text[text.index("left() {") : text.index("# By this a rollback")]

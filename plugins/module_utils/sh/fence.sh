@@ -36,8 +36,9 @@ if [ -x "$DATA/bin/crictl" ]; then
   done
 fi
 
-# Without a quorum a stop hangs, 7 s or minutes, and nothing that counts is written any more: the main process is killed then.
-timeout 2 systemctl stop "$UNIT" >/dev/null 2>&1 || {
+# Without a quorum a stop hangs, 7 s or minutes, and nothing that counts is written any more: the main process is killed then,
+# at once where its etcd knows that it has no leader.
+{ ! no_leader && timeout 2 systemctl stop "$UNIT" >/dev/null 2>&1; } || {
   systemctl kill -s KILL --kill-who=main "$UNIT" >/dev/null 2>&1
   timeout 10 systemctl stop "$UNIT" >/dev/null 2>&1
 }
