@@ -110,11 +110,11 @@ def touched(lab: Lab, before: fingerprint.Marks, *, quiet: list[str] | None = No
 
 
 @contextmanager
-def untouched(lab: Lab) -> Iterator[None]:
-    """Whatever is done, every host is bit by bit what it was."""
+def untouched(lab: Lab, *, quiet: list[str] | None = None) -> Iterator[None]:
+    """Whatever is done, every host is bit by bit what it was; quiet: see `touched`."""
     before = fingerprint.read(lab)
     yield
-    assert touched(lab, before) == []
+    assert touched(lab, before, quiet=quiet) == []
 
 
 def stretch(seconds: float = 0.5) -> float:

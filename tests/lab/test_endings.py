@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import json
 
-from lab import faults, fingerprint
+from lab import faults
 from lab.drill import confirm, playbook
 from lab.labs import Lab
 from tests.lab import story
@@ -90,23 +90,21 @@ def test_gates_refuse_with_what_where_and_next(rke2: Lab) -> None:
     for host in (second, third):
         story.stop(lab, host)
         lab.sh(host, f"mv {lab.data_dir}/server/db/etcd /var/lib/rancher/gone-{host}").ok("datastore away")
-    before = fingerprint.read(lab)
-
-    for arguments, words in (
-        ((), f'requorum_confirm is "", the cluster is "{lab.name}"'),
-        (("-e", "requorum_confirm=another"), 'requorum_confirm is "another"'),
-        (("-e", "requorum_cluster="), "requorum_cluster is not set"),
-        ((*confirm(lab), "-e", "requorum_plan_id=000000000000"), "the plan is now"),
-        ((*confirm(lab), "--limit", first), "Leave --limit out"),
-        (
-            (*confirm(lab), "-e", json.dumps({"requorum_powered_off": [second]})),
-            "named in requorum_powered_off, but it answers",
-        ),
-    ):
-        run = playbook(lab, "recover.yml", *arguments)
-        assert run.rc != 0, (arguments, run.out)
-        assert words in " ".join(run.out.split()), (arguments, run.out)
-    assert story.touched(lab, before, quiet=[second, third, *lab.agents]) == []
+    with story.untouched(lab, quiet=[second, third, *lab.agents]):
+        for arguments, words in (
+            ((), f'requorum_confirm is "", the cluster is "{lab.name}"'),
+            (("-e", "requorum_confirm=another"), 'requorum_confirm is "another"'),
+            (("-e", "requorum_cluster="), "requorum_cluster is not set"),
+            ((*confirm(lab), "-e", "requorum_plan_id=000000000000"), "the plan is now"),
+            ((*confirm(lab), "--limit", first), "Leave --limit out"),
+            (
+                (*confirm(lab), "-e", json.dumps({"requorum_powered_off": [second]})),
+                "named in requorum_powered_off, but it answers",
+            ),
+        ):
+            run = playbook(lab, "recover.yml", *arguments)
+            assert run.rc != 0, (arguments, run.out)
+            assert words in " ".join(run.out.split()), (arguments, run.out)
 
     # No token at hand opens the datastore: nothing could be proved, so nothing is begun.
     held = "cd {0}/server 2>/dev/null && mkdir -p /root/held && mv token node-token agent-token cred/passwd /root/held"
@@ -114,12 +112,10 @@ def test_gates_refuse_with_what_where_and_next(rke2: Lab) -> None:
     for host in [*lab.servers, *lab.agents]:
         story.configure(lab, host, "wrong-one")
         lab.sh(host, held.format(lab.data_dir))
-    with story.no_earlier_backups(lab):
-        before = fingerprint.read(lab)
+    with story.no_earlier_backups(lab), story.untouched(lab, quiet=[second, third]):
         run = playbook(lab, "recover.yml", *confirm(lab))
         assert run.rc != 0
         assert f"No token at hand opens the datastore of {first}" in " ".join(run.out.split())
-        assert story.touched(lab, before, quiet=[second, third]) == []
     for host in [*lab.servers, *lab.agents]:
         story.configure(lab, host, lab.spec.token)
         lab.sh(host, back.format(lab.data_dir))
